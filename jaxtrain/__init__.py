@@ -1,0 +1,135 @@
+"""A functional training stack for JAX and Flax.
+
+    import jaxtrain as jt
+
+    config = jt.make_config("configs/digits.py", ["train.epochs=5"])
+    experiment = jt.Experiment(config)
+    figures = experiment.train()
+
+Pure, jitted steps update an immutable `TrainState`; an ordinary Python event loop, the `Engine`,
+fires hooks around them. This file is the table of contents; each name is imported when it is first
+used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from jaxtrain._version import __version__
+
+if TYPE_CHECKING:
+    from jaxtrain import (
+        checkpoint,
+        checks,
+        config,
+        data,
+        engine,
+        errors,
+        hooks,
+        metrics,
+        models,
+        optim,
+        report,
+        step,
+    )
+    from jaxtrain.checkpoint import CheckpointStore
+    from jaxtrain.config import ConfigDict, ExperimentConfig
+    from jaxtrain.data import ArrayLoader, Dataset, Splits
+    from jaxtrain.engine import Engine, Event, Events
+    from jaxtrain.errors import JaxtrainError
+    from jaxtrain.experiment import Experiment, make_config
+    from jaxtrain.metrics import Accuracy, Loss, Metric
+    from jaxtrain.models import Model, from_linen, from_nnx
+    from jaxtrain.step import TrainState, create_train_state, make_eval_step, make_train_step
+
+_ROOMS = (
+    "checkpoint",
+    "checks",
+    "config",
+    "data",
+    "engine",
+    "errors",
+    "hooks",
+    "metrics",
+    "models",
+    "optim",
+    "report",
+    "step",
+)
+_NAMES = {
+    "CheckpointStore": "checkpoint",
+    "ConfigDict": "config",
+    "ExperimentConfig": "config",
+    "ArrayLoader": "data",
+    "Dataset": "data",
+    "Splits": "data",
+    "Engine": "engine",
+    "Event": "engine",
+    "Events": "engine",
+    "JaxtrainError": "errors",
+    "Experiment": "experiment",
+    "make_config": "experiment",
+    "Accuracy": "metrics",
+    "Loss": "metrics",
+    "Metric": "metrics",
+    "Model": "models",
+    "from_linen": "models",
+    "from_nnx": "models",
+    "TrainState": "step",
+    "create_train_state": "step",
+    "make_eval_step": "step",
+    "make_train_step": "step",
+}
+
+__all__ = [
+    "Accuracy",
+    "ArrayLoader",
+    "CheckpointStore",
+    "ConfigDict",
+    "Dataset",
+    "Engine",
+    "Event",
+    "Events",
+    "Experiment",
+    "ExperimentConfig",
+    "JaxtrainError",
+    "Loss",
+    "Metric",
+    "Model",
+    "Splits",
+    "TrainState",
+    "__version__",
+    "checkpoint",
+    "checks",
+    "config",
+    "create_train_state",
+    "data",
+    "engine",
+    "errors",
+    "from_linen",
+    "from_nnx",
+    "hooks",
+    "make_config",
+    "make_eval_step",
+    "make_train_step",
+    "metrics",
+    "models",
+    "optim",
+    "report",
+    "step",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _ROOMS:
+        return importlib.import_module(f"jaxtrain.{name}")
+    if name in _NAMES:
+        value = getattr(importlib.import_module(f"jaxtrain.{_NAMES[name]}"), name)
+        globals()[name] = value
+        return value
+    raise AttributeError(f"module 'jaxtrain' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,93 @@
+"""Every error that jaxtrain raises on purpose, in one tree.
+
+    JaxtrainError                     exit code 1
+    ├── ConfigError                   2   a key, value or path in the configuration is wrong
+    │   ├── UnknownNameError          2   a name that no registry knows
+    │   ├── FrozenConfigError         2   a write to a frozen config
+    │   └── DataNotFoundError         2   a data file is missing and could not be fetched
+    ├── DataError                     3   a data file or batch was found but is not what it must be
+    ├── NonFiniteError                3   NaN or Inf in the loss or the gradient
+    ├── CheckpointError               4   a checkpoint could not be written or read
+    │   └── CheckpointMismatchError   2   a checkpoint of another model, optimizer or data set
+    ├── CheckFailedError              1   `jaxtrain check` found a fault
+    └── Preempted                    75   stopped by a signal, saved; the same command goes on
+
+`ConfigError` is also a `ValueError`, `FrozenConfigError` an `AttributeError` and
+`DataNotFoundError` a `FileNotFoundError`, so code that knows only Python's own errors can still
+catch them.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class JaxtrainError(Exception):
+    """Root of the tree. `exit_code` is what the command line returns for it."""
+
+    exit_code = 1
+
+
+class ConfigError(JaxtrainError, ValueError):
+    """The configuration is wrong. Nothing was touched yet, on the device or on disk."""
+
+    exit_code = 2
+
+
+class UnknownNameError(ConfigError):
+    """A component name that no registry knows."""
+
+
+class FrozenConfigError(ConfigError, AttributeError):
+    """A write to a config that was frozen; the message says where it was frozen."""
+
+
+class DataNotFoundError(ConfigError, FileNotFoundError):
+    """A data file is missing, and no mirror supplied it."""
+
+
+class DataError(JaxtrainError, ValueError):
+    """Data that exists but is broken: truncated, corrupt, out of range."""
+
+    exit_code = 3
+
+
+class NonFiniteError(JaxtrainError, ArithmeticError):
+    """NaN or Inf in the loss or the gradient. The update was not applied."""
+
+    exit_code = 3
+
+
+class CheckpointError(JaxtrainError):
+    """A checkpoint could not be written or read."""
+
+    exit_code = 4
+
+
+class CheckpointMismatchError(CheckpointError):
+    """The checkpoint belongs to another model, optimizer or data set."""
+
+    exit_code = 2
+
+
+class CheckFailedError(JaxtrainError):
+    """At least one check of `jaxtrain check` failed."""
+
+
+class Preempted(JaxtrainError):
+    """Training stopped on a signal after saving; running the same command continues it."""
+
+    exit_code = 75
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """`"; did you mean 'adamw'?"` for the nearest known name, or `""` where none is near.
+
+    >>> did_you_mean("adamv", ["sgd", "adamw"])
+    "; did you mean 'adamw'?"
+    >>> did_you_mean("zebra", ["sgd", "adamw"])
+    ''
+    """
+    near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
+    return f"; did you mean {near[0]!r}?" if near else ""

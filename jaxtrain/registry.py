@@ -1,0 +1,113 @@
+"""Components by name: a factory's keyword-only parameters *are* its configuration.
+
+    MODELS = Registry("model")
+
+    @MODELS.register("mlp")
+    def mlp(num_outputs: int, *, hidden: tuple[int, ...] = (128,), dropout: Rate = 0.0) -> Model:
+        ...
+
+In a config file this reads `model: {name: mlp, hidden: [64, 64]}`. Parameters before the `*` come
+from the program, matched by name (`num_outputs` is known once the data is); those after it come
+from the config, and their annotations say which values are right. A plugin registers its own
+component the same way.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any, TypeVar, get_type_hints
+
+import pydantic
+
+from jaxtrain.errors import UnknownNameError, did_you_mean
+
+Factory = TypeVar("Factory", bound=Callable[..., Any])
+Section = TypeVar("Section", bound=pydantic.BaseModel)
+
+
+class Registry:
+    """Factories of one kind, by name.
+
+    Args:
+        kind: what the factories make ("model"), used in messages.
+    """
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+        self._factories: dict[str, Callable[..., Any]] = {}
+
+    def register(self, name: str) -> Callable[[Factory], Factory]:
+        """A decorator that makes a function or class known as `name`.
+
+        Raises:
+            ValueError: where another factory already has that name.
+        """
+
+        def add(factory: Factory) -> Factory:
+            taken = self._factories.get(name)
+            if taken is not None and taken is not factory:
+                raise ValueError(
+                    f"{self.kind} {name!r} is already registered by "
+                    f"{taken.__module__}.{taken.__qualname__}"
+                )
+            self._factories[name] = factory
+            return factory
+
+        return add
+
+    def names(self) -> list[str]:
+        """The known names, sorted."""
+        return sorted(self._factories)
+
+    def __getitem__(self, name: str) -> Callable[..., Any]:
+        """The factory called `name`; an `UnknownNameError` lists the known ones."""
+        try:
+            return self._factories[name]
+        except KeyError:
+            raise UnknownNameError(
+                f"unknown {self.kind} {name!r}{did_you_mean(name, self._factories)} "
+                f"(known: {', '.join(self.names())}; --plugin adds your own)"
+            ) from None
+
+    def schema(self, name: str, base: type[Section]) -> type[Section]:
+        """`base` with the factory's keyword-only parameters as further fields.
+
+        A field that `base` already has stays as it is there: the factory then receives its value.
+        """
+        factory = self[name]
+        hints = get_type_hints(
+            factory.__init__ if inspect.isclass(factory) else factory, include_extras=True
+        )
+        fields: dict[str, Any] = {
+            parameter.name: (
+                hints.get(parameter.name, Any),
+                ... if parameter.default is parameter.empty else parameter.default,
+            )
+            for parameter in inspect.signature(factory).parameters.values()
+            if parameter.kind is parameter.KEYWORD_ONLY and parameter.name not in base.model_fields
+        }
+        return pydantic.create_model(f"{name}_{base.__name__}", __base__=base, **fields)
+
+    def build(self, section: pydantic.BaseModel, **context: Any) -> Any:
+        """Call the factory named by `section.name`.
+
+        Keyword-only parameters are read off `section`, the others off `context`, each by name.
+
+        Raises:
+            TypeError: where the factory asks for something that `context` does not hold.
+        """
+        factory = self[section.name]  # type: ignore[attr-defined]
+        arguments: dict[str, Any] = {}
+        for parameter in inspect.signature(factory).parameters.values():
+            if parameter.kind is parameter.KEYWORD_ONLY:
+                arguments[parameter.name] = getattr(section, parameter.name)
+            elif parameter.name in context:
+                arguments[parameter.name] = context[parameter.name]
+            elif parameter.default is parameter.empty:
+                raise TypeError(
+                    f"{self.kind} {section.name!r} asks for {parameter.name!r}; "  # type: ignore[attr-defined]
+                    f"the run offers {', '.join(sorted(context))}. Options that the config sets "
+                    "stand after a `*` in the signature."
+                )
+        return factory(**arguments)
