@@ -1,0 +1,18 @@
+"""Scikit-learn's 8x8 digits, a small MLP: seconds on a CPU, nothing to download."""
+
+from pathlib import Path
+
+from jaxtrain.config import ConfigDict, load, merge
+
+
+def get_config() -> ConfigDict:
+    base = load(Path(__file__).with_name("base.py"))
+    return merge(
+        base,
+        {
+            "project": "digits",
+            "data": {"name": "digits", "batch_size": 32},
+            "model": {"name": "mlp", "hidden": [64, 64]},
+            "train": {"epochs": 30},
+        },
+    )

@@ -1,0 +1,61 @@
+"""Read, merge, override, freeze and check what a run is made of.
+
+    tree = merge(load("configs/digits.py"), from_cli_dotlist(["optimizer.learning_rate=3e-4"]))
+    config = check(tree, registries)          # typed, in range, frozen; or one ConfigError
+    dump(config, "config.yaml")               # loadable again, and then equal
+
+A `ConfigDict` is what a user writes and may still change; an `ExperimentConfig` is what the
+program reads.
+"""
+
+from jaxtrain.config.checking import check
+from jaxtrain.config.command_line import from_cli_dotlist
+from jaxtrain.config.differences import MISSING, diff, differences
+from jaxtrain.config.files import FORMS, from_file
+from jaxtrain.config.output import dump, dumps, to_dict
+from jaxtrain.config.plugins import import_plugin
+from jaxtrain.config.schema import (
+    CheckpointSection,
+    DataSection,
+    ExperimentConfig,
+    HookSection,
+    LossSection,
+    ModelSection,
+    OptimizerSection,
+    ScheduleSection,
+    Section,
+    TrainSection,
+)
+from jaxtrain.config.tree import ConfigDict, Origin, freeze, from_dict, merge
+
+load = from_file
+
+__all__ = [
+    "FORMS",
+    "MISSING",
+    "CheckpointSection",
+    "ConfigDict",
+    "DataSection",
+    "ExperimentConfig",
+    "HookSection",
+    "LossSection",
+    "ModelSection",
+    "OptimizerSection",
+    "Origin",
+    "ScheduleSection",
+    "Section",
+    "TrainSection",
+    "check",
+    "diff",
+    "differences",
+    "dump",
+    "dumps",
+    "freeze",
+    "from_cli_dotlist",
+    "from_dict",
+    "from_file",
+    "import_plugin",
+    "load",
+    "merge",
+    "to_dict",
+]

@@ -1,0 +1,173 @@
+"""From the tree a user wrote to the config the program reads, or one error with all that is wrong.
+
+registries = {"data": SOURCES, "model": MODELS, "optimizer": OPTIMIZERS}
+config = check(merge(load("configs/digits.py"), from_cli_dotlist(overrides)), registries)
+
+configs/digits.yaml:12: optimizer.learning_rat: unknown key; did you mean 'learning_rate'? (…)
+command line: train.epochs: expected a whole number between 1 and 1000000, found 'many'
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, TypeAlias
+
+import pydantic
+from typing_extensions import TypedDict
+
+from jaxtrain.config.fields import describe, fields_of, typed
+from jaxtrain.config.schema import ExperimentConfig, HookSection
+from jaxtrain.config.tree import ConfigDict, Tree, merge, origin_of
+from jaxtrain.errors import ConfigError, UnknownNameError, did_you_mean
+from jaxtrain.registry import Registry
+
+KeyPath: TypeAlias = tuple[str, ...]
+
+
+def check(
+    tree: Tree, registries: Mapping[str, Registry], *, source: str = "config"
+) -> ExperimentConfig:
+    """The checked, frozen config that `tree` describes. Touches no device and no disk.
+
+    Args:
+        tree: what the user wrote, overrides merged in. It is not changed.
+        registries: the components each section chooses from, by the section's key
+            (`data`, `model`, `loss`, `optimizer`, `schedule`, `hooks`).
+        source: named in errors for keys that came from no file.
+
+    Raises:
+        ConfigError: one line for each problem: where the key was set, the key, what was expected
+            and what was found, or the nearest known key.
+    """
+    tree = merge(tree)
+    _drop_hooks_switched_off(tree)
+    problems: dict[KeyPath, str] = {}
+    schema = _concrete(tree, registries, problems)
+    try:
+        config = schema.model_validate(_values(tree, schema))
+    except pydantic.ValidationError as error:
+        for detail in error.errors(include_url=False, include_context=False):
+            path, text = _explain(detail, schema, tree)
+            if detail["type"] == "extra_forbidden" and (*path[:-1], "name") in problems:
+                continue  # the options of a component that nobody knows can't be judged
+            problems.setdefault(path, text)
+    if problems:
+        raise ConfigError(
+            "\n".join(
+                f"{origin_of(tree, path) or source}: {'.'.join(path)}: {text}"
+                for path, text in problems.items()
+            )
+        )
+    return config
+
+
+def _drop_hooks_switched_off(tree: ConfigDict) -> None:
+    hooks = tree.get("hooks")
+    if isinstance(hooks, ConfigDict):
+        for key in [key for key, hook in hooks.items() if hook is None or hook is False]:
+            del hooks[key]
+
+
+def _concrete(
+    tree: ConfigDict, registries: Mapping[str, Registry], problems: dict[KeyPath, str]
+) -> type[ExperimentConfig]:
+    """`ExperimentConfig` with the sections of the components that `tree` names."""
+    sections: dict[str, Any] = {}
+    for key, registry in registries.items():
+        if key == "hooks":
+            sections[key] = _concrete_hooks(tree, registry, problems)
+            continue
+        base: Any = ExperimentConfig.model_fields[key].annotation
+        name = tree.get(f"{key}.name", base.model_fields["name"].default)
+        sections[key] = _section(registry, base, name, (key, "name"), problems)
+    fields = {key: (annotation, ...) for key, annotation in sections.items()}
+    return pydantic.create_model(  # type: ignore[call-overload]
+        "ExperimentConfig", __base__=ExperimentConfig, __module__=__name__, **fields
+    )
+
+
+def _concrete_hooks(tree: ConfigDict, registry: Registry, problems: dict[KeyPath, str]) -> Any:
+    hooks = tree.get("hooks", {})
+    return TypedDict(  # type: ignore[operator]
+        "Hooks",
+        {
+            key: _section(
+                registry,
+                HookSection,
+                tree.get(f"hooks.{key}.name", key),
+                ("hooks", key, "name"),
+                problems,
+            )
+            for key in (hooks if isinstance(hooks, ConfigDict) else ())
+        },
+    )
+
+
+def _section(
+    registry: Registry,
+    base: type[pydantic.BaseModel],
+    name: Any,
+    path: KeyPath,
+    problems: dict[KeyPath, str],
+) -> type[pydantic.BaseModel]:
+    if not isinstance(name, str):
+        return base  # validation says that a name is text
+    try:
+        return registry.schema(name, base)
+    except UnknownNameError as error:
+        problems[path] = str(error)
+        return base
+
+
+def _values(tree: ConfigDict, schema: Any) -> dict[str, Any]:
+    """`tree` as plain values, each in the type its field wants where it can be had."""
+    fields = fields_of(schema) or {}
+    values: dict[str, Any] = {}
+    for key, value in tree.items():
+        annotation = fields[key].annotation if key in fields else Any
+        if isinstance(value, ConfigDict) and fields_of(annotation) is not None:
+            values[key] = _values(value, annotation)
+        else:
+            origin = origin_of(tree, (key,))
+            plain = value.to_dict() if isinstance(value, ConfigDict) else value
+            values[key] = typed(plain, annotation, text=origin.text if origin else None)
+    for key, field in fields.items():
+        annotation = field.annotation
+        if key == "hooks" or fields_of(annotation) is not None:
+            values.setdefault(key, {})  # so that what is missing in it is told by its own key
+        if isinstance(annotation, type) and issubclass(annotation, HookSection):
+            hook = values[key]
+            if isinstance(hook, dict):
+                hook.setdefault("name", key)
+    return values
+
+
+def _explain(detail: Any, schema: Any, tree: ConfigDict) -> tuple[KeyPath, str]:
+    """The path of the field that pydantic complains about, and what to tell its user."""
+    path: KeyPath = ()
+    field = None
+    fields = fields_of(schema)
+    for part in detail["loc"]:
+        if fields is None:
+            break  # what follows is inside one value: an item of a list, a branch of a union
+        path = (*path, part)
+        if part not in fields:
+            known = ", ".join(fields)
+            return path, f"unknown key{did_you_mean(part, fields)} (known: {known})"
+        field = fields[part]
+        fields = fields_of(field.annotation)
+    assert field is not None
+    if detail["type"] == "missing" and len(path) == len(detail["loc"]):
+        return path, f"missing; expected {describe(field)}"
+    found = _shown(tree.get(".".join(path)))
+    if detail["type"] == "value_error":  # a component's own validator, which may show the value
+        text = detail["msg"].removeprefix("Value error, ")
+        return path, text if found in text else f"{text}, found {found}"
+    return path, f"expected {describe(field)}, found {found}"
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, ConfigDict):
+        value = value.to_dict()
+    text = repr(list(value) if isinstance(value, tuple) else value)
+    return text if len(text) <= 80 else f"{text[:77]}..."

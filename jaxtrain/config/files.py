@@ -1,0 +1,134 @@
+"""Config files, by what their names end in.
+
+    config = load("configs/digits.py")                # get_config() of a Python file
+    config = load("runs/digits/r1/config.yaml")       # or .yml, .json, .toml, .sdn
+
+`.py` is executed: naming it is the user's explicit choice. The other forms are data, and reading
+them executes and imports nothing. `.sdn` is a `key: value` notation: scalars, nested maps, lists
+and comments, read as YAML without anchors. A duplicate key is an error in every form.
+"""
+
+from __future__ import annotations
+
+import datetime
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import ml_collections
+
+from jaxtrain.config import json_form, yaml_form
+from jaxtrain.config.python_file import execute, failures_named
+from jaxtrain.config.tree import ConfigDict, from_dict, stamp
+from jaxtrain.errors import ConfigError, did_you_mean
+
+FORMS = (".py", ".yaml", ".yml", ".json", ".toml", ".sdn")
+
+# Far above any config written by hand, far below what would hurt to read.
+MAX_BYTES = 1 << 20
+
+
+def from_file(path: str | os.PathLike[str]) -> ConfigDict:
+    """The config written in the file at `path`.
+
+    Raises:
+        ConfigError: names the file, and the line where it is known: the file is missing, ends in
+            none of `FORMS`, has a syntax error, a duplicate key, or no mapping at its top.
+    """
+    path = Path(path)
+    if path.suffix not in FORMS:
+        raise ConfigError(f"{path}: expected a file that ends in {', '.join(FORMS)}")
+    if not path.is_file():
+        raise ConfigError(f"{path}: {_absence(path)}")
+    path = _shown(path)
+    try:
+        return _from_python(path) if path.suffix == ".py" else _from_data(path)
+    except RecursionError as error:
+        raise ConfigError(f"{path}: nested too deeply") from error
+
+
+def _from_python(path: Path) -> ConfigDict:
+    module = execute(path, f"config_{path.stem}")
+    if not callable(getattr(module, "get_config", None)):
+        raise ConfigError(f"{path}: expected a function get_config() that returns the config")
+    with failures_named(path):
+        config = module.get_config()
+        if not isinstance(config, (Mapping, ml_collections.ConfigDict)):
+            raise ConfigError(
+                f"{path}: get_config() must return a ConfigDict or a dict, found {config!r}"
+            )
+        tree = from_dict(config)
+    stamp(tree, str(path))
+    return tree
+
+
+def _from_data(path: Path) -> ConfigDict:
+    source = str(path)
+    with path.open("rb") as file:
+        content = file.read(MAX_BYTES + 1)
+    if len(content) > MAX_BYTES:
+        raise ConfigError(f"{source}: larger than {MAX_BYTES} bytes, which no config is")
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ConfigError(
+            f"{source}: not UTF-8 text: {error.reason} at byte {error.start}"
+        ) from error
+    values, lines = _parse(path.suffix, text, source)
+    if not isinstance(values, dict):
+        if values is not None:
+            raise ConfigError(
+                f"{source}: expected a mapping of keys to values at the top, found {values!r:.60}"
+            )
+        values = {}  # an empty file: all defaults
+    try:
+        tree = from_dict(values)
+    except ConfigError as error:
+        raise ConfigError(f"{source}: {error}") from error
+    stamp(tree, source, lines)
+    return tree
+
+
+def _parse(suffix: str, text: str, source: str) -> tuple[Any, yaml_form.Lines]:
+    if suffix == ".json":
+        return json_form.read(text, source)
+    if suffix == ".toml":
+        return _toml(text, source), {}
+    return yaml_form.read(text, source, aliases=suffix != ".sdn")
+
+
+def _toml(text: str, source: str) -> dict[str, Any]:
+    try:
+        values = tomllib.loads(text)
+    except ValueError as error:  # the message ends in "(at line 3, column 5)"
+        raise ConfigError(f"{source}: not valid TOML: {error}") from error
+    _refuse_dates(values, (), source)
+    return values
+
+
+def _refuse_dates(value: Any, path: tuple[str, ...], source: str) -> None:
+    if isinstance(value, dict):
+        for key, item in value.items():
+            _refuse_dates(item, (*path, key), source)
+    elif isinstance(value, list):
+        for item in value:
+            _refuse_dates(item, path, source)
+    elif isinstance(value, (datetime.date, datetime.time)):
+        raise ConfigError(f"{source}: {'.'.join(path)}: put the date {value} in quotes")
+
+
+def _absence(path: Path) -> str:
+    if path.exists():
+        return "expected a file, found something else"
+    if not path.parent.is_dir():
+        return f"no such file: there is no directory {path.parent}"
+    names = [other.name for other in path.parent.iterdir() if other.suffix in FORMS]
+    return f"no such file in {path.parent.resolve()}{did_you_mean(path.name, names)}"
+
+
+def _shown(path: Path) -> Path:
+    """`path` from the working directory where it lies below it: shorter to read in messages."""
+    absolute, here = path.absolute(), Path.cwd()
+    return absolute.relative_to(here) if absolute.is_relative_to(here) else path

@@ -1,0 +1,43 @@
+"""A config as plain values, as YAML text, as a file that `load` takes back.
+
+dump(config, run_directory / "config.yaml")
+check(load(run_directory / "config.yaml"), registries) == config
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from jaxtrain.config.schema import Section
+from jaxtrain.config.tree import Tree, from_dict
+from jaxtrain.config.yaml_form import dumps_plain
+
+
+def to_dict(config: Tree | Section) -> dict[str, Any]:
+    """Plain nested dicts, lists as tuples; of a checked config, with every default written out."""
+    return config.model_dump() if isinstance(config, Section) else from_dict(config).to_dict()
+
+
+def dumps(config: Tree | Section) -> str:
+    """`config` as YAML text that `load` takes back unchanged.
+
+    Raises:
+        ConfigError: where a value is not text, a number, a bool, None, a list or a mapping.
+    """
+    return dumps_plain(to_dict(config))
+
+
+def dump(config: Tree | Section, path: str | os.PathLike[str]) -> None:
+    """Write `config` as YAML to `path`, whose directory exists.
+
+    Raises:
+        ConfigError: as `dumps`, before the file is opened.
+    """
+    text = dumps(config)
+    path = Path(path)
+    # Renaming is the last thing done, so that a reader finds the old file or the new, never half.
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    partial.write_text(text, encoding="utf-8")
+    os.replace(partial, path)

@@ -1,0 +1,122 @@
+"""What the program reads: every option with its type, range and default.
+
+    config = check(load("configs/digits.py"), registries)     # an ExperimentConfig, frozen
+    config.optimizer.learning_rate                            # a float between 1e-8 and 10
+
+A section that names a component (`model: {name: mlp, hidden: [64]}`) has here only what all
+components of its kind share. `check` adds the options of the one that is named.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, NoReturn
+
+import pydantic
+from pydantic import Field
+
+from jaxtrain.errors import FrozenConfigError
+
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+
+
+class Section(pydantic.BaseModel):
+    """Frozen, no unknown keys, no silent conversions; equal where all values are equal."""
+
+    model_config = pydantic.ConfigDict(
+        frozen=True, extra="forbid", strict=True, allow_inf_nan=False, protected_namespaces=()
+    )
+
+    def __eq__(self, other: object) -> bool:
+        # The class of a component's section is made anew by every check, so it says nothing.
+        return isinstance(other, Section) and self.model_dump() == other.model_dump()
+
+    def __setattr__(self, name: str, value: Any) -> NoReturn:
+        raise FrozenConfigError(
+            f"cannot write {name!r}: a checked config is frozen; "
+            "change the ConfigDict it came from and check that again"
+        )
+
+
+class DataSection(Section):
+    """Where examples come from and how they are batched."""
+
+    name: str = "digits"
+    batch_size: int = Field(default=32, ge=1, le=2**20)
+    eval_batch_size: int | None = Field(default=None, ge=1, le=2**20)  # None: as batch_size
+    validation_fraction: float = Field(default=0.1, ge=0, lt=1)
+    last_batch: Literal["pad", "drop"] = "pad"
+    shuffle: bool = True
+    prefetch: int = Field(default=2, ge=0, le=64)  # batches put on the device ahead of time
+
+
+class ModelSection(Section):
+    """The model by name; its own options beside it."""
+
+    name: str = "mlp"
+
+
+class LossSection(Section):
+    """The loss by name; its own options beside it."""
+
+    name: str = "cross_entropy"
+
+
+class OptimizerSection(Section):
+    """The optimizer by name; `learning_rate` is the peak that the schedule scales."""
+
+    name: str = "adamw"
+    learning_rate: float = Field(default=1e-3, ge=1e-8, le=10)
+    clip_norm: float | None = Field(default=None, gt=0)  # global norm of the gradient
+
+
+class ScheduleSection(Section):
+    """The learning rate over the steps, by name."""
+
+    name: str = "constant"
+
+
+class TrainSection(Section):
+    """How long to train."""
+
+    epochs: int = Field(default=10, ge=1, le=10**6)
+    accumulate: int = Field(default=1, ge=1, le=4096)  # micro-batches a batch is split into
+
+
+class CheckpointSection(Section):
+    """When to save, and what to keep beside the last."""
+
+    every_epochs: int = Field(default=1, ge=1)
+    every: int | None = Field(default=None, ge=1)  # iterations, besides the ends of epochs
+    keep: int = Field(default=2, ge=1)
+    monitor: str = "val/loss"
+    mode: Literal["min", "max"] = "min"
+    asynchronous: bool = True
+
+
+class HookSection(Section):
+    """A hook by name; its own options beside it."""
+
+    name: str
+
+
+class ExperimentConfig(Section):
+    """Everything a run depends on.
+
+    `hooks` maps a name of the user's choice to a hook; `name` says which hook it is and defaults
+    to that key.
+    """
+
+    seed: int = Field(default=0, ge=0, lt=2**31)
+    device: Literal["auto", "cpu", "gpu", "tpu"] = "auto"
+    precision: Literal["float32", "bfloat16", "float16"] = "float32"
+    project: Name = "default"
+    workdir: str | None = None
+    plugins: tuple[str, ...] = ()  # a record of --plugin; never imported from here
+    data: DataSection = DataSection()
+    model: ModelSection = ModelSection()
+    loss: LossSection = LossSection()
+    optimizer: OptimizerSection = OptimizerSection()
+    schedule: ScheduleSection = ScheduleSection()
+    train: TrainSection = TrainSection()
+    checkpoint: CheckpointSection = CheckpointSection()
+    hooks: dict[str, HookSection] = Field(default_factory=dict)

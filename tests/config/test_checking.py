@@ -1,0 +1,272 @@
+import json
+
+import pydantic
+import pytest
+
+from jaxtrain.config import ConfigDict, ExperimentConfig, check, load
+from jaxtrain.config.fields import fields_of
+from jaxtrain.errors import ConfigError, FrozenConfigError
+from jaxtrain.registry import Registry
+
+# A config in which every section and one hook of each kind of option is there.
+FULL = {
+    "data": {"name": "mnist", "root": "data"},
+    "model": {"name": "wide", "width": 3},
+    "hooks": {"stop": {"name": "early_stopping"}, "jsonl": {}},
+}
+
+
+def problems(tree, registries):
+    with pytest.raises(ConfigError) as caught:
+        check(tree, registries, source="here")
+    assert caught.value.exit_code == 2
+    return str(caught.value).splitlines()
+
+
+def test_nothing_said_is_the_defaults(registries):
+    config = check({}, registries)
+    assert isinstance(config, ExperimentConfig)
+    assert (config.model.name, config.model.hidden, config.train.epochs) == ("mlp", (128,), 10)
+    assert config.hooks == {}
+
+
+def test_options_are_those_of_the_named_component(registries):
+    config = check({"model": {"name": "cnn", "channels": [8]}}, registries)
+    assert (config.model.channels, config.model.kernel) == ((8,), (3, 3))
+    (problem,) = problems({"model": {"channels": [8]}}, registries)
+    assert problem.startswith("here: model.channels: unknown key (known: name, hidden, dropout)")
+
+
+def test_every_problem_is_told_at_once(registries, write):
+    path = write(
+        "x.yaml",
+        "seed: -1\n"
+        "optimizer:\n"
+        "  learning_rat: 1\n"
+        "  clip_norm: 0\n"
+        "modell: {name: mlp}\n"
+        "model: {name: mpl, hidden: [1]}\n"
+        "loss: 3\n"
+        "hooks:\n"
+        "  jsonl: {every: 0}\n"
+        "  erly_stopping: {}\n",
+    )
+    assert set(problems(load(path), registries)) == {
+        "x.yaml:1: seed: expected a whole number of at least 0 and below 2147483648, found -1",
+        "x.yaml:3: optimizer.learning_rat: unknown key; did you mean 'learning_rate'? "
+        "(known: name, learning_rate, clip_norm, weight_decay, b1)",
+        "x.yaml:4: optimizer.clip_norm: expected a number above 0, or null, found 0",
+        "x.yaml:5: modell: unknown key; did you mean 'model'? (known: seed, device, precision, "
+        "project, workdir, plugins, data, model, loss, optimizer, schedule, train, checkpoint, "
+        "hooks)",
+        "x.yaml:6: model.name: unknown model 'mpl'; did you mean 'mlp'? "
+        "(known: cnn, mlp, wide; --plugin adds your own)",
+        "x.yaml:7: loss: expected a section, found 3",
+        "x.yaml:9: hooks.jsonl.every: expected a whole number of at least 1, found 0",
+        "x.yaml:10: hooks.erly_stopping.name: unknown hook 'erly_stopping'; did you mean "
+        "'early_stopping'? (known: console, csv, early_stopping, jsonl, nan_guard, tensorboard; "
+        "--plugin adds your own)",
+    }
+
+
+def test_shared_options_are_judged_even_where_the_component_is_unknown(registries):
+    tree = {"optimizer": {"name": "adan", "learning_rate": 11, "b9": 1}}
+    assert [line.split(": ")[1] for line in problems(tree, registries)] == [
+        "optimizer.name",
+        "optimizer.learning_rate",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("tree", "message"),
+    [
+        (
+            {"model": {"name": "wide"}},
+            "model.width: missing; expected a whole number between 1 and",
+        ),
+        (
+            {"model": {"name": "wide", "width": 1, "even": 3}},
+            "here: model.even: must be even, found 3",
+        ),
+        (
+            {"model": {"name": "cnn", "kernel": [3]}},
+            "expected a list of 2: a whole number, a whole",
+        ),
+        ({"model": {"name": "cnn", "hidden": [True]}}, "each item a whole number between 1 and"),
+        ({"model": {"name": 3}}, "model.name: expected text, found 3"),
+        (
+            {"data": {"validation_fraction": 1}},
+            "expected a number of at least 0 and below 1, found 1",
+        ),
+        ({"data": {"last_batch": "keep"}}, "expected 'pad' or 'drop', found 'keep'"),
+        ({"optimizer": {"learning_rate": float("nan")}}, "between 1e-08 and 10, found nan"),
+        ({"optimizer": {"weight_decay": float("inf")}}, "a number of at least 0, found inf"),
+        ({"project": "../up"}, "expected text that matches ^[A-Za-z0-9]"),
+        ({"project": "name\n"}, "expected text that matches ^[A-Za-z0-9]"),
+        ({"hooks": 3}, "hooks: expected a section, found 3"),
+        ({"hooks": {"jsonl": 3}}, "hooks.jsonl: expected a section, found 3"),
+        (
+            {"hooks": {"mine": {"name": "jsonl", "evry": 1}}},
+            "hooks.mine.evry: unknown key; did you",
+        ),
+        ({"train": None}, "train: expected a section, found None"),
+        ({"device": "x" * 200}, "'xxx"),
+    ],
+)
+def test_refusals(tree, message, registries):
+    (problem,) = problems(tree, registries)
+    assert problem.startswith("here: ")
+    assert message in problem
+    assert len(problem) < 250
+
+
+@pytest.mark.parametrize(
+    ("tree", "dotted", "value"),
+    [
+        ({"optimizer": {"learning_rate": "3e-4"}}, "optimizer.learning_rate", 3e-4),
+        ({"optimizer": {"learning_rate": 1}}, "optimizer.learning_rate", 1.0),
+        ({"train": {"epochs": "12"}}, "train.epochs", 12),
+        ({"train": {"epochs": 1e3}}, "train.epochs", 1000),
+        ({"model": {"hidden": ["64", 32.0]}}, "model.hidden", (64, 32)),
+        ({"data": {"eval_batch_size": None}}, "data.eval_batch_size", None),
+    ],
+)
+def test_what_can_only_mean_one_number_is_taken_as_it(tree, dotted, value, registries):
+    config = check(tree, registries)
+    for key in dotted.split("."):
+        config = getattr(config, key)
+    assert (config, type(config)) == (value, type(value))
+
+
+def test_hooks_are_named_by_their_key_and_switched_off_by_null_or_false(registries):
+    tree = {
+        "hooks": {
+            "jsonl": {"every": 7},
+            "second": {"name": "jsonl"},
+            "csv": None,
+            "console": False,
+        }
+    }
+    hooks = check(tree, registries).hooks
+    assert {key: (hook.name, hook.every) for key, hook in hooks.items()} == {
+        "jsonl": ("jsonl", 7),
+        "second": ("jsonl", 100),
+    }
+    assert tree["hooks"]["csv"] is None  # the caller's tree is as it was
+
+
+def test_checked_configs_are_equal_by_value_and_frozen(registries):
+    config = check(FULL, registries)
+    assert config == check(ConfigDict(FULL), registries)
+    assert config != check({**FULL, "seed": 1}, registries)
+    with pytest.raises(
+        FrozenConfigError, match="cannot write 'epochs': a checked config is frozen"
+    ):
+        config.train.epochs = 3
+    with pytest.raises(FrozenConfigError):
+        config.hooks["jsonl"].every = 3
+
+
+def test_a_python_source_is_named_for_keys_of_no_file(registries):
+    assert problems({"sed": 1}, registries)[0].startswith("here: sed: unknown key; did you mean")
+
+
+def test_fault_26_what_a_config_names_is_never_imported(registries, write, tmp_path):
+    sentinel = tmp_path / "sentinel"
+    write("evil_target.py", f"open({str(sentinel)!r}, 'w')\n")
+    path = write(
+        "x.yaml", "plugins: [evil_target, ./evil_target.py]\nmodel: {name: evil_target.x}\n"
+    )
+    (problem,) = problems(load(path), registries)
+    assert "x.yaml:2: model.name: unknown model 'evil_target.x'" in problem
+    path = write("x.yaml", "plugins: [evil_target, ./evil_target.py]\n")
+    assert check(load(path), registries).plugins == ("evil_target", "./evil_target.py")
+    assert not sentinel.exists()
+
+
+# Fault 22: every field, generated from the schema itself.
+
+OTHER = {
+    "model": {"name": "cnn"},
+    "optimizer": {"name": "sgd"},
+    "schedule": {"name": "cosine"},
+    "hooks": {"console": {}},
+}
+
+
+def leaves(config, path=()):
+    """`(path, field, value)` of every option of a checked config."""
+    for key, field in fields_of(type(config)).items():
+        value = getattr(config, key)
+        if key == "hooks":
+            for name, hook in value.items():
+                yield from leaves(hook, (key, name))
+        elif fields_of(field.annotation) is not None:
+            yield from leaves(value, (*path, key))
+        else:
+            yield (*path, key), field, value
+
+
+def lay(tree, path, value):
+    """`tree` with `value` at `path`."""
+    key, *rest = path
+    return {**tree, key: lay(tree.get(key, {}), rest, value) if rest else value}
+
+
+def yaml_rows(tree, path=()):
+    """`(path, line)` of every key, nested by indentation."""
+    for key, value in tree.items():
+        deeper = isinstance(value, dict) and value
+        here = (*path, key)
+        yield here, f"{'  ' * len(path)}{key}: {'' if deeper else json.dumps(value)}"
+        if deeper:
+            yield from yaml_rows(value, here)
+
+
+def outside(field):
+    """Values just beyond the bounds, where there are any."""
+    for rule in field.metadata:
+        for name, step in {"ge": -1, "gt": 0, "le": 1, "lt": 0}.items():
+            if getattr(rule, name, None) is not None:
+                yield getattr(rule, name) + step
+
+
+@pytest.mark.parametrize("start", [FULL, OTHER], ids=["full", "other"])
+def test_fault_22_at_every_field(start, registries, write):
+    fields = list(leaves(check(start, registries)))
+    ranges = 0
+
+    def refused(path, value, text, extra=None):
+        rows = list(yaml_rows(lay(start, path, value)))
+        row = [key for key, _ in rows].index(path)
+        lines = [line for _, line in rows]
+        if extra is not None:
+            row += 1
+            lines.insert(row, f"{'  ' * (len(path) - 1)}{extra}")
+        file = write("x.yaml", "\n".join(lines) + "\n")
+        with pytest.raises(ConfigError) as caught:
+            check(load(file), registries)
+        assert caught.value.exit_code == 2
+        assert f"x.yaml:{row + 1}: {'.'.join(path)}{text}" in str(caught.value)
+
+    for path, field, value in fields:
+        key = path[-1]
+        refused(path, value, ": duplicate key, first set on line", extra=f"{key}: again")
+        refused(path, value, f"x: unknown key; did you mean '{key}'?", extra=f"{key}x: 1")
+        refused(path, 3 if field.annotation is str else [["wrong"]], ": expected ")
+        for beyond in outside(field):
+            ranges += 1
+            refused(path, beyond, ": expected ")
+    assert len(fields) >= 35
+    assert ranges >= 25
+
+
+def test_registries_may_be_few():
+    registry = Registry("model")
+
+    @registry.register("mlp")
+    def mlp(*, hidden: tuple[pydantic.PositiveInt, ...] = (1,)): ...
+
+    assert check({"model": {"hidden": [2]}}, {"model": registry}).model.hidden == (2,)
+    (problem,) = problems({"model": {"hidden": [0]}}, {"model": registry})
+    assert "each item a whole number above 0, found [0]" in problem
