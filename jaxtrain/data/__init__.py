@@ -1,0 +1,51 @@
+"""Data: sources, loaders with a cursor, and checks to run before training.
+
+splits = jaxtrain.data.digits(validation_fraction=0.1, seed=0)
+loader = jaxtrain.data.ArrayLoader(splits.train, batch_size=32, seed=0)
+"""
+
+from jaxtrain.data.array_loader import ArrayLoader
+from jaxtrain.data.checks import Finding, check_dataset
+from jaxtrain.data.dataset import Dataset, Splits, fingerprint, split_indices
+from jaxtrain.data.digits_source import digits
+from jaxtrain.data.download import fetch
+from jaxtrain.data.files import find_file, open_data
+from jaxtrain.data.idx import read_idx, read_labelled_images
+from jaxtrain.data.loader import Batch, Cursor, Loader
+from jaxtrain.data.mnist_source import fashion_mnist, mnist
+from jaxtrain.data.prefetch import PrefetchLoader, prefetch_to_device
+from jaxtrain.data.sources import SOURCES
+from jaxtrain.data.table import Table, read_table
+from jaxtrain.data.table_encoder import CategoryColumn, NumericColumn, TableEncoder
+from jaxtrain.data.table_source import adult, csv_table
+
+__all__ = [
+    "SOURCES",
+    "ArrayLoader",
+    "Batch",
+    "CategoryColumn",
+    "Cursor",
+    "Dataset",
+    "Finding",
+    "Loader",
+    "NumericColumn",
+    "PrefetchLoader",
+    "Splits",
+    "Table",
+    "TableEncoder",
+    "adult",
+    "check_dataset",
+    "csv_table",
+    "digits",
+    "fashion_mnist",
+    "fetch",
+    "find_file",
+    "fingerprint",
+    "mnist",
+    "open_data",
+    "prefetch_to_device",
+    "read_idx",
+    "read_labelled_images",
+    "read_table",
+    "split_indices",
+]

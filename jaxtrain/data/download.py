@@ -1,0 +1,153 @@
+"""Fetch one file over HTTP, whole and checked, or leave nothing behind.
+
+    fetch("https://example.org/train.gz", Path("data/train.gz"), sha256="440fcabf...")
+
+The bytes go to a temporary file beside the target, are compared with the checksum, synced to disk
+and only then given their name: whatever has the name is complete.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import http.client
+import os
+import urllib.error
+import urllib.parse
+import urllib.request
+from pathlib import Path
+from typing import BinaryIO
+
+from jaxtrain.errors import ConfigError, DataError, DataNotFoundError
+from jaxtrain.retry import Retry
+
+_TIMEOUT = 30.0  # seconds, for the connection and for each read
+_CHUNK = 2**18
+_TRANSIENT_STATUS = frozenset({408, 425, 429, 500, 502, 503, 504})
+
+
+class _TransientError(Exception):
+    """The network or the server failed; another attempt may succeed."""
+
+
+class _CorruptError(_TransientError):
+    """The server answered, with other bytes than it should have."""
+
+
+def fetch(
+    url: str, path: Path, *, sha256: str, max_bytes: int = 2**30, retry: Retry | None = None
+) -> None:
+    """Download `url` to `path`, replacing what is there.
+
+    Args:
+        url: an `http` or `https` address; redirections to other schemes are refused.
+        path: the file to write; its directory is made where it is missing.
+        sha256: the checksum the file must have, in hex.
+        max_bytes: how large the file may be; more is an error, whatever the server announces.
+        retry: how often and with which pauses to try again after a failure of the network, a
+            server error (5xx, 408, 425, 429) or a wrong checksum; three attempts by default.
+
+    Raises:
+        ConfigError: `url` is not an HTTP address.
+        DataNotFoundError: the server can't be reached or says no.
+        DataError: what arrived is truncated, too large or has another checksum.
+        OSError: the file can't be written.
+    """
+    if urllib.parse.urlsplit(url).scheme not in ("http", "https"):
+        raise ConfigError(
+            f"expected an http:// or https:// address to download from, found {url!r}"
+        )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    retry = Retry() if retry is None else retry
+    try:
+        retry.call(lambda: _attempt(url, path, sha256, max_bytes), on=(_TransientError,))
+    except _TransientError as error:
+        kind = DataError if isinstance(error, _CorruptError) else DataNotFoundError
+        raise kind(
+            f"could not download {url} to {path} in {retry.attempts} attempts: {error}"
+        ) from error
+
+
+def _attempt(url: str, path: Path, sha256: str, max_bytes: int) -> None:
+    part = path.with_name(f"{path.name}.{os.getpid()}.part")
+    try:
+        with part.open("wb") as file:
+            _stream(url, file, sha256, max_bytes)
+            file.flush()
+            os.fsync(file.fileno())
+        # The order matters: were the name given before the sync, a crash could leave it on a file
+        # whose bytes never reached the disk.
+        part.replace(path)
+        _sync_directory(path.parent)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _stream(url: str, file: BinaryIO, sha256: str, max_bytes: int) -> None:
+    """Copy the answer to `file`; raises unless it is complete and has the checksum."""
+    digest, found = hashlib.sha256(), 0
+    with _open(url) as response:
+        announced = response.headers.get("Content-Length")
+        expected = int(announced) if announced and announced.isdigit() else None
+        while True:
+            try:
+                chunk = response.read(_CHUNK)
+            except http.client.IncompleteRead:
+                break  # fewer bytes than announced: told below, with both numbers
+            except (OSError, http.client.HTTPException) as error:
+                raise _TransientError(f"the connection broke after {found:,} bytes") from error
+            if not chunk:
+                break
+            found += len(chunk)
+            if found > max_bytes or (expected or 0) > max_bytes:
+                raise DataError(
+                    f"{url}: larger than the {max_bytes:,} bytes allowed "
+                    f"({found if expected is None else expected:,} or more); nothing was kept"
+                )
+            digest.update(chunk)
+            file.write(chunk)
+    if expected is not None and found != expected:
+        raise _CorruptError(f"truncated: expected {expected:,} bytes, found {found:,}")
+    if digest.hexdigest() != sha256.lower():
+        raise _CorruptError(
+            f"wrong checksum: expected sha256 {sha256}, found {digest.hexdigest()} "
+            f"({found:,} bytes)"
+        )
+
+
+def _open(url: str) -> http.client.HTTPResponse:
+    # Not urllib's default opener: that one also follows redirections to ftp and opens local files.
+    opener = urllib.request.OpenerDirector()
+    for handler in (
+        urllib.request.ProxyHandler(),
+        urllib.request.HTTPHandler(),
+        urllib.request.HTTPSHandler(),
+        urllib.request.HTTPDefaultErrorHandler(),
+        urllib.request.HTTPRedirectHandler(),
+        urllib.request.HTTPErrorProcessor(),
+    ):
+        opener.add_handler(handler)
+    try:
+        response = opener.open(url, timeout=_TIMEOUT)
+    except urllib.error.HTTPError as error:
+        error.close()
+        if error.code in _TRANSIENT_STATUS:
+            raise _TransientError(f"the server answered {error.code} {error.reason}") from error
+        raise DataNotFoundError(
+            f"could not download {url}: the server answered {error.code} {error.reason}"
+        ) from error
+    except (OSError, http.client.HTTPException) as error:
+        raise _TransientError(f"no connection: {getattr(error, 'reason', error)}") from error
+    if response is None:  # what a director without a handler for a redirection's scheme returns
+        raise DataNotFoundError(f"could not download {url}: redirected to an unknown scheme")
+    return response
+
+
+def _sync_directory(directory: Path) -> None:
+    """Make the new name itself durable; on POSIX it belongs to the directory's own data."""
+    if os.name != "posix":
+        return
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

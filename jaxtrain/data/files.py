@@ -1,0 +1,63 @@
+"""Find and open data files, plain or gzipped.
+
+    path = find_file("data/mnist", "train-labels-idx1-ubyte", remedy="set data.download=true")
+    with open_data(path) as stream:
+        header = stream.read(8)
+
+A gzip stream that is corrupt raises a `DataError` wherever it is noticed, and how much is read is
+up to the caller: nothing here inflates a file as a whole.
+"""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO, cast
+
+from jaxtrain.errors import DataError, DataNotFoundError
+
+
+def find_file(root: str | Path, name: str, *, remedy: str) -> Path:
+    """The file `name` under `root`, or else `name.gz` there.
+
+    Args:
+        root: a directory; `~` is the user's home.
+        name: the file's name without `.gz` (a name that has it is looked for as it stands).
+        remedy: what the user can do about a missing file; ends the message.
+
+    Raises:
+        DataNotFoundError: neither is there.
+    """
+    plain = Path(root).expanduser() / name
+    candidates = [plain] if name.endswith(".gz") else [plain, plain.with_name(f"{name}.gz")]
+    for path in candidates:
+        if path.is_file():
+            return path
+    looked_for = " or ".join(path.name for path in candidates)
+    raise DataNotFoundError(
+        f"data file not found: {plain.absolute()} (looked for {looked_for} in "
+        f"{plain.parent.absolute()}); {remedy}"
+    )
+
+
+@contextmanager
+def open_data(path: Path) -> Iterator[BinaryIO]:
+    """The bytes of `path`, inflated where its name ends in `.gz`.
+
+    Raises:
+        DataError: while reading, where the gzip stream is corrupt or ends too early.
+    """
+    try:
+        if path.suffix == ".gz":
+            with gzip.open(path, "rb") as stream:
+                yield cast(BinaryIO, stream)
+        else:
+            with path.open("rb") as stream:
+                yield stream
+    except (gzip.BadGzipFile, zlib.error) as error:
+        raise DataError(f"{path}: corrupt gzip file ({error}); fetch it again") from error
+    except EOFError as error:
+        raise DataError(f"{path}: the gzip file is truncated; fetch it again") from error

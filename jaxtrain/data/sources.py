@@ -1,0 +1,16 @@
+"""Where data comes from, by name.
+
+    @SOURCES.register("my_data")
+    def my_data(validation_fraction: float, seed: int, *, root: str) -> Splits: ...
+
+    splits = SOURCES["digits"](validation_fraction=0.1, seed=0)
+
+A source takes the validation rows off the training data itself, because what it fits on the data
+(means, categories) may come from the training rows only.
+"""
+
+from __future__ import annotations
+
+from jaxtrain.registry import Registry
+
+SOURCES = Registry("data source")
