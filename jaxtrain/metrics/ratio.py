@@ -1,0 +1,62 @@
+"""The state that most metrics share: a sum over a sum."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax.typing import ArrayLike
+
+from jaxtrain.metrics.exact import Count, Sum
+
+
+class MeanState(NamedTuple):
+    """A weighted mean in the making: `total` of weighted values over `weight`."""
+
+    total: Sum
+    weight: Sum
+
+    @classmethod
+    def empty(cls) -> MeanState:
+        """No values yet."""
+        return cls(Sum.of(0.0), Sum.of(0.0))
+
+    def plus(self, total: ArrayLike, weight: ArrayLike) -> MeanState:
+        """With `total` and `weight` added."""
+        return MeanState(self.total.plus(total), self.weight.plus(weight))
+
+    def merge(self, other: MeanState) -> MeanState:
+        """With the values of `other` added."""
+        return MeanState(self.total.merge(other.total), self.weight.merge(other.weight))
+
+    def value(self) -> jax.Array:
+        """The mean, float32; NaN where the weight is 0."""
+        return self.total.value() / self.weight.value()
+
+
+class FractionState(NamedTuple):
+    """How many of how many, exactly."""
+
+    hits: Count
+    rows: Count
+
+    @classmethod
+    def empty(cls) -> FractionState:
+        """None of none."""
+        return cls(Count.of(0), Count.of(0))
+
+    def plus(self, hits: jax.Array, among: jax.Array) -> FractionState:
+        """With the number of True in `hits & among`, of the number in `among`, added."""
+        return FractionState(
+            self.hits.plus(jnp.sum(hits & among, dtype=jnp.int32)),
+            self.rows.plus(jnp.sum(among, dtype=jnp.int32)),
+        )
+
+    def merge(self, other: FractionState) -> FractionState:
+        """With the counts of `other` added."""
+        return FractionState(self.hits.merge(other.hits), self.rows.merge(other.rows))
+
+    def value(self) -> jax.Array:
+        """The fraction, float32; NaN of none."""
+        return self.hits.value() / self.rows.value()

@@ -1,0 +1,35 @@
+"""Batch normalisation that leaves padding out of its statistics.
+
+    hidden = BatchNorm(name="norm")(hidden, train=train, mask=mask)
+
+Axes: B batch, D features.
+"""
+
+from __future__ import annotations
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+
+class BatchNorm(nn.Module):
+    """Batch normalisation (Ioffe and Szegedy 2015, arXiv:1502.03167) over all axes but the last.
+
+    Scale begins at 1, bias at 0. The running mean and variance are `batch_stats`, float32 whatever
+    the precision of the rest, and move a tenth of the way to each batch's.
+    """
+
+    @nn.compact
+    def __call__(
+        self, inputs: jax.Array, *, train: bool, mask: jax.Array | None = None
+    ) -> jax.Array:
+        """Normalise `inputs` `[B, ..., D]`; rows where `mask` `[B]` is 0 do not count."""
+        if mask is not None:
+            real = mask > 0
+            # A slice of a batch that is padding only has no mean; it repeats real rows, so that
+            # counting it does no harm, where NaN in the running mean would stay there for good.
+            real = real | ~jnp.any(real)
+            mask = real.reshape(real.shape + (1,) * (inputs.ndim - 1))
+        norm = nn.BatchNorm(use_running_average=not train, momentum=0.9, name="batch_norm")
+        normalised: jax.Array = norm(inputs, mask=mask)
+        return normalised

@@ -1,0 +1,102 @@
+"""A small convolutional network for images.
+
+    model: {name: cnn, channels: [32, 64], hidden: [128], dropout: 0.25}
+
+Axes: B batch, H height, W width, C channels, K classes or outputs.
+"""
+
+from __future__ import annotations
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from jaxtrain.errors import ConfigError
+from jaxtrain.models.batch_norm import BatchNorm
+from jaxtrain.models.linen import from_linen
+from jaxtrain.models.mlp import MLP, Rate, Width
+from jaxtrain.models.model import Model
+from jaxtrain.models.registry import MODELS
+
+
+class CNN(nn.Module):
+    """Blocks (3x3 convolution, batch norm if wanted, relu, 2x2 max pooling), then an `MLP` as head.
+
+    Convolutions are He normal with zero bias, like the layers of the head.
+    """
+
+    num_outputs: int
+    channels: tuple[int, ...] = (32, 64)
+    hidden: tuple[int, ...] = (128,)
+    dropout: float = 0.0
+    batch_norm: bool = False
+
+    @nn.compact
+    def __call__(
+        self, inputs: jax.Array, *, train: bool, mask: jax.Array | None = None
+    ) -> jax.Array:
+        """`[B, H, W, C]` to `[B, K]`.
+
+        Raises:
+            ConfigError: where the inputs are no images, or too small for so many blocks.
+        """
+        if inputs.ndim != 4:
+            raise ConfigError(
+                "model.name: cnn wants images [B, H, W, C], but inputs have shape "
+                f"{inputs.shape}; set data.flat to false, or choose mlp"
+            )
+        smallest = 2 ** len(self.channels)
+        if min(inputs.shape[1:3]) < smallest:
+            raise ConfigError(
+                f"model.channels: {len(self.channels)} blocks that halve height and width want "
+                f"images of at least {smallest}x{smallest}, found "
+                f"{inputs.shape[1]}x{inputs.shape[2]}; give fewer channels"
+            )
+        hidden = inputs
+        for block, features in enumerate(self.channels):
+            hidden = nn.Conv(
+                features,
+                kernel_size=(3, 3),
+                use_bias=not self.batch_norm,
+                kernel_init=nn.initializers.he_normal(),
+                name=f"conv_{block}",
+            )(hidden)
+            if self.batch_norm:
+                hidden = BatchNorm(name=f"norm_{block}")(hidden, train=train, mask=mask)
+            hidden = max_pool_2x2(nn.relu(hidden))
+        return MLP(self.num_outputs, self.hidden, self.dropout, self.batch_norm, name="head")(
+            hidden, train=train, mask=mask
+        )
+
+
+def max_pool_2x2(inputs: jax.Array) -> jax.Array:
+    """The maximum of each 2x2 window of `[B, H, W, C]`; an odd last row or column is left out.
+
+    Windows that do not overlap need no `reduce_window`, whose gradient is very slow on CPU (a
+    training step of this network takes three times as long with it).
+    """
+    batch, height, width, channels = inputs.shape
+    rows, columns = height // 2, width // 2
+    even = inputs[:, : 2 * rows, : 2 * columns, :]
+    return jnp.max(even.reshape(batch, rows, 2, columns, 2, channels), axis=(2, 4))
+
+
+@MODELS.register("cnn")
+def cnn(
+    num_outputs: int,
+    *,
+    channels: tuple[Width, ...] = (32, 64),
+    hidden: tuple[Width, ...] = (128,),
+    dropout: Rate = 0.0,
+    batch_norm: bool = False,
+) -> Model:
+    """A convolutional network on images `[B, H, W, C]`.
+
+    Args:
+        num_outputs: K.
+        channels: the output channels of each convolution; each block halves height and width.
+        hidden: the widths of the dense layers after the convolutions.
+        dropout: the fraction of units of the dense layers that are dropped in training.
+        batch_norm: normalise before each relu.
+    """
+    return from_linen(CNN(num_outputs, channels, hidden, dropout, batch_norm))

@@ -1,0 +1,155 @@
+"""What holds for every metric: the laws of a monoid, masks, scan, vmap, jit."""
+
+import itertools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import jaxtrain.metrics
+from jaxtrain.errors import DataError
+from jaxtrain.metrics import Accuracy, Loss, Mean, MeanSquaredError, Metric
+
+METRICS = {
+    "accuracy": Accuracy(),
+    "top2": Accuracy(top_k=2),
+    "loss": Loss(),
+    "mean": Mean("rows"),
+    "scalar_mean": Mean("grad_norm"),
+    "mse": MeanSquaredError(),
+}
+every_metric = pytest.mark.parametrize("name", METRICS)
+
+
+def outputs_of(name, seed, rows=6, real=4):
+    """One output of a step with `rows - real` rows of padding."""
+    generator = np.random.default_rng(seed)
+    values = generator.normal(size=(rows, 3)).astype(np.float32)
+    mask = (np.arange(rows) < real).astype(np.float32)
+    losses = generator.gamma(1.0, size=rows).astype(np.float32)
+    return {
+        "outputs": values,
+        "labels": (
+            generator.normal(size=(rows, 3)).astype(np.float32)
+            if name == "mse"
+            else generator.integers(0, 3, rows).astype(np.int32)
+        ),
+        "mask": mask,
+        "rows": losses,
+        "grad_norm": losses[0],
+        "loss_sum": np.float32((losses * mask).sum()),
+        "loss_weight": np.float32(mask.sum()),
+    }
+
+
+def over(metric, outputs):
+    state = metric.empty()
+    for output in outputs:
+        state = metric.update(state, output)
+    return state
+
+
+@every_metric
+def test_it_satisfies_the_protocol_and_is_a_value(name):
+    assert isinstance(METRICS[name], Metric)
+    assert hash(METRICS[name]) == hash(METRICS[name])
+
+
+@every_metric
+def test_nothing_seen_is_nan(name):
+    metric = METRICS[name]
+    assert np.isnan(metric.compute(metric.empty()))
+    empty = outputs_of(name, 0, real=0)
+    if name != "scalar_mean":
+        assert np.isnan(metric.compute(metric.update(metric.empty(), empty)))
+
+
+@every_metric
+@given(
+    reals=st.lists(st.integers(0, 6), min_size=1, max_size=6),
+    cuts=st.lists(st.integers(0, 6), max_size=2),
+    seed=st.integers(0, 1000),
+)
+def test_merging_parts_equals_the_whole(name, reals, cuts, seed):
+    metric = METRICS[name]
+    outputs = [outputs_of(name, [seed, i], real=real) for i, real in enumerate(reals)]
+    edges = [0, *sorted(min(cut, len(outputs)) for cut in cuts), len(outputs)]
+    merged = metric.empty()
+    for first, last in itertools.pairwise(edges):
+        merged = metric.merge(merged, over(metric, outputs[first:last]))
+    whole = metric.compute(over(metric, outputs))
+    np.testing.assert_allclose(metric.compute(merged), whole, rtol=1e-6)
+
+
+@every_metric
+def test_the_state_keeps_structure_shape_and_dtype(name):
+    metric = METRICS[name]
+    empty = metric.empty()
+    for state in (
+        metric.update(empty, outputs_of(name, 1)),
+        metric.merge(empty, empty),
+        jax.jit(metric.update)(empty, outputs_of(name, 1)),
+    ):
+        assert jax.tree.structure(state) == jax.tree.structure(empty)
+        for found, expected in zip(jax.tree.leaves(state), jax.tree.leaves(empty), strict=True):
+            assert (found.shape, found.dtype) == (expected.shape, expected.dtype)
+    assert metric.compute(empty).dtype == jnp.float32
+
+
+@every_metric
+def test_it_is_a_carry_of_scan_and_a_slice_of_vmap(name):
+    metric = METRICS[name]
+    outputs = [outputs_of(name, seed) for seed in range(4)]
+    stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *outputs)
+    expected = metric.compute(over(metric, outputs))
+
+    scanned, _ = jax.jit(
+        lambda stacked: jax.lax.scan(
+            lambda state, output: (metric.update(state, output), None), metric.empty(), stacked
+        )
+    )(stacked)
+    np.testing.assert_allclose(metric.compute(scanned), expected, rtol=1e-6)
+
+    each = jax.vmap(lambda output: metric.update(metric.empty(), output))(stacked)
+    for number, output in enumerate(outputs):
+        one = metric.compute(jax.tree.map(lambda leaf, number=number: leaf[number], each))
+        np.testing.assert_allclose(one, metric.compute(over(metric, [output])), rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["accuracy", "top2", "mean", "mse"])
+def test_padding_does_not_count_not_even_nan(name):
+    metric = METRICS[name]
+    padded = outputs_of(name, 5, rows=6, real=4)
+    for key in ("outputs", "rows"):
+        padded[key][4:] = np.nan
+    alone = {key: value[:4] for key, value in padded.items() if np.ndim(value)}
+    del alone["mask"]
+    np.testing.assert_array_equal(
+        metric.compute(over(metric, [padded])), metric.compute(over(metric, [alone]))
+    )
+
+
+@every_metric
+def test_it_runs_under_strict_promotion(name):
+    metric = METRICS[name]
+    with jax.numpy_dtype_promotion("strict"), jax.numpy_rank_promotion("raise"):
+        metric.compute(over(metric, [outputs_of(name, 1)]))
+
+
+def test_a_missing_entry_is_named():
+    with pytest.raises(DataError, match="reads 'loss_sum', the output of the step has only 'a'"):
+        Loss().update(Loss().empty(), {"a": 1.0})
+
+
+def test_a_mask_of_another_length_is_refused():
+    output = {"outputs": np.ones((4, 2)), "labels": np.ones(4, np.int32), "mask": np.ones(3)}
+    with pytest.raises(DataError, match=r"mask has shape \(3,\).*\(4,\)"):
+        Accuracy().update(Accuracy().empty(), output)
+
+
+def test_exports_exist():
+    for name in jaxtrain.metrics.__all__:
+        assert hasattr(jaxtrain.metrics, name)

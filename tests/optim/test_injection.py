@@ -1,0 +1,51 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from jaxtrain.optim import injected, learning_rate
+
+PARAMS = {"w": jnp.ones(3)}
+GRADS = {"w": jnp.full(3, 2.0)}
+
+
+def test_a_number_can_be_read_and_changed():
+    tx = injected(optax.sgd, 0.5)
+    opt_state = tx.init(PARAMS)
+    assert float(learning_rate(opt_state)) == 0.5
+    opt_state.hyperparams["learning_rate"] = jnp.float32(0.25)
+    updates, opt_state = jax.jit(tx.update)(GRADS, opt_state, PARAMS)
+    np.testing.assert_array_equal(updates["w"], -0.5)
+    assert float(learning_rate(opt_state)) == 0.25
+
+
+def test_after_an_update_the_rate_read_is_the_rate_used():
+    tx = injected(optax.sgd, lambda step: 1.0 / (1.0 + step))
+    opt_state = tx.init(PARAMS)
+    used = []
+    for _ in range(3):
+        updates, opt_state = tx.update(GRADS, opt_state, PARAMS)
+        used.append(-float(updates["w"][0]) / 2.0)
+        assert float(learning_rate(opt_state)) == pytest.approx(used[-1])
+    assert used == pytest.approx([1.0, 1 / 2, 1 / 3])
+
+
+def test_the_rate_is_found_inside_other_transformations():
+    tx = optax.chain(optax.clip(1.0), optax.masked(injected(optax.adam, 0.125), {"w": True}))
+    assert float(learning_rate(tx.init(PARAMS))) == 0.125
+
+
+def test_an_optimizer_that_keeps_none_gives_none():
+    assert learning_rate(optax.adam(1e-3).init(PARAMS)) is None
+    other = optax.inject_hyperparams(optax.scale_by_adam)(b1=0.5)
+    assert learning_rate(other.init(PARAMS)) is None
+
+
+def test_the_rate_is_float32_whatever_the_parameters():
+    tx = injected(optax.sgd, 1e-3)
+    params = {"w": jnp.ones(3, jnp.bfloat16)}
+    updates, opt_state = tx.update(params, tx.init(params), params)
+    assert learning_rate(opt_state).dtype == jnp.float32
+    assert float(learning_rate(opt_state)) == np.float32(1e-3)
+    assert optax.apply_updates(params, updates)["w"].dtype == jnp.bfloat16
