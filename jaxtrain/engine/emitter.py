@@ -1,0 +1,100 @@
+"""Emitter: an object that fires events to the handlers attached to it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from jaxtrain.engine.events import Event, EventSet
+from jaxtrain.engine.handlers import HandlerTable, RemovableHandle
+
+
+class Emitter:
+    """Subscribing and firing; what an event's count is, the Engine knows."""
+
+    def __init__(self) -> None:
+        self._handlers = HandlerTable()
+        self._times_fired: dict[str, int] = {}
+        self._firing = 0
+        self._at_rest: list[Callable[[], None]] = []
+
+    def on(self, event: Event | EventSet, *args: Any, **kwargs: Any) -> Callable[..., Any]:
+        """Decorator form of `attach_handler`; the function stays as it is."""
+
+        def attach(function: Callable[..., Any]) -> Callable[..., Any]:
+            self.attach_handler(event, function, *args, **kwargs)
+            return function
+
+        return attach
+
+    def attach_handler(
+        self,
+        event: Event | EventSet,
+        function: Callable[..., Any],
+        *args: Any,
+        priority: float = 0,
+        needs: Iterable[str] = (),
+        provides: Iterable[str] = (),
+        **kwargs: Any,
+    ) -> RemovableHandle:
+        """Call `function(engine, *args, **kwargs)` on an event.
+
+        A handler attached or removed while its event fires: the new one waits for the next firing,
+        the removed one does not run any more. Handlers of EXCEPTION_RAISED get
+        `(engine, exception, *args)`; the exception is raised again unless one returns True.
+
+        Args:
+            event: one event, or several joined by `|`.
+            function: may leave out the `engine` parameter.
+            args: passed on to the function.
+            priority: on one event, the higher runs first.
+            needs: names that other handlers of the event provide; those run before, whatever the
+                priorities.
+            provides: names that this one provides.
+            kwargs: passed on to the function.
+
+        Returns:
+            A handle with `remove()`, which is also a context manager.
+
+        Raises:
+            TypeError: the function can't be called like that.
+            ValueError: the handlers would wait for each other.
+        """
+        return self._handlers.attach(
+            event,
+            function,
+            args,
+            kwargs,
+            priority=priority,
+            needs=needs,
+            provides=provides,
+        )
+
+    def fire(self, event: Event, *event_args: Any) -> list[Any]:
+        """Run the handlers of `event` and return what they returned."""
+        name = event.name
+        count = self._count(name)
+        results = []
+        self._firing += 1
+        try:
+            for handler in self._handlers.of(name):
+                if handler.alive and handler.fires(self, count):
+                    results.append(handler(self, *event_args))  # noqa: PERF401  (readable)
+        finally:
+            self._firing -= 1
+        while self._at_rest and not self._firing:
+            self._at_rest.pop(0)()
+        return results
+
+    def when_at_rest(self, action: Callable[[], None]) -> None:
+        """Call `action` once all handlers of the event now firing have run.
+
+        A checkpoint taken there holds what every one of them has made of the event, so that a
+        resumed run need not fire it again.
+        """
+        self._at_rest.append(action)
+
+    def _count(self, name: str) -> int:
+        """How often an event has come, this time included."""
+        self._times_fired[name] = self._times_fired.get(name, 0) + 1
+        return self._times_fired[name]

@@ -1,0 +1,125 @@
+"""Events: the named moments of a run that handlers subscribe to.
+
+Events.EPOCH_COMPLETED                              # every epoch
+Events.ITERATION_COMPLETED(every=100)               # filtered
+Events.ITERATION_COMPLETED(after=10, before=20)
+Events.EPOCH_STARTED(once=3) | Events.COMPLETED     # either
+LOSS_SPIKED = Event("LOSS_SPIKED")                  # a user's own; engine.fire(LOSS_SPIKED)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from jaxtrain.engine.filters import Always, Filter, make_filter
+
+
+@dataclass(frozen=True)
+class Event:
+    """A moment with a name, and a filter over how often it has come.
+
+    Two events are the same moment when their names are equal.
+    """
+
+    name: str
+    filter: Filter = field(default=Always(), repr=False)
+
+    def __call__(
+        self,
+        event_filter: Callable[[Any, int], bool] | None = None,
+        *,
+        every: int | None = None,
+        once: int | tuple[int, ...] | list[int] | None = None,
+        before: int | None = None,
+        after: int | None = None,
+    ) -> Event:
+        """The same moment, at some counts only.
+
+        Args:
+            event_filter: `(engine, count) -> bool`, asked on every count.
+            every: at multiples of this count.
+            once: at this count, or at each of these.
+            before: at counts smaller than this.
+            after: at counts greater than this.
+        """
+        if not isinstance(self.filter, Always):
+            raise ValueError(f"{self.name} has a filter already: {self.filter}")
+        try:
+            chosen = make_filter(
+                every=every, once=once, before=before, after=after, event_filter=event_filter
+            )
+        except ValueError as error:
+            raise ValueError(f"{self.name}: {error}") from None
+        return replace(self, filter=chosen)
+
+    def __or__(self, other: Event | EventSet) -> EventSet:
+        """Either of the two."""
+        return EventSet((self,)) | other
+
+
+@dataclass(frozen=True)
+class EventSet:
+    """Several events; a handler attached to the set runs on each of them."""
+
+    events: tuple[Event, ...]
+
+    def __or__(self, other: Event | EventSet) -> EventSet:
+        """The events of both."""
+        more = other.events if isinstance(other, EventSet) else (other,)
+        return EventSet(self.events + more)
+
+
+class Events:
+    """The moments of every run, in the order in which they come.
+
+    | event                | when                                       | its count         |
+    |----------------------|--------------------------------------------|-------------------|
+    | STARTED              | a run begins                               | runs              |
+    | EPOCH_STARTED        | an epoch begins                            | `state.epoch`     |
+    | GET_BATCH_STARTED    | before a batch is asked for                | `state.iteration` |
+    | GET_BATCH_COMPLETED  | a batch has come                           | `state.iteration` |
+    | ITERATION_STARTED    | before the step                            | `state.iteration` |
+    | ITERATION_COMPLETED  | after the step; `state.output` is there    | `state.iteration` |
+    | EPOCH_COMPLETED      | an epoch is over; `state.metrics` is there | `state.epoch`     |
+    | TERMINATE            | `terminate()` was heeded                   | times fired       |
+    | TERMINATE_EPOCH      | `terminate_epoch()` was heeded             | times fired       |
+    | INTERRUPT            | `interrupt()` was heeded                   | times fired       |
+    | EXCEPTION_RAISED     | an exception is on its way out             | times fired       |
+    | CHECKPOINT_SAVED     | a checkpoint is committed                  | times fired       |
+    | COMPLETED            | the run is over                            | runs              |
+
+    What stops what:
+
+    | call                | heeded                  | then come                            |
+    |---------------------|-------------------------|--------------------------------------|
+    | `terminate()`       | after the current event | TERMINATE, COMPLETED                 |
+    | `terminate_epoch()` | after the current event | TERMINATE_EPOCH, EPOCH_COMPLETED     |
+    | `interrupt()`       | after the current event | INTERRUPT; the next `run` continues  |
+    | an exception        | at once                 | EXCEPTION_RAISED; it is raised again |
+    """
+
+    STARTED = Event("STARTED")
+    EPOCH_STARTED = Event("EPOCH_STARTED")
+    GET_BATCH_STARTED = Event("GET_BATCH_STARTED")
+    GET_BATCH_COMPLETED = Event("GET_BATCH_COMPLETED")
+    ITERATION_STARTED = Event("ITERATION_STARTED")
+    ITERATION_COMPLETED = Event("ITERATION_COMPLETED")
+    EPOCH_COMPLETED = Event("EPOCH_COMPLETED")
+    TERMINATE = Event("TERMINATE")
+    TERMINATE_EPOCH = Event("TERMINATE_EPOCH")
+    INTERRUPT = Event("INTERRUPT")
+    EXCEPTION_RAISED = Event("EXCEPTION_RAISED")
+    CHECKPOINT_SAVED = Event("CHECKPOINT_SAVED")
+    COMPLETED = Event("COMPLETED")
+
+    @staticmethod
+    def ITERATION_COMPLETED_EVERY(n: int) -> Event:  # noqa: N802  (a name of the event family)
+        """`ITERATION_COMPLETED(every=n)`."""
+        return Events.ITERATION_COMPLETED(every=n)
+
+    @staticmethod
+    def EPOCH_COMPLETED_EVERY(n: int) -> Event:  # noqa: N802
+        """`EPOCH_COMPLETED(every=n)`."""
+        return Events.EPOCH_COMPLETED(every=n)
