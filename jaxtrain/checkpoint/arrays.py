@@ -1,0 +1,78 @@
+"""The wall around orbax: named arrays to a directory and back. No other file imports orbax."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from jaxtrain.errors import CheckpointError
+
+
+def write_arrays(directory: Path, arrays: Mapping[str, np.ndarray]) -> None:
+    """Write arrays as an orbax PyTree checkpoint (OCDBT, Zarr 3), nested as their names are.
+
+    Args:
+        directory: must not exist yet.
+        arrays: by path, the parts joined by `/`.
+    """
+    # Orbax refuses arrays without elements; their shape and dtype are all there is to keep.
+    empty = {n: [str(a.dtype), list(a.shape)] for n, a in arrays.items() if a.size == 0}
+    full = {name: array for name, array in arrays.items() if array.size}
+    with _checkpointer() as (orbax, checkpointer):
+        args = orbax.args.PyTreeSave(_nest(full), custom_metadata={"empty": empty})
+        checkpointer.save(directory.absolute(), args=args)
+
+
+def read_arrays(directory: Path) -> dict[str, np.ndarray]:
+    """What `write_arrays` wrote.
+
+    Raises:
+        CheckpointError: where orbax can't read it.
+    """
+    with _checkpointer() as (orbax, checkpointer):
+        try:
+            nested = checkpointer.restore(directory.absolute(), args=orbax.args.PyTreeRestore())
+            noted = checkpointer.metadata(directory.absolute()).item_metadata.custom_metadata
+        except (ValueError, OSError, KeyError) as error:
+            raise CheckpointError(f"{directory}: orbax can't read it: {error}") from error
+    empty = {n: np.empty(shape, dtype) for n, (dtype, shape) in noted["empty"].items()}
+    return _flatten(nested) | empty
+
+
+@contextlib.contextmanager
+def _checkpointer() -> Iterator[tuple[Any, Any]]:
+    """Orbax, and a Checkpointer of it that is closed at the end and does not fill the log."""
+    import orbax.checkpoint as ocp  # imported here: it takes 100 ms that most runs never need
+
+    logging.getLogger("absl").setLevel(logging.WARNING)
+    checkpointer = ocp.Checkpointer(ocp.PyTreeCheckpointHandler(use_ocdbt=True, use_zarr3=True))
+    try:
+        yield ocp, checkpointer
+    finally:
+        checkpointer.close()
+
+
+def _nest(arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
+    nested: dict[str, Any] = {}
+    for name, array in arrays.items():
+        *folders, last = name.split("/")
+        place = nested
+        for folder in folders:
+            place = place.setdefault(folder, {})
+        place[last] = array
+    return nested
+
+
+def _flatten(nested: Mapping[str, Any], prefix: str = "") -> dict[str, np.ndarray]:
+    flat: dict[str, np.ndarray] = {}
+    for name, value in nested.items():
+        if isinstance(value, Mapping):
+            flat |= _flatten(value, f"{prefix}{name}/")
+        else:
+            flat[prefix + name] = np.asarray(value)
+    return flat

@@ -1,0 +1,99 @@
+"""A pytree as named leaves, and the exact comparison of two of them.
+
+    named_leaves({"params": {"Dense_0": {"kernel": w}}})     # {"params/Dense_0/kernel": w}
+
+Typed random keys are stored as their words: a file knows nothing of key types.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxtrain.errors import CheckpointMismatchError
+
+_SHOWN = 20
+
+
+def named_leaves(tree: Any) -> dict[str, Any]:
+    """The leaves by path, the parts joined by `/`, in tree order.
+
+    >>> named_leaves({"a": {"b": 1, "c": (2, 3)}})
+    {'a/b': 1, 'a/c/0': 2, 'a/c/1': 3}
+    """
+    leaves, _ = jax.tree_util.tree_flatten_with_path(tree)
+    return {jax.tree_util.keystr(path, simple=True, separator="/"): leaf for path, leaf in leaves}
+
+
+def to_host(tree: Any) -> dict[str, np.ndarray]:
+    """The named leaves as copies in host memory. Waits for the device.
+
+    All transfers are started before the first is waited for.
+    """
+    named = {name: _plain(leaf) for name, leaf in named_leaves(tree).items()}
+    for leaf in named.values():
+        if isinstance(leaf, jax.Array):
+            leaf.copy_to_host_async()
+    # A copy even where the device is the host: the next step may be given the same buffer.
+    return {name: np.array(leaf, copy=True) for name, leaf in named.items()}
+
+
+def from_host(stored: Mapping[str, np.ndarray], template: Any) -> Any:
+    """A tree like `template` with the stored values.
+
+    Args:
+        stored: arrays by path.
+        template: a tree of arrays or `jax.ShapeDtypeStruct`s with the structure, shapes and dtypes
+            that are expected.
+
+    Raises:
+        CheckpointMismatchError: listing every path that is missing, left over, or of another shape
+            or dtype. Nothing is ever cast or left out.
+    """
+    expected = named_leaves(template)
+    problems = [f"missing in the checkpoint: {name}" for name in expected.keys() - stored.keys()]
+    problems += [f"not in this run: {name}" for name in stored.keys() - expected.keys()]
+    for name in expected.keys() & stored.keys():
+        want, have = _shape_and_dtype(expected[name]), _shape_and_dtype(stored[name])
+        if want != have:
+            problems.append(f"{name}: this run has {_show(want)}, the checkpoint {_show(have)}")
+    if problems:
+        more = len(problems) - _SHOWN
+        raise CheckpointMismatchError(
+            "the checkpoint does not fit this run:\n  "
+            + "\n  ".join(sorted(problems)[:_SHOWN])
+            + (f"\n  and {more} more" if more > 0 else "")
+        )
+    values = []
+    for name, leaf in expected.items():
+        value = jnp.asarray(stored[name])
+        if _is_key(leaf):
+            value = jax.random.wrap_key_data(value, impl=str(jax.random.key_impl(leaf)))
+        values.append(value)
+    return jax.tree.unflatten(jax.tree.structure(template), values)
+
+
+def _is_key(leaf: Any) -> bool:
+    return hasattr(leaf, "dtype") and jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+
+
+def _plain(leaf: Any) -> Any:
+    return jax.random.key_data(leaf) if _is_key(leaf) else leaf
+
+
+def _shape_and_dtype(leaf: Any) -> tuple[tuple[int, ...], str]:
+    if _is_key(leaf):
+        data = jax.eval_shape(jax.random.key_data, leaf)
+        return tuple(data.shape), str(data.dtype)
+    return tuple(np.shape(leaf)), str(
+        leaf.dtype if hasattr(leaf, "dtype") else np.dtype(type(leaf))
+    )
+
+
+def _show(shape_and_dtype: tuple[tuple[int, ...], str]) -> str:
+    shape, dtype = shape_and_dtype
+    return f"{dtype}[{', '.join(map(str, shape))}]"

@@ -1,0 +1,269 @@
+"""CheckpointStore: a directory of checkpoints, each of them whole or not there.
+
+    store = CheckpointStore("runs/digits/a/checkpoints", keep=2, monitor="val/loss", mode="min")
+    store.save({"train_state": state}, iteration=900, meta={"metrics": {"val/loss": 0.3}})
+    store.wait()
+    tree, meta = store.load(store.best(), {"train_state": state})
+
+A checkpoint is a directory, `00000900` (or `00000900.1` where that iteration was saved before):
+
+    arrays/            the leaves, written by orbax
+    meta.json          counters, cursor, metrics, versions: whatever the caller gave
+    manifest.sha256    digests of all other files; written last
+
+It is written under a name that starts with a dot and renamed when it is complete, so a name without
+a dot is a commit. A checkpoint whose digests don't match is moved to `.bad/` and the one before it
+is used.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import shutil
+from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from jaxtrain.atomic import sync
+from jaxtrain.checkpoint.arrays import read_arrays, write_arrays
+from jaxtrain.checkpoint.leaves import from_host, to_host
+from jaxtrain.checkpoint.manifest import verify, write_manifest
+from jaxtrain.errors import CheckpointError
+
+logger = logging.getLogger(__name__)
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Saved:
+    """A committed checkpoint."""
+
+    path: Path
+    meta: dict[str, Any]
+
+    @property
+    def iteration(self) -> int:
+        """The iteration after which it was taken."""
+        return int(self.meta["iteration"])
+
+
+class CheckpointStore:
+    """Saves, lists, loads and prunes the checkpoints of one run.
+
+    Args:
+        directory: made with the first save.
+        keep: how many of the newest stay, at least 1. The best one stays besides.
+        monitor: the name among `meta["metrics"]` that says which one is best.
+        mode: whether a small or a large value of it is good.
+        asynchronous: write in a background thread; `save` then only waits for the copy off the
+            device, and for the write before it, so that at most one more copy of the state is held.
+    """
+
+    def __init__(
+        self,
+        directory: str | os.PathLike[str],
+        *,
+        keep: int = 2,
+        monitor: str = "val/loss",
+        mode: Literal["min", "max"] = "min",
+        asynchronous: bool = True,
+    ) -> None:
+        self.directory = Path(directory)
+        self._keep = keep
+        self._monitor = monitor
+        self._sign = 1.0 if mode == "min" else -1.0
+        self._writer = ThreadPoolExecutor(1, "checkpoint") if asynchronous else None
+        self._writing: Future[None] | None = None
+
+    # -- writing -------------------------------------------------------------------------------
+
+    def save(self, tree: Any, *, iteration: int, meta: Mapping[str, Any]) -> None:
+        """Save a tree of arrays and a JSON-able `meta`.
+
+        Raises:
+            CheckpointError: where this save, or an asynchronous one before it, failed.
+        """
+        self.wait()
+        arrays = to_host(tree)
+        meta = {"format": FORMAT, "iteration": iteration, **meta}
+        if self._writer is None:
+            self._commit(arrays, meta)
+        else:
+            self._writing = self._writer.submit(self._commit, arrays, meta)
+
+    def wait(self) -> None:
+        """Wait until nothing is being written.
+
+        Raises:
+            CheckpointError: where the last asynchronous save failed.
+        """
+        writing, self._writing = self._writing, None
+        if writing is not None:
+            writing.result()
+
+    def close(self) -> None:
+        """Wait, and end the background thread. The store can't save any more."""
+        try:
+            self.wait()
+        finally:
+            if self._writer is not None:
+                self._writer.shutdown()
+
+    def _commit(self, arrays: dict[str, Any], meta: dict[str, Any]) -> None:
+        try:
+            final = self._free_name(meta["iteration"])
+            temporary = self.directory / f".tmp-{final.name}"
+            self.directory.mkdir(parents=True, exist_ok=True)
+            self._sweep()
+            temporary.mkdir()
+            # The order is what makes a kill at any instant harmless. The data is on the disk
+            # before the manifest that vouches for it, the manifest before the name that makes it
+            # count, the name before anything older is deleted.
+            write_arrays(temporary / "arrays", arrays)
+            (temporary / "meta.json").write_text(json.dumps(meta, indent=1, sort_keys=True))
+            write_manifest(temporary)
+            os.rename(temporary, final)
+            sync(self.directory)
+            self._prune()
+        except (OSError, ValueError, TypeError) as error:
+            raise CheckpointError(
+                f"{self.directory}: saving iteration {meta['iteration']} failed: {error}. "
+                "Earlier checkpoints are untouched."
+            ) from error
+
+    def _free_name(self, iteration: int) -> Path:
+        name = f"{iteration:08d}"
+        serial = 0
+        while (self.directory / (f"{name}.{serial}" if serial else name)).exists():
+            serial += 1
+        return self.directory / (f"{name}.{serial}" if serial else name)
+
+    def _sweep(self) -> None:
+        """Delete what a killed process left half written."""
+        for left in self.directory.glob(".tmp-*"):
+            shutil.rmtree(left)
+
+    def _prune(self) -> None:
+        """Delete all but the newest `keep` and the best."""
+        saved = self.saved()
+        best = self._best_of(saved)
+        for old in saved[: -self._keep]:
+            if best is None or old.path != best.path:
+                # Out of sight first: half deleted, it must not look like a checkpoint.
+                doomed = self.directory / f".tmp-old-{old.path.name}"
+                os.rename(old.path, doomed)
+                shutil.rmtree(doomed)
+
+    # -- reading -------------------------------------------------------------------------------
+
+    def saved(self) -> list[Saved]:
+        """The committed checkpoints, oldest first. Reads their `meta.json`, not their arrays.
+
+        One whose `meta.json` can't be read is bad: it is left out here, and set aside by `latest`.
+        """
+        return [s for s in map(_read, self._committed()) if s is not None]
+
+    def latest(self) -> Saved | None:
+        """The newest checkpoint that passes its digests, or None where none was ever committed.
+
+        Bad ones on the way to it are moved to `.bad/`, with a warning in the log.
+
+        Raises:
+            CheckpointError: where there are checkpoints but all of them are bad.
+        """
+        return self._soundest(self._committed()[::-1])
+
+    def best(self) -> Saved | None:
+        """The checkpoint with the best monitored value that passes its digests.
+
+        The newest one where none has such a value.
+        """
+        ranked = sorted(
+            (s for s in self.saved() if self._value(s) is not None),
+            key=lambda s: (self._rank(s), s.iteration),
+        )
+        return self._soundest([s.path for s in ranked]) if ranked else self.latest()
+
+    def load(self, saved: Saved | Path, template: Any) -> tuple[Any, dict[str, Any]]:
+        """Read a checkpoint into a tree like `template`.
+
+        Returns:
+            The tree and the meta that was saved with it.
+
+        Raises:
+            CheckpointError: where it can't be read, or its digests don't match.
+            CheckpointMismatchError: listing every leaf that differs from the template.
+        """
+        path = saved.path if isinstance(saved, Saved) else Path(saved)
+        verify(path)
+        found = _read(path)
+        if found is None:
+            raise CheckpointError(f"{path}: meta.json can't be read")
+        if found.meta.get("format") != FORMAT:
+            raise CheckpointError(
+                f"{path}: format {found.meta.get('format')!r}; this version reads {FORMAT}"
+            )
+        return from_host(read_arrays(path / "arrays"), template), found.meta
+
+    def _committed(self) -> list[Path]:
+        if not self.directory.is_dir():
+            return []
+        named = [p for p in self.directory.iterdir() if p.is_dir() and not p.name.startswith(".")]
+        return sorted(named, key=_order)
+
+    def _soundest(self, candidates: list[Path]) -> Saved | None:
+        reasons = []
+        for path in candidates:
+            try:
+                verify(path)
+            except CheckpointError as error:
+                reasons.append(str(error))
+                self._set_aside(path, str(error))
+                continue
+            return _read(path)
+        if reasons:
+            raise CheckpointError(
+                "every checkpoint is bad; not starting over from step 0:\n  " + "\n  ".join(reasons)
+            )
+        return None
+
+    def _set_aside(self, path: Path, reason: str) -> None:
+        bad = self.directory / ".bad"
+        bad.mkdir(exist_ok=True)
+        target = bad / path.name
+        serial = 0
+        while target.exists():
+            serial += 1
+            target = bad / f"{path.name}.{serial}"
+        os.rename(path, target)
+        logger.warning("%s; set aside as %s", reason, target)
+
+    def _value(self, saved: Saved) -> float | None:
+        return saved.meta.get("metrics", {}).get(self._monitor)
+
+    def _rank(self, saved: Saved) -> float:
+        value = self._value(saved)
+        assert value is not None
+        return self._sign * value if value == value else float("inf")
+
+    def _best_of(self, saved: list[Saved]) -> Saved | None:
+        valued = [s for s in saved if self._value(s) is not None]
+        return min(valued, key=lambda s: (self._rank(s), s.iteration), default=None)
+
+
+def _order(path: Path) -> tuple[int, int]:
+    iteration, _, serial = path.name.partition(".")
+    return (int(iteration), int(serial or 0)) if iteration.isdigit() else (-1, 0)
+
+
+def _read(path: Path) -> Saved | None:
+    try:
+        meta = json.loads((path / "meta.json").read_text())
+        return Saved(path, meta) if isinstance(meta.get("iteration"), int) else None
+    except (OSError, ValueError, AttributeError):
+        return None
