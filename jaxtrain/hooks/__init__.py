@@ -1,0 +1,44 @@
+"""Hooks: what happens around the steps, one hook a file.
+
+    trainer.attach(Validation(evaluator, validation_loader))
+    trainer.attach(Console())
+    trainer.attach(JSONL(run_directory, every=100))
+    trainer.attach(EarlyStopping(monitor="val/loss", patience=5))
+
+They may be attached in any order: what reads an epoch's metrics runs after what adds to them.
+"""
+
+from jaxtrain.hooks.checkpoint import Checkpoint, resume
+from jaxtrain.hooks.console import Console
+from jaxtrain.hooks.csv import CSV
+from jaxtrain.hooks.early_stopping import EarlyStopping
+from jaxtrain.hooks.history import History
+from jaxtrain.hooks.jsonl import JSONL, read_rows
+from jaxtrain.hooks.learning_rate import LearningRate
+from jaxtrain.hooks.monitor import Monitor
+from jaxtrain.hooks.nan_guard import NaNGuard
+from jaxtrain.hooks.progress import Progress
+from jaxtrain.hooks.registry import HOOKS, METRICS
+from jaxtrain.hooks.tensorboard import TensorBoard
+from jaxtrain.hooks.time_limit import TimeLimit
+from jaxtrain.hooks.validation import Validation
+
+__all__ = [
+    "CSV",
+    "HOOKS",
+    "JSONL",
+    "METRICS",
+    "Checkpoint",
+    "Console",
+    "EarlyStopping",
+    "History",
+    "LearningRate",
+    "Monitor",
+    "NaNGuard",
+    "Progress",
+    "TensorBoard",
+    "TimeLimit",
+    "Validation",
+    "read_rows",
+    "resume",
+]

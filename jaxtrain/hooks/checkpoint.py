@@ -1,0 +1,92 @@
+"""Checkpoint: saves the run so that it can be continued exactly where it stood.
+
+    store = CheckpointStore(directory / "checkpoints")
+    trainer.attach(Checkpoint(store, loader))
+    ...
+    resume(trainer, loader, store.latest(), store)      # in another process, before trainer.run
+
+A save is taken when all handlers of its event have run, whatever their order: what they made of
+the event is in it, and a resumed run does not fire the event again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from jaxtrain.checkpoint import CheckpointStore, Saved
+from jaxtrain.engine import Engine, Events
+from jaxtrain.hooks.rows import epoch_figures
+
+
+class Checkpoint:
+    """Saves at epoch ends, every so many iterations, on interruption and at the end.
+
+    Args:
+        store: where to.
+        loader: its cursor is saved, too.
+        describe: further JSON values for every checkpoint's meta: config, versions.
+        every_epochs: epochs between two saves.
+        every: iterations between two saves, besides those.
+    """
+
+    def __init__(
+        self,
+        store: CheckpointStore,
+        loader: Any,
+        *,
+        describe: Mapping[str, Any] | None = None,
+        every_epochs: int = 1,
+        every: int | None = None,
+    ) -> None:
+        self.store = store
+        self._loader = loader
+        self._describe = dict(describe or {})
+        self._every_epochs = every_epochs
+        self._every = every
+        self._last: dict[str, Any] | None = None
+
+    def attach(self, engine: Engine) -> None:
+        """Subscribe to the events named above."""
+        moments = Events.EPOCH_COMPLETED(every=self._every_epochs) | Events.INTERRUPT
+        moments |= Events.COMPLETED
+        if self._every is not None:
+            moments |= Events.ITERATION_COMPLETED(every=self._every)
+        engine.attach_handler(
+            moments, lambda engine: engine.when_at_rest(lambda: self.save(engine))
+        )
+
+    def save(self, engine: Engine) -> None:
+        """Save now, unless nothing happened since the last save.
+
+        After a step that was not finite nothing is saved: the checkpoint before it is what the
+        run can be continued from.
+        """
+        arrays, record = engine.snapshot()
+        if record["counters"] == self._last or engine.first_nonfinite() is not None:
+            return
+        self._last = record["counters"]
+        meta = {
+            **self._describe,
+            "epoch": engine.state.epoch,
+            "metrics": epoch_figures(engine),
+            "engine": record,
+            "cursor": self._loader.cursor(),
+            "fingerprint": self._loader.fingerprint(),
+        }
+        self.store.save(arrays, iteration=engine.state.iteration, meta=meta)
+        engine.fire(Events.CHECKPOINT_SAVED)
+
+
+def resume(engine: Engine, loader: Any, saved: Saved, store: CheckpointStore) -> None:
+    """Put engine, hooks and loader where they were when `saved` was taken.
+
+    Raises:
+        CheckpointMismatchError: another model or optimizer, every difference listed.
+        CheckpointError: the checkpoint can't be read.
+        ConfigError: the loader's data or order is another.
+    """
+    template, _ = engine.snapshot()
+    arrays, meta = store.load(saved, template)
+    loader.restore(meta["cursor"])
+    engine.restore(arrays, meta["engine"])

@@ -1,0 +1,96 @@
+"""Ends a run that has stopped getting better.
+
+    trainer.attach(EarlyStopping(monitor="val/loss", patience=5))
+
+The count goes on where it stood when a run is resumed.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Annotated, Any
+
+import pydantic
+
+from jaxtrain.engine import Engine, Events
+from jaxtrain.hooks.monitor import Mode, Monitor
+from jaxtrain.hooks.registry import HOOKS, METRICS
+
+logger = logging.getLogger(__name__)
+
+
+@HOOKS.register("early_stopping")
+class EarlyStopping:
+    """Terminates after `patience` epochs in a row without a better value.
+
+    Epochs that were not validated don't count. A NaN is no improvement.
+
+    Args:
+        monitor: the metric that decides.
+        patience: how many epochs in a row it may fail to improve.
+        mode: "min" where smaller is better, "max" where larger is.
+        min_delta: a value has to be better by more than this.
+
+    Raises:
+        ConfigError: after the first epoch, where no metric has that name.
+    """
+
+    def __init__(
+        self,
+        *,
+        monitor: str = "val/loss",
+        patience: pydantic.PositiveInt = 5,
+        mode: Mode = "min",
+        min_delta: Annotated[float, pydantic.Field(ge=0)] = 0.0,
+    ) -> None:
+        self.monitor = Monitor(monitor, mode, min_delta)
+        self.patience = patience
+        self.best: float | None = None
+        self.best_epoch: int | None = None
+        self.waited = 0  # epochs since the best one
+        self._seen = False
+
+    def attach(self, engine: Engine) -> None:
+        """Subscribe, after everything that adds metrics."""
+        engine.attach_handler(Events.STARTED, self._start)
+        engine.attach_handler(Events.EPOCH_COMPLETED, self._look, needs=(METRICS,))
+
+    def state(self) -> dict[str, Any]:
+        """What must survive a restart."""
+        return {"best": self.best, "best_epoch": self.best_epoch, "waited": self.waited}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from what `state()` returned."""
+        self.best = state["best"]
+        self.best_epoch = state["best_epoch"]
+        self.waited = state["waited"]
+
+    def _start(self, engine: Engine) -> None:
+        if engine.state.iteration == 0:  # begun anew
+            self.best, self.best_epoch, self.waited = None, None, 0
+        # A run that was stopped early and is started again must not train one epoch more.
+        self._stop_if_over(engine)
+
+    def _look(self, engine: Engine) -> None:
+        metrics = engine.state.metrics
+        if self._seen and self.monitor.name not in metrics:
+            return  # an epoch without validation
+        value = self.monitor.read(metrics)
+        self._seen = True
+        if self.monitor.improves(value, self.best):
+            self.best, self.best_epoch, self.waited = value, engine.state.epoch, 0
+        else:
+            self.waited += 1
+        self._stop_if_over(engine)
+
+    def _stop_if_over(self, engine: Engine) -> None:
+        if self.waited >= self.patience:
+            best = "no value yet" if self.best is None else f"{self.best:.6g}"
+            logger.info(
+                "stopped early: %s has not improved for %d epochs (best: %s, epoch %s)",
+                self.monitor.name,
+                self.waited,
+                best,
+                self.best_epoch,
+            )
+            engine.terminate()

@@ -1,0 +1,131 @@
+"""metrics.jsonl: one JSON object a line, complete and exact across restarts.
+
+    {"event": "iteration", "epoch": 1, "iteration": 100, "loss": 0.41, "grad_norm": 1.2, ...}
+    {"event": "epoch", "epoch": 1, "iteration": 900, "train/loss": 0.3, "val/loss": 0.2}
+
+`trainer.attach(JSONL(run_directory))` writes it, and `read_rows(path)` reads it, whatever a kill
+or a careless editor has done to single lines.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import logging
+import math
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pydantic
+
+from jaxtrain.atomic import replacing
+from jaxtrain.engine import Engine, EngineState, Events
+from jaxtrain.hooks.registry import HOOKS, METRICS
+from jaxtrain.hooks.rows import completed_epochs, epoch_row, iteration_row
+
+logger = logging.getLogger(__name__)
+
+
+@HOOKS.register("jsonl")
+class JSONL:
+    """Writes `metrics.jsonl` into `directory`.
+
+    A run that goes on after a kill first drops the rows that it is going to write again, and a
+    line torn by the kill: the file ends up as that of a run that was never stopped. A run that
+    begins anew begins the file anew. NaN and Inf, which JSON does not have, are written as null.
+
+    Args:
+        directory: where the file goes; made when the run begins.
+        every: iterations between two rows of the event "iteration".
+
+    Raises:
+        OSError: where a row can't be written in full; what was written of it is taken back.
+    """
+
+    FILE_NAME = "metrics.jsonl"
+
+    def __init__(self, directory: str | Path, *, every: pydantic.PositiveInt = 100) -> None:
+        self.path = Path(directory) / self.FILE_NAME
+        self.every = every
+
+    def attach(self, engine: Engine) -> None:
+        """Subscribe, after everything that adds metrics."""
+        engine.attach_handler(Events.STARTED, self._rewind)
+        engine.attach_handler(Events.ITERATION_COMPLETED(every=self.every), self._write_iteration)
+        engine.attach_handler(Events.EPOCH_COMPLETED, self._write_epoch, needs=(METRICS,))
+
+    def _rewind(self, engine: Engine) -> None:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        if not self.path.exists():
+            return
+        rows, skipped = read_rows(self.path)
+        if skipped:
+            logger.warning("%s: dropped %d lines that are not JSON objects", self.path, skipped)
+        kept = [row for row in rows if _stays(row, engine.state)]
+        if skipped or len(kept) < len(rows):
+            with replacing(self.path) as temporary:
+                temporary.write_bytes(b"".join(map(_line, kept)))
+
+    def _write_iteration(self, engine: Engine) -> None:
+        _append(self.path, {"event": "iteration", **iteration_row(engine)})
+
+    def _write_epoch(self, engine: Engine) -> None:
+        # On the disk before the checkpoint of this epoch can be: it must not know of rows that a
+        # power cut has taken away.
+        _append(self.path, {"event": "epoch", **epoch_row(engine)}, sync=True)
+
+
+def read_rows(path: str | Path) -> tuple[list[dict[str, Any]], int]:
+    """The rows of a metrics.jsonl.
+
+    Returns:
+        The rows, and how many lines were skipped because they are torn or not JSON objects.
+    """
+    rows = []
+    skipped = 0
+    for line in Path(path).read_bytes().splitlines(keepends=True):
+        try:
+            row = json.loads(line) if line.endswith(b"\n") else None
+        except ValueError:  # not JSON, or not even UTF-8
+            row = None
+        if isinstance(row, dict):
+            rows.append(row)
+        else:
+            skipped += 1
+    return rows, skipped
+
+
+def _stays(row: Mapping[str, Any], state: EngineState) -> bool:
+    """Whether the run, standing at `state`, has this row behind it."""
+    if row.get("event") == "epoch":
+        return row.get("epoch", math.inf) <= completed_epochs(state)
+    return row.get("iteration", math.inf) <= state.iteration
+
+
+def _line(row: Mapping[str, Any]) -> bytes:
+    finite = {
+        key: None if isinstance(value, float) and not math.isfinite(value) else value
+        for key, value in row.items()
+    }
+    return json.dumps(finite, allow_nan=False).encode() + b"\n"
+
+
+def _append(path: Path, row: Mapping[str, Any], *, sync: bool = False) -> None:
+    """Add one line by one write, so that a kill can't leave half of it."""
+    line = _line(row)
+    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+    try:
+        size = os.fstat(descriptor).st_size
+        written = os.write(descriptor, line)
+        if written < len(line):  # a disk that is nearly full takes a part
+            os.ftruncate(descriptor, size)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+        if sync:
+            os.fsync(descriptor)
+    except OSError as error:
+        error.filename = error.filename or str(path)
+        raise
+    finally:
+        os.close(descriptor)

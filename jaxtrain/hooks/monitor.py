@@ -1,0 +1,61 @@
+"""A metric that decides something: which epoch was the best, when to stop.
+
+    monitor = Monitor("val/accuracy", mode="max")
+    value = monitor.read(engine.state.metrics)
+    if monitor.improves(value, best):
+        best = value
+
+Early stopping and the best checkpoint compare in the same way because both use it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from jaxtrain.errors import ConfigError, did_you_mean
+
+Mode = Literal["min", "max"]
+
+
+@dataclass(frozen=True)
+class Monitor:
+    """One metric of `engine.state.metrics`, and which way is better."""
+
+    name: str  # for instance "val/loss"
+    mode: Mode = "min"  # "min": smaller is better
+    min_delta: float = 0.0  # a change has to be larger than this to count
+
+    def __post_init__(self) -> None:
+        if self.mode not in ("min", "max"):
+            raise ConfigError(f"mode: expected 'min' or 'max', found {self.mode!r}")
+        if not self.min_delta >= 0:
+            raise ConfigError(f"min_delta: expected a number of at least 0, found {self.min_delta}")
+
+    def read(self, metrics: Mapping[str, float]) -> float:
+        """Its value.
+
+        Raises:
+            ConfigError: where there is no such metric, naming those that there are.
+        """
+        if self.name not in metrics:
+            raise ConfigError(
+                f"monitor: no metric is called {self.name!r}{did_you_mean(self.name, metrics)} "
+                f"(this run has: {', '.join(sorted(metrics)) or 'none'})"
+            )
+        return metrics[self.name]
+
+    def improves(self, value: float, best: float | None) -> bool:
+        """Whether `value` is better than `best`; None stands for "none yet". NaN never is.
+
+        >>> Monitor("val/loss", min_delta=0.1).improves(0.45, 0.5)
+        False
+        """
+        if math.isnan(value):
+            return False
+        if best is None:
+            return True
+        gain = best - value if self.mode == "min" else value - best
+        return gain > self.min_delta

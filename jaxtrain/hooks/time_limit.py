@@ -1,0 +1,77 @@
+"""Ends a run in time.
+
+    trainer.attach(TimeLimit(limit="2h"))
+
+The run ends in good order, with a checkpoint and a report.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import time
+from typing import Annotated
+
+import pydantic
+
+from jaxtrain.engine import Engine, Events
+from jaxtrain.hooks.registry import HOOKS
+
+logger = logging.getLogger(__name__)
+
+_UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+def seconds(duration: float | str) -> float:
+    """A duration as a number of seconds.
+
+    >>> seconds("90s"), seconds("1.5h"), seconds(20)
+    (90.0, 5400.0, 20.0)
+
+    Raises:
+        ValueError: where it is neither a number nor a number with a unit, or not above 0.
+    """
+    match = re.fullmatch(r"(\d+(?:\.\d*)?|\.\d+)\s*([smhd]?)", str(duration).strip())
+    result = float(match[1]) * _UNITS[match[2]] if match else 0.0
+    if isinstance(duration, bool) or not result > 0:
+        raise ValueError(
+            f"expected seconds or a duration such as '90s', '5m' or '2h', found {duration!r}"
+        )
+    return result
+
+
+Duration = Annotated[float, pydantic.BeforeValidator(seconds)]
+
+
+@HOOKS.register("time_limit")
+class TimeLimit:
+    """Terminates once this process has trained for `limit`.
+
+    A restarted run gets the whole limit again.
+
+    Args:
+        limit: seconds, or a number with a unit: s, m, h or d.
+        every: iterations between two looks at the clock.
+    """
+
+    def __init__(self, *, limit: Duration, every: pydantic.PositiveInt = 10) -> None:
+        self.limit = seconds(limit)
+        self.every = every
+        self._started = 0.0
+
+    def attach(self, engine: Engine) -> None:
+        """Subscribe."""
+        engine.attach_handler(Events.STARTED, self._start)
+        engine.attach_handler(Events.ITERATION_COMPLETED(every=self.every), self._look)
+
+    def _start(self, engine: Engine) -> None:
+        self._started = time.monotonic()
+
+    def _look(self, engine: Engine) -> None:
+        if time.monotonic() - self._started >= self.limit:
+            logger.info(
+                "stopped by the time limit of %g s at iteration %d",
+                self.limit,
+                engine.state.iteration,
+            )
+            engine.terminate()

@@ -1,0 +1,12 @@
+"""Reports: what a finished run leaves for people and for other programs to look at.
+
+    write_summary(run_directory / "metrics.json", history.epochs, training_time_seconds=61.2)
+    draw_curves(history.epochs, run_directory / "learning_curves.png")
+
+A history is a list of one dict an epoch, as `hooks.History` keeps it.
+"""
+
+from jaxtrain.report.curves import LearningCurves, draw_curves
+from jaxtrain.report.summary import summarize, write_summary
+
+__all__ = ["LearningCurves", "draw_curves", "summarize", "write_summary"]

@@ -1,0 +1,184 @@
+"""learning_curves.png: what a person looks at first.
+
+    draw_curves(history.epochs, run_directory / "learning_curves.png", title="mnist_mlp")
+    trainer.attach(LearningCurves(run_directory, history.epochs))     # the same, while it trains
+
+One panel a metric, training and validation in it, the best epoch marked.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from jaxtrain.atomic import replacing
+from jaxtrain.engine import Engine, Events
+from jaxtrain.report.epochs import Epochs, Mode, best, column
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+# Two colours that stay apart for colour-blind eyes and in grey.
+_COLOURS = {"train": "#8da9c4", "val": "#d1495b"}
+_NAMES = {"train": "training", "val": "validation"}
+_INK = "#333333"
+
+# Drawing takes a third of a second: once a minute it costs the training nothing to speak of.
+_SECONDS_BETWEEN = 60.0
+
+
+class LearningCurves:
+    """Draws `learning_curves.png` at the end of a run, and about once a minute on the way.
+
+    The end may also be an interruption or an error: the picture then shows how far it came.
+
+    Args:
+        directory: where the picture goes.
+        epochs: the list to which a history hook adds one row an epoch.
+        title: written above the picture.
+        monitor: the metric by which the best epoch is chosen.
+        mode: "min" where a smaller value of it is better, "max" where a larger is.
+    """
+
+    FILE_NAME = "learning_curves.png"
+
+    def __init__(
+        self,
+        directory: str | Path,
+        epochs: Epochs,
+        *,
+        title: str = "",
+        monitor: str = "val/loss",
+        mode: Mode = "min",
+    ) -> None:
+        self.path = Path(directory) / self.FILE_NAME
+        self.epochs = epochs
+        self.title = title
+        self.monitor = monitor
+        self.mode = mode
+        self._drawn = 0.0
+
+    def attach(self, engine: Engine) -> None:
+        """Subscribe, after the history."""
+        over = Events.COMPLETED | Events.INTERRUPT | Events.EXCEPTION_RAISED
+        engine.attach_handler(Events.STARTED, self._start)
+        engine.attach_handler(Events.EPOCH_COMPLETED, self._look, needs=("history",))
+        engine.attach_handler(over, self._draw)
+
+    def _start(self, engine: Engine) -> None:
+        self._drawn = time.monotonic()
+
+    def _look(self, engine: Engine) -> None:
+        if time.monotonic() - self._drawn >= _SECONDS_BETWEEN:
+            self._draw(engine)
+
+    def _draw(self, engine: Engine, *_: object) -> None:
+        if self.epochs:
+            draw_curves(
+                self.epochs, self.path, title=self.title, monitor=self.monitor, mode=self.mode
+            )
+            self._drawn = time.monotonic()
+
+
+def draw_curves(
+    epochs: Epochs,
+    path: str | os.PathLike[str],
+    *,
+    title: str = "",
+    monitor: str = "val/loss",
+    mode: Mode = "min",
+) -> None:
+    """Draw the metrics `train/<name>` and `val/<name>` over the epochs, the loss first.
+
+    Args:
+        epochs: one row an epoch (`hooks.History.epochs`).
+        path: the PNG file; it is replaced whole or not at all.
+        title: written above the picture.
+        monitor: the metric by which the best epoch is chosen.
+        mode: "min" where a smaller value of it is better, "max" where a larger is.
+
+    Raises:
+        ValueError: where no row holds such a metric.
+    """
+    # Figure, not pyplot: no global state, no window, no backend to choose.
+    from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+    names = _panels(epochs)
+    if not names:
+        raise ValueError("expected at least one metric named train/... or val/..., found none")
+    best_row = best(epochs, monitor, mode)
+    rows, columns = -(-len(names) // 2), min(len(names), 2)
+    layout = ConstrainedLayoutEngine(w_pad=0.15, h_pad=0.12)  # inches
+    figure = Figure(figsize=(5.2 * columns, 3.8 * rows), layout=layout)
+    grid = figure.subplots(rows, columns, squeeze=False).flat
+    for axes, name in zip(grid, names, strict=False):
+        _draw_panel(axes, name, epochs, None if best_row is None else int(best_row["epoch"]))
+    for axes in grid[len(names) :]:
+        axes.set_visible(False)
+    if title:
+        figure.suptitle(title, x=0.02, ha="left", fontsize=14, fontweight="bold", color=_INK)
+    with replacing(path) as temporary:
+        figure.savefig(temporary, format="png", dpi=150)
+
+
+def _panels(epochs: Epochs) -> list[str]:
+    """The bare metric names, the loss first, then in the order in which they came."""
+    keys = dict.fromkeys(key for row in epochs for key in row)
+    split = (key.split("/", 1) for key in keys if "/" in key)
+    names = dict.fromkeys(name for group, name in split if group in _COLOURS)
+    return sorted(names, key=lambda name: name != "loss")
+
+
+def _draw_panel(axes: Axes, name: str, epochs: Epochs, best_epoch: int | None) -> None:
+    from matplotlib.ticker import MaxNLocator, PercentFormatter
+
+    values_seen: list[float] = []
+    for group, colour in _COLOURS.items():
+        xs, ys = column(epochs, f"{group}/{name}")
+        values_seen += ys
+        if ys:
+            # A line through few points hides where they are.
+            marker = "o" if len(xs) <= 15 else ""
+            axes.plot(
+                xs, ys, marker=marker, color=colour, linewidth=2, markersize=4,
+                label=_NAMES[group],
+            )  # fmt: skip
+    if best_epoch is not None:
+        axes.axvline(best_epoch, color=_INK, linewidth=1, linestyle=(0, (2, 3)), zorder=0)
+        _mark_best(axes, name, epochs, best_epoch)
+    axes.set_title(name.replace("_", " "), loc="left", fontsize=12, color=_INK)
+    axes.set_xlabel("epoch", color=_INK)
+    axes.xaxis.set_major_locator(MaxNLocator(steps=[1, 2, 5, 10], integer=True, min_n_ticks=1))
+    if name.startswith("accuracy"):
+        axes.yaxis.set_major_formatter(PercentFormatter(1.0))
+    elif values_seen and min(values_seen) > 0 and max(values_seen) > 30 * min(values_seen):
+        axes.set_yscale("log")
+        axes.yaxis.set_major_formatter("{x:g}")
+    _tidy(axes)
+    axes.legend(frameon=False, labelcolor=_INK, loc="best")
+
+
+def _mark_best(axes: Axes, name: str, epochs: Epochs, best_epoch: int) -> None:
+    """A ring around the validation value of the best epoch, and the value beside it."""
+    xs, ys = column(epochs, f"val/{name}")
+    if best_epoch not in xs:
+        return
+    value = ys[xs.index(best_epoch)]
+    text = f"{value:.2%}" if name.startswith("accuracy") else f"{value:.4g}"
+    axes.plot(
+        best_epoch, value, "o", markersize=9, markerfacecolor="white",
+        markeredgecolor=_COLOURS["val"], markeredgewidth=2,
+        label=f"best epoch ({best_epoch}): {text}",
+    )  # fmt: skip
+
+
+def _tidy(axes: Any) -> None:
+    """Nothing that carries no information: no box, a faint grid, quiet ticks."""
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[["left", "bottom"]].set_color("#bbbbbb")
+    axes.grid(axis="y", color="#e6e6e6", linewidth=0.8)
+    axes.set_axisbelow(True)
+    axes.tick_params(colors=_INK, length=0, which="both")

@@ -1,0 +1,90 @@
+"""metrics.json: what came out of a run, in one small file.
+
+    write_summary(run_directory / "metrics.json", history.epochs,
+                  training_time_seconds=history.seconds, test={"loss": 0.09, "accuracy": 0.973})
+
+| field                   | meaning                                                              |
+|-------------------------|----------------------------------------------------------------------|
+| `final_train_loss`      | `train/loss` of the last epoch, its mean over the epoch's examples   |
+| `final_train_accuracy`  | `train/accuracy` of the last epoch                                   |
+| `final_val_loss`        | `val/loss` of the last epoch that was validated                      |
+| `final_val_accuracy`    | `val/accuracy` of the last epoch that was validated                  |
+| `best_val_loss`         | the smallest `val/loss` of all epochs                                |
+| `best_val_accuracy`     | the largest `val/accuracy` of all epochs                             |
+| `monitor`               | the metric by which the best epoch, and its checkpoint, was chosen   |
+| `best_epoch`            | that epoch, counted from 1                                           |
+| `total_epochs`          | epochs completed                                                     |
+| `total_steps`           | steps taken in them                                                  |
+| `training_time_seconds` | wall-clock seconds of training and validation, restarts included     |
+| `parameters`            | numbers the model is trained by, where given                         |
+| `test_<metric>`         | each metric of the test set, where given                             |
+
+What a run does not have (accuracy in a regression, `val/` without a validation set) is null, and so
+is what is not finite.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from jaxtrain.atomic import replacing
+from jaxtrain.report.epochs import Epochs, Mode, best, column
+
+
+def summarize(
+    epochs: Epochs,
+    *,
+    training_time_seconds: float,
+    monitor: str = "val/loss",
+    mode: Mode = "min",
+    parameters: int | None = None,
+    test: Mapping[str, float] | None = None,
+) -> dict[str, Any]:
+    """The fields of metrics.json, in the order of the table above.
+
+    Args:
+        epochs: one row an epoch (`hooks.History.epochs`).
+        training_time_seconds: of all the processes that worked on the run.
+        monitor: the metric by which the best epoch is chosen.
+        mode: "min" where a smaller value of it is better, "max" where a larger is.
+        parameters: how many numbers are trained.
+        test: metrics of the test set, by their bare names.
+    """
+    best_row = best(epochs, monitor, mode)
+    fields = {
+        "final_train_loss": _last(epochs, "train/loss"),
+        "final_train_accuracy": _last(epochs, "train/accuracy"),
+        "final_val_loss": _last(epochs, "val/loss"),
+        "final_val_accuracy": _last(epochs, "val/accuracy"),
+        "best_val_loss": min(column(epochs, "val/loss")[1], default=None),
+        "best_val_accuracy": max(column(epochs, "val/accuracy")[1], default=None),
+        "monitor": monitor,
+        "best_epoch": None if best_row is None else best_row["epoch"],
+        "total_epochs": len(epochs),
+        "total_steps": epochs[-1]["iteration"] if epochs else 0,
+        "training_time_seconds": round(training_time_seconds, 3),
+        "parameters": parameters,
+        **{f"test_{name}": value for name, value in (test or {}).items()},
+    }
+    return {name: _finite(value) for name, value in fields.items()}
+
+
+def write_summary(path: str | os.PathLike[str], epochs: Epochs, **options: Any) -> dict[str, Any]:
+    """Write `summarize(epochs, **options)` to `path`, whole or not at all, and return it."""
+    fields = summarize(epochs, **options)
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps(fields, indent=2, allow_nan=False) + "\n")
+    return fields
+
+
+def _last(epochs: Epochs, name: str) -> float | None:
+    """The last value there is; NaN is a value, and a final loss of NaN must not be passed over."""
+    return next((row[name] for row in reversed(epochs) if name in row), None)
+
+
+def _finite(value: Any) -> Any:
+    return None if isinstance(value, float) and not math.isfinite(value) else value

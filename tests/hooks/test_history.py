@@ -1,0 +1,57 @@
+from jaxtrain.engine import Events
+from jaxtrain.hooks import History
+from jaxtrain.hooks import history as module
+
+
+def test_one_row_an_epoch_with_every_single_number(make_engine):
+    engine = make_engine(epochs={"val/loss": [0.3, None], "val/matrix": [[[1, 2]], [[1, 2]]]})
+    history = History()
+    engine.attach(history)
+    engine.run([0, 0], max_epochs=2)
+    assert history.epochs == [
+        {"epoch": 1, "iteration": 2, "val/loss": 0.3},
+        {"epoch": 2, "iteration": 4},
+    ]
+
+
+def test_a_resumed_run_ends_with_the_same_rows(make_engine, saved):
+    values = {"val/loss": [0.3, 0.2, 0.1]}
+    engine = make_engine(epochs=values)
+    whole = engine.attach(History())
+    snapshots = saved(engine, Events.ITERATION_COMPLETED(once=3))
+    engine.run([0, 0], max_epochs=3)
+
+    again = make_engine(epochs=values)
+    resumed = again.attach(History())
+    held_by_a_report = resumed.epochs
+    again.restore(*snapshots[0])
+    # The loader's cursor is not the engine's business: one batch is left of epoch 2.
+    again.run([0, 0], max_epochs=3)
+    assert resumed.epochs == whole.epochs
+    assert held_by_a_report is resumed.epochs
+
+
+def test_a_run_begun_anew_forgets(make_engine):
+    engine = make_engine(epochs={"val/loss": [0.3, 0.2]})
+    history = engine.attach(History())
+    engine.run([0], max_epochs=2)
+    engine.run([0], max_epochs=1)
+    assert [row["epoch"] for row in history.epochs] == [1]
+
+
+def test_seconds_add_up_over_restarts(make_engine, saved, monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
+    engine = make_engine()
+    history = engine.attach(History())
+    engine.attach_handler(Events.ITERATION_COMPLETED, lambda: now.__setitem__(0, now[0] + 2))
+    engine.run([0] * 3)
+    now[0] += 50  # after the run: does not count
+    assert history.seconds == 6
+
+    again = make_engine()
+    resumed = again.attach(History())
+    again.restore(*saved(engine))
+    again.attach_handler(Events.ITERATION_COMPLETED, lambda: now.__setitem__(0, now[0] + 1))
+    again.run([0] * 3, max_epochs=2)
+    assert resumed.seconds == 9

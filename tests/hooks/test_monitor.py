@@ -1,0 +1,47 @@
+import math
+
+import pytest
+
+from jaxtrain.errors import ConfigError
+from jaxtrain.hooks import Monitor
+
+
+@pytest.mark.parametrize(
+    ("mode", "value", "best", "improves"),
+    [
+        ("min", 0.4, 0.5, True),
+        ("min", 0.5, 0.5, False),
+        ("max", 0.6, 0.5, True),
+        ("max", 0.4, 0.5, False),
+        ("max", -1.0, None, True),
+        ("min", math.nan, None, False),
+        ("min", math.nan, 0.5, False),
+        ("min", 0.5, math.inf, True),
+    ],
+)
+def test_improves(mode, value, best, improves):
+    assert Monitor("x", mode).improves(value, best) is improves
+
+
+def test_min_delta_has_to_be_exceeded():
+    monitor = Monitor("x", "max", min_delta=0.25)
+    assert not monitor.improves(0.75, 0.5)
+    assert monitor.improves(0.76, 0.5)
+
+
+def test_an_unknown_metric_is_told_with_those_there_are():
+    with pytest.raises(ConfigError) as error:
+        Monitor("val/los").read({"val/loss": 1.0, "train/loss": 2.0})
+    assert str(error.value) == (
+        "monitor: no metric is called 'val/los'; did you mean 'val/loss'? "
+        "(this run has: train/loss, val/loss)"
+    )
+
+
+def test_mode_and_min_delta_are_checked():
+    with pytest.raises(ConfigError, match="mode: expected 'min' or 'max', found 'lowest'"):
+        Monitor("x", "lowest")
+    with pytest.raises(ConfigError, match=r"min_delta: .* found -1"):
+        Monitor("x", min_delta=-1)
+    with pytest.raises(ConfigError, match=r"min_delta: .* found nan"):
+        Monitor("x", min_delta=math.nan)

@@ -1,0 +1,41 @@
+import pydantic
+import pytest
+
+from jaxtrain.hooks import HOOKS, TimeLimit
+from jaxtrain.hooks import time_limit as module
+from jaxtrain.hooks.time_limit import seconds
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("90s", 90), ("5m", 300), ("2h", 7200), ("1.5 h", 5400), ("1d", 86400), ("7", 7), (0.5, 0.5)],
+)
+def test_durations(text, expected):
+    assert seconds(text) == expected
+
+
+@pytest.mark.parametrize("wrong", ["", "soon", "5 minutes", "-3", 0, "0s", True, "nan", None])
+def test_what_is_no_duration_is_refused(wrong):
+    with pytest.raises(ValueError, match="such as '90s', '5m' or '2h', found"):
+        seconds(wrong)
+
+
+def test_terminates_at_the_first_look_after_the_limit(make_engine, monkeypatch):
+    clock = iter(range(0, 1000, 10))  # STARTED reads 0, the looks 10, 20, ...
+    monkeypatch.setattr(module.time, "monotonic", lambda: next(clock))
+    engine = make_engine()
+    engine.attach(TimeLimit(limit="30s", every=2))
+    engine.run([0] * 100)
+    assert engine.state.iteration == 6
+
+
+def test_the_config_takes_a_duration():
+    class Section(pydantic.BaseModel):
+        name: str
+
+    schema = HOOKS.schema("time_limit", Section)
+    assert schema(name="time_limit", limit="5m").limit == 300
+    with pytest.raises(pydantic.ValidationError, match="found 'soon'"):
+        schema(name="time_limit", limit="soon")
+    with pytest.raises(pydantic.ValidationError, match="Field required"):
+        schema(name="time_limit")

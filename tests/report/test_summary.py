@@ -1,0 +1,92 @@
+import json
+import math
+
+import pytest
+
+from jaxtrain.report import summarize, write_summary
+
+EPOCHS = [
+    {
+        "epoch": 1,
+        "iteration": 10,
+        "train/loss": 0.5,
+        "train/accuracy": 0.8,
+        "val/loss": 0.4,
+        "val/accuracy": 0.85,
+    },
+    {
+        "epoch": 2,
+        "iteration": 20,
+        "train/loss": 0.3,
+        "train/accuracy": 0.9,
+        "val/loss": 0.35,
+        "val/accuracy": 0.88,
+    },
+    {
+        "epoch": 3,
+        "iteration": 30,
+        "train/loss": 0.2,
+        "train/accuracy": 0.95,
+        "val/loss": 0.37,
+        "val/accuracy": 0.9,
+    },
+    {"epoch": 4, "iteration": 40, "train/loss": 0.1, "train/accuracy": 0.99},
+]
+
+
+def test_the_documented_fields(tmp_path):
+    path = tmp_path / "run" / "metrics.json"
+    fields = write_summary(
+        path, EPOCHS, training_time_seconds=12.34567, parameters=1234, test={"accuracy": 0.91}
+    )
+    assert json.loads(path.read_text()) == fields
+    assert fields == {
+        "final_train_loss": 0.1,
+        "final_train_accuracy": 0.99,
+        "final_val_loss": 0.37,
+        "final_val_accuracy": 0.9,
+        "best_val_loss": 0.35,
+        "best_val_accuracy": 0.9,
+        "monitor": "val/loss",
+        "best_epoch": 2,
+        "total_epochs": 4,
+        "total_steps": 40,
+        "training_time_seconds": 12.346,
+        "parameters": 1234,
+        "test_accuracy": 0.91,
+    }
+
+
+def test_the_monitor_decides_the_best_epoch():
+    fields = summarize(EPOCHS, training_time_seconds=1, monitor="val/accuracy", mode="max")
+    assert fields["best_epoch"] == 3
+
+
+def test_what_is_not_there_is_null():
+    fields = summarize([{"epoch": 1, "iteration": 5, "train/loss": 0.5}], training_time_seconds=1)
+    assert fields["final_train_loss"] == 0.5
+    empty = {name for name, value in fields.items() if value is None}
+    assert empty == {
+        "final_train_accuracy",
+        "final_val_loss",
+        "final_val_accuracy",
+        "best_val_loss",
+        "best_val_accuracy",
+        "best_epoch",
+        "parameters",
+    }
+
+
+def test_a_run_that_ended_before_its_first_epoch():
+    fields = summarize([], training_time_seconds=0.5)
+    assert (fields["total_epochs"], fields["total_steps"], fields["best_epoch"]) == (0, 0, None)
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_a_final_loss_that_is_not_finite_is_null_and_not_an_older_one(tmp_path, bad):
+    epochs = [*EPOCHS[:2], {"epoch": 3, "iteration": 30, "train/loss": bad, "val/loss": bad}]
+    fields = write_summary(tmp_path / "metrics.json", epochs, training_time_seconds=1)
+    assert fields["final_train_loss"] is None
+    assert fields["final_val_loss"] is None
+    assert fields["best_val_loss"] == 0.35
+    assert fields["best_epoch"] == 2
