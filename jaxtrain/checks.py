@@ -1,0 +1,190 @@
+"""Faults found before training, on the user's own config.
+
+    for finding in run_checks(make_config("configs/digits.py")):
+        print(finding.ok, finding.name, finding.detail)
+
+The checks of the data come first; then those of the model, each on a small batch of real rows.
+Each check of the model is also a function of its own, usable in a test suite or a notebook:
+`check_gradients_reach`, `check_gradient_numerically`, `check_overfits`, `check_repeats`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxtrain.config import ExperimentConfig
+from jaxtrain.data import ArrayLoader, Finding, check_dataset
+from jaxtrain.experiment import Experiment
+from jaxtrain.models import Model
+from jaxtrain.optim import OPTIMIZERS
+from jaxtrain.step import (
+    LOSSES,
+    Loss,
+    TrainState,
+    create_train_state,
+    make_eval_step,
+    make_train_step,
+)
+
+Batch = dict[str, np.ndarray]
+
+SMALL_BATCH = 16
+OVERFIT_STEPS = 1000
+OVERFIT_LOSS = 0.01
+GRADIENT_TOLERANCE = 0.02
+
+
+def run_checks(config: ExperimentConfig) -> Iterator[Finding]:
+    """Check data, model and step of `config`, one finding after the other."""
+    experiment = Experiment(config)
+    for part in ("train", "validation", "test"):
+        dataset = getattr(experiment.splits, part)
+        if dataset is not None:
+            for finding in check_dataset(dataset):
+                yield Finding(f"{part} {finding.name}", finding.ok, finding.detail)
+    batch = _small_batch(experiment)
+    state = experiment.initial_state()
+    yield check_gradients_reach(experiment.model, experiment.loss, state, batch)
+    yield check_gradient_numerically(experiment.model, experiment.loss, state, batch)
+    yield _overfit(experiment, batch)
+    yield check_repeats(_step(experiment), state, batch)
+
+
+def check_gradients_reach(model: Model, loss: Loss, state: TrainState, batch: Batch) -> Finding:
+    """Whether every parameter gets a gradient that is not zero throughout."""
+    grads = jax.jit(jax.grad(_loss_of(model, loss, state, batch)))(state.params)
+    largest = jax.device_get(jax.tree.map(lambda g: jnp.abs(g).max(), grads))
+    named = jax.tree_util.tree_leaves_with_path(largest)
+    without = [
+        jax.tree_util.keystr(path, simple=True, separator="/")
+        for path, value in named
+        if not value > 0
+    ]
+    name = "every parameter gets a gradient"
+    if without:
+        return Finding(name, False, f"none reaches {', '.join(without)}")
+    return Finding(name, True, f"{len(named)} arrays")
+
+
+def check_gradient_numerically(
+    model: Model, loss: Loss, state: TrainState, batch: Batch
+) -> Finding:
+    """Whether the gradient is what central differences along it say, for each parameter array.
+
+    Along a unit direction d the loss changes by `(L(p + h d) - L(p - h d)) / 2h`; with d the
+    gradient of one array, that has to be the gradient's norm. The step h is the one among several
+    at which the two agree best: a large one sees the curvature, a small one float32's rounding.
+    """
+    objective = jax.jit(_loss_of(model, loss, state, batch))
+    grads = jax.jit(jax.grad(_loss_of(model, loss, state, batch)))(state.params)
+    leaves, treedef = jax.tree.flatten(state.params)
+    paths = [path for path, _ in jax.tree_util.tree_leaves_with_path(state.params)]
+    largest = float(jnp.sqrt(sum(jnp.vdot(g, g) for g in jax.tree.leaves(grads))))
+    worst, where = 0.0, ""
+    for i, (path, grad) in enumerate(zip(paths, jax.tree.leaves(grads), strict=True)):
+        norm = float(jnp.linalg.norm(grad.reshape(-1)))
+        if norm < 1e-3 * largest:
+            continue  # below what differences of float32 losses can resolve
+        scale = max(float(jnp.linalg.norm(leaves[i].reshape(-1))), 1.0)
+
+        def at(distance: float, i: int = i, direction: Any = grad / norm) -> float:
+            moved = [
+                leaf + distance * direction if j == i else leaf for j, leaf in enumerate(leaves)
+            ]
+            return float(objective(jax.tree.unflatten(treedef, moved)))
+
+        errors = []
+        for h in (1e-1, 3e-2, 1e-2, 3e-3, 1e-3):
+            slope = (at(h * scale) - at(-h * scale)) / (2 * h * scale)
+            errors.append(abs(slope - norm) / norm)
+        if min(errors) > worst:
+            worst = min(errors)
+            where = " at " + jax.tree_util.keystr(path, simple=True, separator="/")
+    detail = f"largest relative difference {worst:.1e}{where} (at most {GRADIENT_TOLERANCE})"
+    return Finding("gradient equals finite differences", worst <= GRADIENT_TOLERANCE, detail)
+
+
+def check_overfits(
+    model: Model, loss: Loss, tx: Any, batch: Batch, *, seed: int = 0, steps: int = OVERFIT_STEPS
+) -> Finding:
+    """Whether training on one small batch alone brings its loss below 0.01.
+
+    Args:
+        model: the model; its loss is taken without dropout.
+        loss: a loss that can reach zero, so without label smoothing.
+        tx: the optimizer.
+        batch: the batch.
+        seed: of the initialisation.
+        steps: how many steps it may take.
+    """
+    state = create_train_state(model, tx, batch, rng=jax.random.key(seed))
+    step = jax.jit(make_train_step(model, loss, tx))
+    evaluate = jax.jit(make_eval_step(model, loss))
+    reached = float("inf")
+    for done in range(1, steps + 1):
+        state, _ = step(state, batch)
+        if done % 25 == 0:
+            reached = float(evaluate(state, batch)[1]["loss"])
+            if reached < OVERFIT_LOSS:
+                break
+    rows = len(batch["labels"])
+    detail = f"{rows} rows, loss {reached:.4f} after {done} steps (must fall below {OVERFIT_LOSS})"
+    return Finding("overfits a tiny batch", reached < OVERFIT_LOSS, detail)
+
+
+def check_repeats(step: Any, state: TrainState, batch: Batch, *, steps: int = 5) -> Finding:
+    """Whether the same steps from the same state give the same bits, compiled twice over."""
+    results = []
+    for _ in range(2):
+        compiled = jax.jit(lambda state, batch: step(state, batch))
+        now = state
+        for _ in range(steps):
+            now, _ = compiled(now, batch)
+        results.append([np.asarray(leaf).tobytes() for leaf in jax.tree.leaves(now.params)])
+    name = "repeats bit for bit"
+    if results[0] == results[1]:
+        return Finding(name, True, f"{steps} steps, twice")
+    different = sum(a != b for a, b in zip(*results, strict=True))
+    return Finding(name, False, f"after {steps} steps, {different} parameter arrays differ")
+
+
+def _overfit(experiment: Experiment, batch: Batch) -> Finding:
+    """With the config's own model and optimizer, at a constant rate and without smoothing."""
+    config = experiment.config
+    tx = OPTIMIZERS.build(config.optimizer, learning_rate=config.optimizer.learning_rate)
+    return check_overfits(experiment.model, LOSSES[config.loss.name](), tx, batch, seed=config.seed)
+
+
+def _small_batch(experiment: Experiment) -> Batch:
+    """The first rows of the first epoch, so that their classes are mixed."""
+    train = experiment.splits.train
+    loader = ArrayLoader(train, batch_size=min(SMALL_BATCH, len(train)), last_batch="drop")
+    return next(iter(loader))
+
+
+def _step(experiment: Experiment) -> Any:
+    config = experiment.config
+    return make_train_step(
+        experiment.model,
+        experiment.loss,
+        experiment.tx,
+        precision=config.precision,
+        clip_norm=config.optimizer.clip_norm,
+    )
+
+
+def _loss_of(model: Model, loss: Loss, state: TrainState, batch: Batch) -> Any:
+    """The loss as a function of the parameters, with one fixed dropout mask, in float32."""
+    key = jax.random.fold_in(state.rng, 0)
+
+    def objective(params: Any) -> jax.Array:
+        outputs, _ = model.apply(state.variables(params), batch, train=True, rngs={"dropout": key})
+        total, weight = loss(outputs, batch)
+        return total / weight
+
+    return objective

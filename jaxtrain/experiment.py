@@ -1,0 +1,405 @@
+"""An ExperimentConfig becomes objects, the objects a run. Here, and only here, all rooms meet.
+
+    config = make_config("configs/digits.py", ["train.epochs=5"])
+    experiment = Experiment(config)
+    experiment.trainer.on(Events.EPOCH_COMPLETED)(lambda engine: print(engine.state.metrics))
+    figures = experiment.train()
+    figures["test_accuracy"]
+
+`python -m jaxtrain.main` does nothing more than this.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import Any, Literal
+
+import jax
+import numpy as np
+
+from jaxtrain.checkpoint import CheckpointStore, Saved, environment
+from jaxtrain.config import (
+    ConfigDict,
+    ExperimentConfig,
+    check,
+    from_cli_dotlist,
+    import_plugin,
+    load,
+    merge,
+    to_dict,
+)
+from jaxtrain.data import SOURCES, ArrayLoader, Dataset, Splits, check_dataset, prefetch_to_device
+from jaxtrain.engine import Engine
+from jaxtrain.errors import (
+    CheckpointError,
+    ConfigError,
+    DataError,
+    JaxtrainError,
+    Preempted,
+    did_you_mean,
+)
+from jaxtrain.hooks import HOOKS, Checkpoint, History, Validation
+from jaxtrain.hooks import resume as resume_from
+from jaxtrain.metrics import Accuracy, Loss, MeanSquaredError, Metric
+from jaxtrain.models import MODELS
+from jaxtrain.optim import OPTIMIZERS, SCHEDULES, make_optimizer
+from jaxtrain.report import LearningCurves, write_summary
+from jaxtrain.run_directory import RunDirectory
+from jaxtrain.step import LOSSES, TrainState, create_train_state, make_eval_step, make_train_step
+
+logger = logging.getLogger(__name__)
+
+REGISTRIES = {
+    "data": SOURCES,
+    "model": MODELS,
+    "loss": LOSSES,
+    "optimizer": OPTIMIZERS,
+    "schedule": SCHEDULES,
+    "hooks": HOOKS,
+}
+
+Resume = Literal["auto", "must", "never"]
+
+
+def make_config(
+    source: str | Path | Mapping[str, Any] | ConfigDict,
+    overrides: Iterable[str] = (),
+    *,
+    plugins: Iterable[str] = (),
+) -> ExperimentConfig:
+    """Read and check a config. No device is initialised and nothing is written.
+
+    Args:
+        source: a config file, or the tree itself.
+        overrides: `dotted.key=value` each.
+        plugins: modules or .py files to import, because they register components.
+
+    Raises:
+        ConfigError: everything that is wrong with it, each with its key and where it was set.
+    """
+    tree = load(source) if isinstance(source, str | Path) else source
+    tree = merge(tree, from_cli_dotlist(overrides))
+    given = list(plugins)
+    for plugin in given:
+        import_plugin(plugin)
+    # A config that is data must not execute anything, so what it lists is only remembered.
+    listed = [str(p) for p in tree.get("plugins") or ()]
+    tree = merge(tree, {"plugins": list(dict.fromkeys([*listed, *given]))})
+    try:
+        return check(tree, REGISTRIES)
+    except ConfigError as error:
+        missing = [plugin for plugin in listed if plugin not in given]
+        if not missing:
+            raise
+        again = " ".join(f"--plugin {plugin}" for plugin in missing)
+        raise ConfigError(f"{error}\n(the config was used with {again}; pass that again)") from None
+
+
+class Experiment:
+    """The parts of a run, made and connected, each of them an attribute.
+
+    Making one reads the data and initialises the device, but writes nothing.
+
+    Args:
+        config: a checked config.
+
+    Attributes:
+        splits: the data sets.
+        loader: batches of the training set, with a cursor.
+        model: the model.
+        loss: the loss.
+        tx: the optimizer.
+        trainer: the training engine; attach your own handlers to it.
+        evaluator: the evaluating engine.
+        history: one row of metrics an epoch.
+
+    Raises:
+        ConfigError: data that is missing, a device that is not there, a monitor nobody provides.
+        DataError: data that is broken.
+    """
+
+    def __init__(self, config: ExperimentConfig) -> None:
+        self.config = config
+        _choose_device(config.device)
+        data = config.data
+        self.splits: Splits = SOURCES.build(
+            data, validation_fraction=data.validation_fraction, seed=config.seed
+        )
+        train = self.splits.train
+        _refuse_broken(train)
+        self.loader = prefetch_to_device(
+            ArrayLoader(
+                train,
+                batch_size=data.batch_size,
+                shuffle=data.shuffle,
+                seed=config.seed,
+                last_batch=data.last_batch,
+            ),
+            data.prefetch,
+        )
+        self.model = MODELS.build(config.model, num_outputs=train.num_outputs)
+        self.loss = LOSSES.build(config.loss)
+        total_steps = config.train.epochs * self.loader.steps_per_epoch
+        self.tx = make_optimizer(config.optimizer, config.schedule, total_steps)
+
+        state = self.initial_state()
+        train_step = make_train_step(
+            self.model,
+            self.loss,
+            self.tx,
+            precision=config.precision,
+            clip_norm=config.optimizer.clip_norm,
+            accumulate=config.train.accumulate,
+        )
+        eval_step = make_eval_step(self.model, self.loss, precision=config.precision)
+        # Shapes that don't fit show themselves here, before a directory is made.
+        jax.eval_shape(train_step, state, self._example())
+
+        self.trainer = Engine(train_step, state)
+        self.trainer.add_metrics({f"train/{n}": m for n, m in _metrics(train).items()})
+        self.evaluator = Engine(eval_step, state)
+        self.evaluator.add_metrics(_metrics(train))
+        self.history = History()
+        if self.splits.validation is not None:
+            validation = Validation(self.evaluator, self._eval_loader(self.splits.validation))
+            self.trainer.attach(validation, "validation")
+        self.trainer.attach(self.history, "history")
+
+    # -- parts ---------------------------------------------------------------------------------
+
+    def initial_state(self) -> TrainState:
+        """A fresh TrainState, a function of the config's seed alone."""
+        return create_train_state(
+            self.model,
+            self.tx,
+            self._example(),
+            rng=jax.random.key(self.config.seed),
+            precision=self.config.precision,
+        )
+
+    def parameter_count(self) -> int:
+        """How many numbers are trained."""
+        return sum(int(np.prod(p.shape)) for p in jax.tree.leaves(self._state.params))
+
+    @property
+    def _state(self) -> TrainState:
+        state: TrainState = self.trainer.state.train_state
+        return state
+
+    def _example(self) -> dict[str, np.ndarray]:
+        """A batch, for its shapes."""
+        size = self.config.data.batch_size
+        arrays = self.splits.train.arrays
+        batch = {name: np.resize(a[:1], (size, *a.shape[1:])) for name, a in arrays.items()}
+        if self.config.data.last_batch == "pad":
+            batch["mask"] = np.ones(size, np.float32)
+        return batch
+
+    def _eval_loader(self, dataset: Dataset) -> ArrayLoader:
+        size = self.config.data.eval_batch_size or self.config.data.batch_size
+        # Always padded: dropping the last batch would leave examples out of the figures.
+        return ArrayLoader(dataset, batch_size=min(size, len(dataset)), shuffle=False)
+
+    # -- runs ----------------------------------------------------------------------------------
+
+    def train(
+        self,
+        *,
+        resume: Resume = "auto",
+        guard: Callable[[Engine], AbstractContextManager[Any]] = nullcontext,
+    ) -> dict[str, Any]:
+        """Train, or continue what is in the run directory, and write its report.
+
+        Args:
+            resume: "auto" continues a run that is there and begins one where there is none;
+                "must" wants one to be there, "never" wants none.
+            guard: a context to run in, given the trainer, such as `stop_on_signals`.
+
+        Returns:
+            The fields of metrics.json. Test figures are those of the best checkpoint.
+
+        Raises:
+            Preempted: stopped by a signal; everything is saved.
+            ConfigError: the directory holds another run.
+            CheckpointError: a save failed, or no checkpoint can be read.
+            NonFiniteError: NaN or Inf in the loss or gradient.
+        """
+        config = self.config
+        directory = RunDirectory.of(config)
+        _check_resume(directory, resume)
+        self._check_monitors()
+        directory.open(config)
+        store = CheckpointStore(
+            directory.checkpoints,
+            keep=config.checkpoint.keep,
+            monitor=config.checkpoint.monitor,
+            mode=config.checkpoint.mode,
+            asynchronous=config.checkpoint.asynchronous,
+        )
+        try:
+            self._attach(store, directory)
+            self._resume(store)
+            self._note(directory, "running")
+            with guard(self.trainer):
+                self.trainer.run(self.loader, max_epochs=config.train.epochs)
+            store.wait()
+            if self.trainer.state.stopped == "interrupt":
+                self._note(directory, "interrupted")
+                raise Preempted(
+                    f"stopped after iteration {self.trainer.state.iteration}, saved in "
+                    f"{directory.path}; run the same command again to go on"
+                )
+            figures = self._report(store, directory)
+            self._note(directory, "completed")
+        except (JaxtrainError, OSError) as error:
+            if not isinstance(error, Preempted):
+                self._note(directory, f"failed: {error}")
+            raise
+        finally:
+            store.close()
+        return figures
+
+    def evaluate(self, checkpoint: Saved | Path | None = None) -> dict[str, dict[str, float]]:
+        """Metrics of every data set that the config has.
+
+        Args:
+            checkpoint: a checkpoint's directory; None evaluates the trainer's present state.
+
+        Returns:
+            By data set ("train", "validation", "test"), the metrics by name.
+
+        Raises:
+            CheckpointError: it can't be read, or fails its digests.
+            CheckpointMismatchError: it belongs to another model.
+        """
+        state = self._state
+        if checkpoint is not None:
+            template, _ = self.trainer.snapshot()
+            path = checkpoint.path if isinstance(checkpoint, Saved) else checkpoint
+            arrays, _ = CheckpointStore(path.parent).load(path, template)
+            state = arrays["train_state"]
+        sets = {
+            "train": self.splits.train,
+            "validation": self.splits.validation,
+            "test": self.splits.test,
+        }
+        return {
+            name: dict(self.evaluator.run(self._eval_loader(dataset), state=state).metrics)
+            for name, dataset in sets.items()
+            if dataset is not None
+        }
+
+    # -- inside train --------------------------------------------------------------------------
+
+    def _attach(self, store: CheckpointStore, directory: RunDirectory) -> None:
+        config, attached = self.config, self.trainer.hooks
+        if "checkpoint" in attached:
+            raise ConfigError("this experiment was trained already; make another Experiment")
+        for name, section in config.hooks.items():
+            self.trainer.attach(HOOKS.build(section, directory=directory.path), name)
+        curves = LearningCurves(
+            directory.path,
+            self.history.epochs,
+            title=config.project,
+            monitor=config.checkpoint.monitor,
+            mode=config.checkpoint.mode,
+        )
+        self.trainer.attach(curves, "curves")
+        hook = Checkpoint(
+            store,
+            self.loader,
+            every_epochs=config.checkpoint.every_epochs,
+            every=config.checkpoint.every,
+            describe={"config": to_dict(config), "environment": environment.current()},
+        )
+        self.trainer.attach(hook, "checkpoint")
+
+    def _resume(self, store: CheckpointStore) -> None:
+        saved = store.latest()
+        if saved is None:
+            return
+        changed = environment.changes(saved.meta.get("environment", {}))
+        if changed:
+            logger.warning(
+                "resuming under other conditions than those of %s; the continuation is not "
+                "bit-exact:\n  %s",
+                saved.path,
+                "\n  ".join(changed),
+            )
+        resume_from(self.trainer, self.loader, saved, store)
+        logger.info("continuing after iteration %d, from %s", saved.iteration, saved.path)
+
+    def _report(self, store: CheckpointStore, directory: RunDirectory) -> dict[str, Any]:
+        best = store.best()
+        if best is None:
+            raise CheckpointError(f"{store.directory}: the run is over, but nothing was saved")
+        template, _ = self.trainer.snapshot()
+        arrays, _ = store.load(best, template)
+        loader = self._eval_loader(self.splits.test)
+        test = self.evaluator.run(loader, state=arrays["train_state"]).metrics
+        return write_summary(
+            directory / "metrics.json",
+            self.history.epochs,
+            training_time_seconds=self.history.seconds,
+            monitor=self.config.checkpoint.monitor,
+            mode=self.config.checkpoint.mode,
+            parameters=self.parameter_count(),
+            test=test,
+        )
+
+    def _note(self, directory: RunDirectory, status: str) -> None:
+        directory.write_metadata(self.config, status, data=self.loader.fingerprint())
+
+    def _check_monitors(self) -> None:
+        """A monitor nobody provides would be found out after an epoch; find it now."""
+        known = list(self.trainer.metric_names)
+        if self.splits.validation is not None:
+            known += [f"val/{name}" for name in self.evaluator.metric_names]
+        wanted = {"checkpoint": self.config.checkpoint.monitor}
+        wanted |= {
+            f"hooks.{name}": section.monitor
+            for name, section in self.config.hooks.items()
+            if hasattr(section, "monitor")
+        }
+        for key, name in wanted.items():
+            if name not in known:
+                raise ConfigError(
+                    f"{key}.monitor: no metric is called {name!r}{did_you_mean(name, known)} "
+                    f"(this run has: {', '.join(sorted(known))})"
+                )
+
+
+def _metrics(dataset: Dataset) -> dict[str, Metric[Any]]:
+    if dataset.task == "regression":
+        return {"loss": Loss(), "mse": MeanSquaredError()}
+    return {"loss": Loss(), "accuracy": Accuracy()}
+
+
+def _choose_device(device: str) -> None:
+    """Make `device` the default; must come before anything is put on a device."""
+    if device == "auto":
+        return
+    try:
+        found = jax.devices(device)
+    except RuntimeError as error:
+        raise ConfigError(
+            f"device: expected {device!r}, found {jax.default_backend()!r} alone: {error}"
+        ) from error
+    jax.config.update("jax_default_device", found[0])
+
+
+def _refuse_broken(dataset: Dataset) -> None:
+    bad = [f for f in check_dataset(dataset) if not f.ok and f.name != "class balance"]
+    if bad:
+        raise DataError("\n".join(f"{dataset.name}: {f.name}: {f.detail}" for f in bad))
+
+
+def _check_resume(directory: RunDirectory, resume: Resume) -> None:
+    there = directory.holds_a_run()
+    if resume == "must" and not there:
+        raise ConfigError(f"--resume must: {directory.path} holds no run to continue")
+    if resume == "never" and there:
+        raise ConfigError(f"--resume never: {directory.path} holds a run; choose another --workdir")

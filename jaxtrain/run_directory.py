@@ -1,0 +1,135 @@
+"""The directory of a run: what belongs to it, and whether a config may continue it.
+
+    directory = RunDirectory.of(config)          # runs/<project>/<run id>, or config.workdir
+    directory.open(config)                       # made, or found to hold the same run
+    directory / "metrics.json"
+
+A run id is made of the seed and a digest of everything that decides the run's figures. So the same
+command finds its own directory again and continues, and another command gets another.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from jaxtrain.atomic import replacing
+from jaxtrain.checkpoint import environment
+from jaxtrain.config import ExperimentConfig, diff, dump, load, to_dict
+from jaxtrain.errors import ConfigError
+
+# What may change between two sittings of one run: none of it has a part in the figures.
+_FREE = ("workdir", "project", "device", "hooks", "checkpoint", "data.root", "data.prefetch")
+_SHOWN = 10
+
+
+class RunDirectory:
+    """A run's directory.
+
+    Args:
+        path: need not exist yet.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path)
+
+    @classmethod
+    def of(cls, config: ExperimentConfig) -> RunDirectory:
+        """`config.workdir`, or `runs/<project>/<run id>` below the current directory."""
+        if config.workdir is not None:
+            return cls(Path(config.workdir).expanduser())
+        return cls(Path("runs") / config.project / run_id(config))
+
+    def __truediv__(self, name: str) -> Path:
+        return self.path / name
+
+    @property
+    def checkpoints(self) -> Path:
+        """Where the checkpoints are."""
+        return self.path / "checkpoints"
+
+    def holds_a_run(self) -> bool:
+        """Whether a run was begun here."""
+        return (self / "config.yaml").exists()
+
+    def open(self, config: ExperimentConfig) -> None:
+        """Make the directory and write `config.yaml`, or check that the run in it is this one.
+
+        Raises:
+            ConfigError: the directory holds something else, or another run; each difference that
+                matters is listed. Nothing was changed then.
+        """
+        if self.holds_a_run():
+            self._refuse_another(config)
+        elif self.path.exists() and any(self.path.iterdir()):
+            raise ConfigError(
+                f"{self.path}: expected an empty directory or a run's, found other files; choose "
+                "another --workdir"
+            )
+        self.path.mkdir(parents=True, exist_ok=True)
+        with replacing(self / "config.yaml") as temporary:
+            dump(config, temporary)
+
+    def _refuse_another(self, config: ExperimentConfig) -> None:
+        saved = _deciding(load(self / "config.yaml").to_dict())
+        differences = diff(saved, _deciding(to_dict(config)))
+        if config.schedule.name == "constant":  # no schedule is stretched: simply more epochs
+            differences = [d for d in differences if d[0] != "train.epochs"]
+        if differences:
+            lines = [f"{key}: {old!r} there, {new!r} now" for key, old, new in differences]
+            more = f"\n  and {len(lines) - _SHOWN} more" if len(lines) > _SHOWN else ""
+            raise ConfigError(
+                f"{self.path}: holds a run with another config; continuing it would mix the two. "
+                "Choose another --workdir, or go back to:\n  " + "\n  ".join(lines[:_SHOWN]) + more
+            )
+
+    def write_metadata(self, config: ExperimentConfig, status: str, **more: Any) -> None:
+        """Write `metadata.json`: who, where, with which versions, and how it ended.
+
+        Args:
+            config: the effective config.
+            status: "running", "completed", "interrupted" or "failed: …".
+            more: further JSON values, such as fingerprints.
+        """
+        record = {
+            "status": status,
+            "command": sys.argv,
+            "host": socket.gethostname(),
+            "pid": os.getpid(),
+            "git_revision": _git_revision(),
+            "seed": config.seed,
+            "environment": environment.current(),
+            "config": to_dict(config),
+            **more,
+        }
+        with replacing(self / "metadata.json") as temporary:
+            temporary.write_text(json.dumps(record, indent=2) + "\n")
+
+
+def run_id(config: ExperimentConfig) -> str:
+    """`seed<seed>-<digest>`; the digest covers all that decides the figures of a run."""
+    text = json.dumps(_deciding(to_dict(config)), sort_keys=True)
+    return f"seed{config.seed}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+
+
+def _deciding(config: dict[str, Any]) -> dict[str, Any]:
+    """The config without what is free to change."""
+    kept = {key: value for key, value in config.items() if key not in _FREE}
+    kept["data"] = {k: v for k, v in kept.get("data", {}).items() if f"data.{k}" not in _FREE}
+    return kept
+
+
+def _git_revision() -> str | None:
+    try:
+        found = subprocess.run(
+            ["git", "rev-parse", "HEAD"], capture_output=True, text=True, timeout=5, check=True
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return found.stdout.strip()
