@@ -12,7 +12,9 @@ def get_config() -> ConfigDict:
         {
             "project": "digits",
             "data": {"name": "digits", "batch_size": 32},
-            "model": {"name": "mlp", "hidden": [64, 64]},
+            "model": {"name": "mlp", "hidden": [128, 128], "dropout": 0.2},
+            "loss": {"name": "cross_entropy", "label_smoothing": 0.05},
+            "optimizer": {"learning_rate": 2e-3},
             "train": {"epochs": 30},
         },
     )

@@ -11,8 +11,9 @@ def get_config() -> ConfigDict:
         base,
         {
             "project": "mnist_cnn",
-            "data": {"name": "mnist", "root": "data/mnist", "flat": False, "batch_size": 128},
+            "data": {"name": "mnist", "root": "data/mnist", "flat": False, "batch_size": 64},
             "model": {"name": "cnn", "channels": [32, 64], "hidden": [128], "dropout": 0.25},
-            "train": {"epochs": 6},
+            "optimizer": {"learning_rate": 2e-3},
+            "train": {"epochs": 5},
         },
     )

@@ -20,6 +20,7 @@ import optax
 import pydantic
 
 from jaxtrain.registry import Registry
+from jaxtrain.step.padding import zero_padding
 
 LOSSES = Registry("loss")
 
@@ -47,6 +48,7 @@ def cross_entropy(*, label_smoothing: Annotated[float, pydantic.Field(ge=0, lt=1
                 f"cross_entropy: logits {logits.shape} need labels {logits.shape[:-1]}, "
                 f"found labels {labels.shape}"
             )
+        logits = zero_padding(batch, logits)
         each = optax.losses.softmax_cross_entropy_with_integer_labels(logits, labels)
         if label_smoothing:
             # -mean log p over all classes, from the same log-normaliser as the picked logit.
@@ -74,7 +76,8 @@ def mean_squared_error() -> Loss:
                 f"mean_squared_error: outputs {outputs.shape} need labels of that shape, found "
                 f"{batch['labels'].shape}"
             )
-        return _masked(jnp.square(outputs.astype(jnp.float32) - labels), batch)
+        error = outputs.astype(jnp.float32) - labels
+        return _masked(jnp.square(zero_padding(batch, error)), batch)
 
     return loss
 
@@ -87,5 +90,5 @@ def _masked(each: jax.Array, batch: Mapping[str, Any]) -> tuple[jax.Array, jax.A
     weights = jnp.broadcast_to(
         mask.astype(jnp.float32).reshape(mask.shape + (1,) * (each.ndim - mask.ndim)), each.shape
     )
-    # `where`, not a product alone: a padded row may hold anything, and 0 * inf is NaN.
+    # `where`, not a product alone: a label out of range makes NaN, and 0 * NaN is NaN.
     return jnp.where(weights > 0, each * weights, 0.0).sum(), weights.sum()

@@ -19,6 +19,7 @@ import optax
 from jaxtrain.models import Model
 from jaxtrain.optim import learning_rate
 from jaxtrain.step.losses import Loss
+from jaxtrain.step.padding import finite_padding
 from jaxtrain.step.precision import Policy, policy
 from jaxtrain.step.train_state import TrainState
 
@@ -63,9 +64,10 @@ def make_train_step(
 
     def objective(params: Any, state: TrainState, batch: Batch, key: jax.Array) -> Any:
         """The scaled total over a constant, with what else the pass gives."""
-        variables = state.variables(chosen.to_compute(params))
-        inputs = {**batch, "inputs": chosen.to_compute(batch["inputs"])}
+        variables = _variables(state.replace(params=params), chosen)
+        inputs = {**batch, "inputs": chosen.to_compute(finite_padding(batch, batch["inputs"]))}
         outputs, updates = model.apply(variables, inputs, train=True, rngs={"dropout": key})
+        updates = {name: update for name, update in updates.items() if name != "frozen"}
         outputs = chosen.to_output(outputs)
         total, weight = loss(outputs, batch)
         # Over the batch size: the gradient then has the magnitude of a mean, which is what
@@ -166,7 +168,7 @@ def make_eval_step(model: Model, loss: Loss, *, precision: str | Policy = "float
     chosen = policy(precision)
 
     def step(state: TrainState, batch: Batch) -> tuple[TrainState, dict[str, Any]]:
-        variables = state.variables(chosen.to_compute(state.params))
+        variables = _variables(state, chosen)
         inputs = {**batch, "inputs": chosen.to_compute(batch["inputs"])}
         outputs, _ = model.apply(variables, inputs, train=False, rngs={})
         outputs = chosen.to_output(outputs)
@@ -189,6 +191,14 @@ def global_norm(tree: Any) -> jax.Array:
     """
     squares = [jnp.vdot(leaf, leaf).astype(jnp.float32) for leaf in jax.tree.leaves(tree)]
     return jnp.sqrt(sum(squares, start=jnp.zeros((), jnp.float32)))
+
+
+def _variables(state: TrainState, chosen: Policy) -> dict[str, Any]:
+    """The weights in the compute dtype; the collections, statistics among them, as they are."""
+    cast = state.replace(
+        params=chosen.to_compute(state.params), frozen=chosen.to_compute(state.frozen)
+    )
+    return cast.variables()
 
 
 def _for_metrics(outputs: Any, batch: Batch) -> dict[str, Any]:

@@ -100,9 +100,9 @@ def test_training_updates_the_statistics_as_the_module_does(batch):
         variables, jax.random.key(1)
     )
     assert set(updated) == {"batch_stats"}
-    np.testing.assert_array_equal(
-        module.norm.mean[...], np.zeros(8)
-    )  # the user's module is as it was
+    # The module of the user is as it was, its mode and its statistics.
+    assert not module.first.deterministic
+    np.testing.assert_array_equal(module.norm.mean[...], np.zeros(8))
     module.train()
     module(batch["inputs"])
     np.testing.assert_allclose(

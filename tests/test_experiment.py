@@ -1,0 +1,277 @@
+"""A whole run, made of its parts: the same few lines that a notebook would use."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+import yaml
+
+from jaxtrain.engine import Engine, Events
+from jaxtrain.errors import CheckpointMismatchError, ConfigError, NonFiniteError, Preempted
+from jaxtrain.experiment import Experiment, make_config
+
+CONFIGS = Path(__file__).parents[1] / "configs"
+# Dropout, shuffling, accumulation, a ragged last batch: what could make a resumed run differ.
+SMALL = [
+    "model.hidden=[16]",
+    "model.dropout=0.3",
+    "model.batch_norm=true",
+    "data.batch_size=48",
+    "train.accumulate=2",
+    "train.epochs=3",
+    "checkpoint.every=7",
+    "hooks.progress=null",
+    "hooks.console=null",
+    "hooks.tensorboard=null",
+    "hooks.jsonl.every=5",
+]
+
+
+def make(workdir: Path, *overrides: str) -> Experiment:
+    items = [*SMALL, f"workdir={workdir}", *overrides]
+    return Experiment(make_config(CONFIGS / "digits.py", items))
+
+
+def final_bytes(experiment: Experiment) -> list[bytes]:
+    state = experiment.trainer.state.train_state
+    state = state.replace(rng=jax.random.key_data(state.rng))
+    return [np.asarray(leaf).tobytes() for leaf in jax.tree.leaves(state)]
+
+
+def rows(workdir: Path) -> str:
+    return (workdir / "metrics.jsonl").read_text()
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory) -> tuple[Experiment, Path]:
+    """A run that was never stopped."""
+    workdir = tmp_path_factory.mktemp("whole") / "run"
+    experiment = make(workdir)
+    experiment.train()
+    return experiment, workdir
+
+
+def test_writes_what_the_run_directory_promises(whole):
+    _, workdir = whole
+    names = {path.name for path in workdir.iterdir()}
+    assert names == {
+        "checkpoints",
+        "config.yaml",
+        "learning_curves.png",
+        "metadata.json",
+        "metrics.csv",
+        "metrics.json",
+        "metrics.jsonl",
+    }
+    figures = json.loads((workdir / "metrics.json").read_text())
+    for name in (
+        "final_train_loss",
+        "final_val_loss",
+        "best_val_accuracy",
+        "best_epoch",
+        "total_epochs",
+        "training_time_seconds",
+        "test_accuracy",
+    ):
+        assert isinstance(figures[name], int | float), name
+    assert figures["total_epochs"] == 3
+    metadata = json.loads((workdir / "metadata.json").read_text())
+    assert metadata["status"] == "completed"
+    assert metadata["environment"]["jax"] == jax.__version__
+
+
+def test_the_saved_config_is_the_effective_one_and_loads_again(whole):
+    experiment, workdir = whole
+    assert make_config(workdir / "config.yaml") == experiment.config
+
+
+@pytest.mark.parametrize("moment", [1, 14, 27, 28, 53, 80])
+def test_a_run_stopped_anywhere_goes_on_to_the_same_bytes(whole, tmp_path, moment):
+    """27 steps an epoch: 27 and 54 are epoch ends, 28 a first step, 80 the last but one."""
+    workdir = tmp_path / "run"
+    first = make(workdir)
+    first.trainer.on(Events.ITERATION_COMPLETED(once=moment))(Engine.interrupt)
+    with pytest.raises(Preempted, match=f"iteration {moment}, saved"):
+        first.train()
+    assert json.loads((workdir / "metadata.json").read_text())["status"] == "interrupted"
+
+    second = make(workdir)
+    figures = second.train()
+
+    assert final_bytes(second) == final_bytes(whole[0])
+    assert rows(workdir) == rows(whole[1])
+    expected = json.loads((whole[1] / "metrics.json").read_text())
+    for known in (figures, expected):
+        del known["training_time_seconds"]
+    assert figures == expected
+
+
+def test_stopped_again_and_again(whole, tmp_path):
+    workdir = tmp_path / "run"
+    for moment in (5, 6, 27, 40, 41):
+        stopped = make(workdir)
+        stopped.trainer.on(Events.ITERATION_COMPLETED(once=moment))(Engine.interrupt)
+        with pytest.raises(Preempted):
+            stopped.train()
+    last = make(workdir)
+    last.train()
+    assert final_bytes(last) == final_bytes(whole[0])
+    assert rows(workdir) == rows(whole[1])
+
+
+def test_a_run_that_died_without_a_word_goes_on_from_its_last_checkpoint(whole, tmp_path):
+    workdir = tmp_path / "run"
+    first = make(workdir)
+
+    @first.trainer.on(Events.ITERATION_COMPLETED(once=33))
+    def die():
+        raise RuntimeError("power cut")
+
+    with pytest.raises(RuntimeError, match="power cut"):
+        first.train()
+    second = make(workdir)
+    second.train()
+    assert final_bytes(second) == final_bytes(whole[0])
+    assert rows(workdir) == rows(whole[1])
+
+
+def test_a_finished_run_is_left_as_it_is(whole):
+    experiment, workdir = whole
+    before = rows(workdir)
+    again = make(workdir)
+    steps = []
+    again.trainer.on(Events.ITERATION_COMPLETED)(lambda: steps.append(1))
+    again.train()
+    assert not steps
+    assert rows(workdir) == before
+    assert final_bytes(again) == final_bytes(experiment)
+
+
+def test_two_runs_of_one_seed_are_equal_and_of_two_are_not(whole, tmp_path):
+    twin, other = make(tmp_path / "a"), make(tmp_path / "b", "seed=1")
+    twin.train()
+    other.train()
+    assert final_bytes(twin) == final_bytes(whole[0])
+    assert final_bytes(other) != final_bytes(whole[0])
+
+
+def test_resume_must_and_never(whole, tmp_path):
+    with pytest.raises(ConfigError, match="holds no run to continue"):
+        make(tmp_path / "run").train(resume="must")
+    assert not (tmp_path / "run").exists()
+    with pytest.raises(ConfigError, match="holds a run"):
+        make(whole[1]).train(resume="never")
+
+
+def test_another_config_does_not_continue_the_run(whole):
+    before = (whole[1] / "config.yaml").read_text()
+    with pytest.raises(ConfigError, match=r"model.hidden: .*16.* there, .*17.* now"):
+        make(whole[1], "model.hidden=[17]").train()
+    assert (whole[1] / "config.yaml").read_text() == before
+
+
+def test_a_directory_of_other_things_is_refused(tmp_path):
+    (tmp_path / "thesis.tex").write_text("precious")
+    with pytest.raises(ConfigError, match="expected an empty directory or a run's"):
+        make(tmp_path).train()
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+def test_swapped_data_are_refused_with_both_fingerprints(whole, tmp_path, monkeypatch):
+    workdir = tmp_path / "run"
+    first = make(workdir)
+    first.trainer.on(Events.ITERATION_COMPLETED(once=10))(Engine.interrupt)
+    with pytest.raises(Preempted):
+        first.train()
+    second = make(workdir)
+    inputs = second.splits.train.inputs.copy()
+    inputs[7] = 0
+    from jaxtrain.data import ArrayLoader
+
+    second.loader = ArrayLoader({**second.splits.train.arrays, "inputs": inputs}, batch_size=48)
+    with pytest.raises(CheckpointMismatchError, match=r"saved: .*sha256=(?s:.*)now: .*sha256="):
+        second.train()
+
+
+def test_evaluate_a_checkpoint(whole):
+    _, workdir = whole
+    figures = json.loads((workdir / "metrics.json").read_text())
+    best = min(
+        (workdir / "checkpoints").iterdir(),
+        key=lambda p: json.loads((p / "meta.json").read_text())["metrics"].get("val/loss", 9e9),
+    )
+    found = make(workdir).evaluate(best)
+    assert found["test"]["accuracy"] == figures["test_accuracy"]
+    assert set(found) == {"train", "validation", "test"}
+
+
+def test_a_checkpoint_of_another_model_lists_every_leaf(whole, tmp_path):
+    other = make(tmp_path, "model.hidden=[17]")
+    checkpoint = sorted((whole[1] / "checkpoints").iterdir())[-1]
+    with pytest.raises(CheckpointMismatchError) as raised:
+        other.evaluate(checkpoint)
+    text = str(raised.value)
+    assert "train_state/params/hidden_0/kernel: this run has float32[64, 17]" in text
+    assert "the checkpoint float32[64, 16]" in text
+
+
+def test_a_monitor_nobody_provides_is_found_before_anything_is_made(tmp_path):
+    experiment = make(tmp_path / "run", "checkpoint.monitor=val/acuracy")
+    with pytest.raises(ConfigError, match="did you mean 'val/accuracy'"):
+        experiment.train()
+    assert not (tmp_path / "run").exists()
+
+
+def test_early_stopping_ends_the_run_and_stays_ended(tmp_path):
+    stop = ["hooks.stop.name=early_stopping", "hooks.stop.patience=1", "hooks.stop.min_delta=100"]
+    experiment = make(tmp_path / "run", *stop)
+    assert experiment.train()["total_epochs"] == 2
+    again = make(tmp_path / "run", *stop)
+    assert again.train()["total_epochs"] == 2
+
+
+def test_nan_stops_the_run_and_the_checkpoint_before_it_is_good(tmp_path):
+    experiment = make(tmp_path / "run", "checkpoint.every=null")
+
+    @experiment.trainer.on(Events.ITERATION_COMPLETED(once=40))
+    def poison(engine):
+        state = engine.state.train_state
+        bad = jax.tree.map(lambda p: p * np.float32(np.nan), state.params)
+        engine.state.train_state = state.replace(params=bad)
+
+    with pytest.raises(NonFiniteError, match=r"iteration 41 \(epoch 2\)"):
+        experiment.train()
+    assert [p.name for p in (tmp_path / "run/checkpoints").iterdir()] == ["00000027"]
+    status = json.loads((tmp_path / "run/metadata.json").read_text())["status"]
+    assert status.startswith("failed: iteration 41")
+
+
+def test_works_without_a_validation_set(tmp_path):
+    figures = make(
+        tmp_path / "run", "data.validation_fraction=0", "checkpoint.monitor=train/loss"
+    ).train()
+    assert figures["final_val_loss"] is None
+    assert figures["test_accuracy"] > 0.1
+
+
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+def test_half_precision_learns(tmp_path, precision):
+    wider = ["model.hidden=[64]", "model.dropout=0", "train.epochs=8"]
+    figures = make(tmp_path / "run", f"precision={precision}", *wider).train()
+    assert figures["test_accuracy"] > 0.9
+
+
+def test_config_data_may_be_written_by_hand(tmp_path):
+    """The README's YAML form of the digits run."""
+    path = tmp_path / "run.yaml"
+    path.write_text(yaml.safe_dump({"train": {"epochs": 1}, "workdir": str(tmp_path / "run")}))
+    assert Experiment(make_config(path)).train()["total_epochs"] == 1
+
+
+@pytest.mark.parametrize("name", ["digits", "mnist_mlp", "mnist_cnn", "adult_mlp"])
+def test_the_configs_are_good(name):
+    assert make_config(CONFIGS / f"{name}.py").project == name

@@ -1,0 +1,126 @@
+"""The package as a whole: what it exports, what it costs to import, and who may import whom."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import jaxtrain
+from jaxtrain import errors
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "jaxtrain"
+
+# What stands further down may not import what stands further up; rooms of one floor are strangers.
+FLOORS = [
+    ["_version", "atomic", "errors", "retry"],
+    ["registry"],
+    ["config", "metrics", "optim", "models"],
+    ["step", "data"],
+    ["engine"],
+    ["checkpoint", "signals"],
+    ["hooks", "report"],
+    ["run_directory"],
+    ["experiment"],
+    ["checks"],
+    ["main"],
+]
+FLOOR_OF = {room: level for level, rooms in enumerate(FLOORS) for room in rooms}
+ROOMS = [path.parent.name for path in PACKAGE.glob("*/__init__.py")]
+
+
+def _imports() -> list[tuple[str, str, Path]]:
+    found = []
+    for path in PACKAGE.rglob("*.py"):
+        room = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+        if room == "__init__":
+            continue
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = []
+            if isinstance(node, ast.ImportFrom) and node.module:
+                names = [node.module]
+                if node.module == "jaxtrain":
+                    names = [f"jaxtrain.{alias.name}" for alias in node.names]
+            elif isinstance(node, ast.Import):
+                names = [alias.name for alias in node.names]
+            for name in names:
+                if name.startswith("jaxtrain."):
+                    target = name.split(".")[1]
+                    if target != room:
+                        found.append((room, target, path))
+    return found
+
+
+def test_imports_point_down_only():
+    wrong = [
+        f"{path.relative_to(ROOT)}: {room} imports {target}"
+        for room, target, path in _imports()
+        if FLOOR_OF[target] >= FLOOR_OF[room]
+    ]
+    assert wrong == []
+
+
+def test_only_the_checkpoint_room_knows_orbax():
+    knowing = {p.parent.name for p in PACKAGE.rglob("*.py") if "import orbax" in p.read_text()}
+    assert knowing == {"checkpoint"}
+
+
+@pytest.mark.parametrize("room", ["", *ROOMS])
+def test_every_exported_name_is_there(room):
+    module = importlib.import_module(f"jaxtrain.{room}".rstrip("."))
+    for name in module.__all__:
+        assert getattr(module, name) is not None
+    assert len(set(module.__all__)) == len(module.__all__)
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_a_room_exports_all_that_it_imports(room):
+    """What `__init__` imports it exports: the list is the room's table of contents."""
+    module = importlib.import_module(f"jaxtrain.{room}")
+    tree = ast.parse((PACKAGE / room / "__init__.py").read_text())
+    imported = {
+        alias.asname or alias.name
+        for node in tree.body
+        if isinstance(node, ast.ImportFrom) and node.module != "__future__"
+        for alias in node.names
+    }
+    assert imported <= set(module.__all__)
+
+
+def test_the_table_of_contents_matches_its_lazy_half():
+    assert {*jaxtrain._NAMES, *jaxtrain._ROOMS, "__version__"} == set(jaxtrain.__all__)
+    with pytest.raises(AttributeError, match="no attribute 'Enigne'"):
+        _ = jaxtrain.Enigne
+
+
+def test_importing_jaxtrain_imports_nothing_heavy():
+    code = "import sys, jaxtrain; print([m for m in ('jax', 'flax', 'numpy') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_all_of_it_leaves_the_heavy_libraries_alone_until_they_are_used():
+    late = ["matplotlib", "sklearn", "tensorboardX", "orbax"]  # rich: flax imports it itself
+    code = (
+        "import sys, jaxtrain\n"
+        "for name in jaxtrain.__all__: getattr(jaxtrain, name)\n"
+        f"print([m for m in {late} if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_the_error_tree_is_the_one_drawn():
+    real = {
+        name: cls.exit_code
+        for name, cls in vars(errors).items()
+        if isinstance(cls, type) and issubclass(cls, errors.JaxtrainError)
+    }
+    for name, code in real.items():
+        line = next(x for x in (errors.__doc__ or "").splitlines() if f" {name} " in x)
+        assert f" {code} " in f"{line} ", f"{name}: the drawing says {line.strip()!r}"
