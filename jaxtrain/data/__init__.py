@@ -4,6 +4,7 @@ splits = jaxtrain.data.digits(validation_fraction=0.1, seed=0)
 loader = jaxtrain.data.ArrayLoader(splits.train, batch_size=32, seed=0)
 """
 
+from jaxtrain.data.ahead import Ahead
 from jaxtrain.data.array_loader import ArrayLoader
 from jaxtrain.data.checks import Finding, check_dataset
 from jaxtrain.data.dataset import Dataset, Splits, fingerprint, split_indices
@@ -11,7 +12,7 @@ from jaxtrain.data.digits_source import digits
 from jaxtrain.data.download import fetch
 from jaxtrain.data.files import find_file, open_data
 from jaxtrain.data.idx import read_idx, read_labelled_images
-from jaxtrain.data.loader import Batch, Cursor, Loader
+from jaxtrain.data.loader import Batch, Cursor, IndexedLoader, Loader
 from jaxtrain.data.mnist_source import fashion_mnist, mnist
 from jaxtrain.data.prefetch import PrefetchLoader, prefetch_to_device
 from jaxtrain.data.sources import SOURCES
@@ -21,12 +22,14 @@ from jaxtrain.data.table_source import adult, csv_table
 
 __all__ = [
     "SOURCES",
+    "Ahead",
     "ArrayLoader",
     "Batch",
     "CategoryColumn",
     "Cursor",
     "Dataset",
     "Finding",
+    "IndexedLoader",
     "Loader",
     "NumericColumn",
     "PrefetchLoader",

@@ -75,6 +75,31 @@ class ArrayLoader:
         whole, rest = divmod(self.length, self.batch_size)
         return whole + (rest > 0 and self.last_batch == "pad")
 
+    @property
+    def masked(self) -> bool:
+        """Whether batches have a `mask`."""
+        return self.last_batch == "pad"
+
+    @property
+    def position(self) -> tuple[int, int]:
+        """Epochs done, and batches handed out of this one."""
+        return self._epoch, self._batch
+
+    def advance(self, batches: int) -> None:
+        """Count `batches` of this epoch as handed out, as iterating over them would.
+
+        With 0, and all of them handed out, the next epoch begins.
+
+        Raises:
+            ValueError: fewer are left.
+        """
+        left = self.steps_per_epoch - self._batch
+        if batches > left:
+            raise ValueError(f"expected at most {left} batches, found {batches}")
+        if batches == left == 0:
+            self._epoch, self._batch = self._epoch + 1, 0
+        self._batch += batches
+
     def __iter__(self) -> Iterator[Batch]:
         """What is left of the current epoch; then the cursor is at the next one."""
         run = self._run = self._run + 1
@@ -86,7 +111,7 @@ class ArrayLoader:
             self._batch += 1
             rows = indices[step]
             batch: Batch = {name: array.take(rows, axis=0) for name, array in self.arrays.items()}
-            if self.last_batch == "pad":
+            if self.masked:
                 # One mask for all whole batches: it is read-only.
                 batch["mask"] = self._whole_mask if step < steps - 1 else mask[step]
             yield batch

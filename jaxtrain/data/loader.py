@@ -47,3 +47,34 @@ class Loader(Protocol):
     def fingerprint(self) -> str:
         """Says which data in which order: equal fingerprints give equal batches."""
         ...
+
+
+@runtime_checkable
+class IndexedLoader(Protocol):
+    """A `Loader` over arrays, which offers them: a dispatch can then gather on the device."""
+
+    arrays: dict[str, Any]
+    batch_size: int
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """S, the batches in a whole epoch."""
+        ...
+
+    @property
+    def masked(self) -> bool:
+        """Whether its batches have a `mask`."""
+        ...
+
+    @property
+    def position(self) -> tuple[int, int]:
+        """Epochs done, and batches handed out of this one."""
+        ...
+
+    def indices(self, epoch: int) -> tuple[Any, Any]:
+        """The rows of all batches `[S, B]` int32, and their masks `[S, B]` float32."""
+        ...
+
+    def advance(self, batches: int) -> None:
+        """Count `batches` as handed out; standing at the end of an epoch, begin the next one."""
+        ...

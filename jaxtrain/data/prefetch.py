@@ -10,13 +10,11 @@ was handed, never what is waiting.
 
 from __future__ import annotations
 
-import queue
-import threading
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import jax
 
+from jaxtrain.data.ahead import Ahead
 from jaxtrain.data.loader import Batch, Cursor, Loader
 from jaxtrain.errors import ConfigError
 
@@ -56,7 +54,7 @@ class PrefetchLoader:
         self._loader = loader
         self._size = size
         self._cursor = loader.cursor()
-        self._worker: _Worker | None = None
+        self._ahead: Ahead[tuple[Batch | None, Cursor]] | None = None
 
     @property
     def steps_per_epoch(self) -> int:
@@ -67,21 +65,23 @@ class PrefetchLoader:
         """What is left of the current epoch; an error in the thread is raised here, in its turn."""
         self._stop()
         self._loader.restore(self._cursor)
-        worker = self._worker = _Worker(self._loader, self._size)
+        ahead = self._ahead = Ahead(self._on_device(), self._size)
         try:
-            while True:
-                item = worker.next()
+            for batch, cursor in ahead:
                 # A `restore` or another iteration took over while this one was suspended.
-                if self._worker is not worker:
+                if self._ahead is not ahead:
                     return
-                if item.error is not None:
-                    raise item.error
-                self._cursor = item.cursor
-                if item.batch is None:
-                    return
-                yield item.batch
+                self._cursor = cursor
+                if batch is not None:
+                    yield batch
         finally:
-            worker.stop()
+            ahead.close()
+
+    def _on_device(self) -> Iterator[tuple[Batch | None, Cursor]]:
+        """Batches with the cursor behind each; at last None, with the cursor at the next epoch."""
+        for batch in self._loader:
+            yield jax.device_put(batch), self._loader.cursor()
+        yield None, self._loader.cursor()
 
     def cursor(self) -> Cursor:
         """Where the consumer stands."""
@@ -98,53 +98,6 @@ class PrefetchLoader:
         return self._loader.fingerprint()
 
     def _stop(self) -> None:
-        if self._worker is not None:
-            self._worker.stop()
-            self._worker = None
-
-
-@dataclass(frozen=True)
-class _Item:
-    batch: Batch | None  # None: the end of the epoch, or an error
-    cursor: Cursor  # where the loader stood behind the batch
-    error: BaseException | None = None
-
-
-class _Worker:
-    """The thread, and the queue it fills with at most `size` batches."""
-
-    def __init__(self, loader: Loader, size: int) -> None:
-        self._loader = loader
-        self._ready: queue.SimpleQueue[_Item] = queue.SimpleQueue()
-        self._slots = threading.Semaphore(size)
-        self._stopped = False
-        # A daemon: a loader that hangs must not keep the process from ending.
-        self._thread = threading.Thread(target=self._run, name="jaxtrain-prefetch", daemon=True)
-        self._thread.start()
-
-    def next(self) -> _Item:
-        item = self._ready.get()
-        self._slots.release()
-        return item
-
-    def stop(self) -> None:
-        self._stopped = True
-        self._slots.release()
-        self._thread.join()
-        # An iteration that was overtaken finds an end when it goes on, instead of waiting forever.
-        self._ready.put(_Item(None, {}))
-
-    def _run(self) -> None:
-        try:
-            batches = iter(self._loader)
-            while True:
-                self._slots.acquire()
-                if self._stopped:
-                    return
-                batch = next(batches, None)
-                if batch is None:
-                    break
-                self._ready.put(_Item(jax.device_put(batch), self._loader.cursor()))
-            self._ready.put(_Item(None, self._loader.cursor()))
-        except BaseException as error:  # raised again, in the consumer
-            self._ready.put(_Item(None, {}, error))
+        if self._ahead is not None:
+            self._ahead.close()
+            self._ahead = None

@@ -3,6 +3,6 @@
 from jaxtrain.engine.engine import Engine
 from jaxtrain.engine.events import Event, Events, EventSet
 from jaxtrain.engine.handlers import RemovableHandle
-from jaxtrain.engine.state import EngineState
+from jaxtrain.engine.state import EngineState, Interrupted
 
-__all__ = ["Engine", "EngineState", "Event", "EventSet", "Events", "RemovableHandle"]
+__all__ = ["Engine", "EngineState", "Event", "EventSet", "Events", "Interrupted", "RemovableHandle"]

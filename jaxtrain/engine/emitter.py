@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from jaxtrain.engine.events import Event, EventSet
-from jaxtrain.engine.handlers import HandlerTable, RemovableHandle
+from jaxtrain.engine.handlers import Handler, HandlerTable, RemovableHandle
 
 
 class Emitter:
     """Subscribing and firing; what an event's count is, the Engine knows."""
 
+    state: Any
+
     def __init__(self) -> None:
         self._handlers = HandlerTable()
         self._times_fired: dict[str, int] = {}
         self._firing = 0
+        self._running: Handler | None = None
+        self._attributes: dict[str, str] = {}
         self._at_rest: list[Callable[[], None]] = []
 
     def on(self, event: Event | EventSet, *args: Any, **kwargs: Any) -> Callable[..., Any]:
@@ -70,6 +74,40 @@ class Emitter:
             provides=provides,
         )
 
+    def has_event_handler(self, function: Callable[..., Any], event: Event | None = None) -> bool:
+        """Whether `function` is attached, to `event` or, without one, to any."""
+        return any(self._attached(function, event))
+
+    def remove_event_handler(
+        self, function: Callable[..., Any], event: Event | None = None
+    ) -> None:
+        """Detach `function` from `event`, or from all.
+
+        Raises:
+            ValueError: it is not attached.
+        """
+        found = list(self._attached(function, event))
+        if not found:
+            where = "any event" if event is None else event.name
+            raise ValueError(f"{function!r} is not attached to {where}")
+        for handler in found:
+            self._handlers.remove(handler)
+
+    def _attached(self, function: Callable[..., Any], event: Event | None) -> Iterator[Handler]:
+        for handler in self._handlers:
+            if handler.function is function and (event is None or event.name == handler.event.name):
+                yield handler
+
+    def register_events(self, *events: Event, event_to_attr: Mapping[Event, str]) -> None:
+        """Keep the count of custom events in attributes of `state`, from 0.
+
+        Any `Event` can be fired without this; its filters count how often it was fired.
+        """
+        for event in events:
+            attribute = event_to_attr[event]
+            self._attributes[event.name] = attribute
+            setattr(self.state, attribute, 0)
+
     def fire(self, event: Event, *event_args: Any) -> list[Any]:
         """Run the handlers of `event` and return what they returned."""
         name = event.name
@@ -79,9 +117,11 @@ class Emitter:
         try:
             for handler in self._handlers.of(name):
                 if handler.alive and handler.fires(self, count):
-                    results.append(handler(self, *event_args))  # noqa: PERF401  (readable)
+                    self._running = handler
+                    results.append(handler(self, *event_args))
         finally:
             self._firing -= 1
+            self._running = None
         while self._at_rest and not self._firing:
             self._at_rest.pop(0)()
         return results
@@ -97,4 +137,6 @@ class Emitter:
     def _count(self, name: str) -> int:
         """How often an event has come, this time included."""
         self._times_fired[name] = self._times_fired.get(name, 0) + 1
+        if name in self._attributes:
+            setattr(self.state, self._attributes[name], self._times_fired[name])
         return self._times_fired[name]

@@ -19,6 +19,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Any
 
 import jax
@@ -27,8 +28,13 @@ import numpy as np
 from jaxtrain.engine.dispatch import Dispatch
 from jaxtrain.engine.emitter import Emitter
 from jaxtrain.engine.events import Events
-from jaxtrain.engine.feed import Feed, length_of
-from jaxtrain.engine.state import EngineState
+from jaxtrain.engine.form import FORMS, Form
+from jaxtrain.engine.host_metrics import HostMetric, attach_host_metric
+from jaxtrain.engine.pacer import Pacer
+from jaxtrain.engine.plan import Plan
+from jaxtrain.engine.source import Source, Window, length_of, peek
+from jaxtrain.engine.sources import make_source
+from jaxtrain.engine.state import EngineState, Interrupted
 from jaxtrain.metrics import Metric
 
 logger = logging.getLogger(__name__)
@@ -45,18 +51,41 @@ _ITERATION_COUNTED = {
 class Engine(Emitter):
     """Runs a step over batches, epoch by epoch, and fires events.
 
+    All iterations up to the next one that a handler observes run as one dispatch.
+
     Args:
         step: with `state`, a pure step `(train_state, batch) -> (train_state, output)`; the
             engine compiles it. Without, a process function `(engine, batch) -> output`.
         state: the TrainState to begin with. It stays usable: the engine works on its own copy.
+        form: "single" (a dispatch a step) or "scanned" (a loop of steps on the device); by
+            default a rule chooses (see `form.py`). A restored run keeps the form it had.
+        dispatch_seconds: about how long a dispatch may take, and so how late at most a signal, or
+            a handler `every_seconds`, is seen.
     """
 
-    def __init__(self, step: Callable[..., Any], state: Any = None) -> None:
+    def __init__(
+        self,
+        step: Callable[..., Any],
+        state: Any = None,
+        *,
+        form: Form | None = None,
+        dispatch_seconds: float = 0.5,
+    ) -> None:
         super().__init__()
+        if form is not None and form not in FORMS:
+            raise ValueError(f"form: expected one of {', '.join(FORMS)}, found {form!r}")
         self._pure = state is not None
         self._process = step
-        self._metrics: dict[str, Metric] = {}
+        self.form: Form | None = form
+        self._pinned = form is not None
+        self._dispatch_seconds = dispatch_seconds
+        self._metrics: dict[str, Metric[Any]] = {}
+        self._host_metrics: list[str] = []
+        self._tracked: tuple[str, ...] = ()
         self._dispatch: Dispatch | None = None
+        self._plan = Plan(self._handlers)
+        self._source: Source | None = None
+        self._source_loader: Any = None
         self._continues = False
         self._scalars: dict[str, Any] | None = None
         self._stop = ""
@@ -84,18 +113,40 @@ class Engine(Emitter):
         self.hooks[name] = hook
         return hook
 
-    def add_metrics(self, metrics: Mapping[str, Metric]) -> None:
-        """Update `metrics` in every iteration; an epoch's figures come in `state.metrics`."""
-        taken = self._metrics.keys() & metrics.keys()
+    def add_metrics(self, metrics: Mapping[str, Metric[Any] | HostMetric]) -> None:
+        """Update `metrics` in every iteration; an epoch's figures come in `state.metrics`.
+
+        Pure metrics are updated on the device, inside the dispatch. An object with `reset`,
+        `update(output)` and `compute` is updated on the host: every iteration is then a dispatch
+        of its own, and is waited for.
+        """
+        taken = {*self.metric_names} & metrics.keys()
         if taken:
             raise ValueError(f"metrics named {', '.join(sorted(taken))} are there already")
-        self._metrics.update(metrics)
+        for name, metric in metrics.items():
+            if isinstance(metric, Metric):
+                self._metrics[name] = metric
+            else:
+                attach_host_metric(self, name, metric)
+                self._host_metrics.append(name)
         self._dispatch = None
 
     @property
     def metric_names(self) -> list[str]:
         """The names under which an epoch's figures come in `state.metrics`."""
-        return list(self._metrics)
+        return [*self._metrics, *self._host_metrics]
+
+    def track(self, *names: str) -> None:
+        """Keep mean, min, max and last of these scalars of the output, on the device."""
+        self._tracked = tuple(dict.fromkeys((*self._tracked, *names)))
+        self._dispatch = None
+
+    def tracked(self) -> dict[str, dict[str, float]]:
+        """What is tracked, by name: `mean`, `min`, `max` and `last` since this was last called.
+
+        One transfer for all.
+        """
+        return self._dispatched.read_windows()
 
     # -- stopping ------------------------------------------------------------------------------
 
@@ -110,9 +161,10 @@ class Engine(Emitter):
     def interrupt(self) -> None:
         """Leave `run` after the current event, so that the next `run` continues there.
 
-        Safe to call from a signal handler.
+        Safe to call from a signal handler. Before a run it is heeded when that begins; after
+        `terminate()` it changes nothing.
         """
-        self._stop = "interrupt"
+        self._stop = self._stop or "interrupt"
 
     def _count(self, name: str) -> int:
         if name in _ITERATION_COUNTED:
@@ -126,8 +178,9 @@ class Engine(Emitter):
     def scalars(self) -> dict[str, Any]:
         """The scalars of `state.output` as Python numbers, in one transfer an iteration."""
         if self._scalars is None:
-            output = self.state.output if isinstance(self.state.output, dict) else {}
-            small = {k: v for k, v in output.items() if np.shape(v) == ()}
+            output = self.state.output
+            named = output if isinstance(output, dict) else {}
+            small = {k: v for k, v in named.items() if np.shape(v) == ()}
             self._scalars = {k: np.asarray(v).item() for k, v in jax.device_get(small).items()}
         return self._scalars
 
@@ -138,26 +191,61 @@ class Engine(Emitter):
         """
         return None if self._dispatch is None else self._dispatch.first_nonfinite()
 
+    @property
+    def compilations(self) -> int:
+        """How many shapes of batch the step was compiled for so far."""
+        return 0 if self._dispatch is None else self._dispatch.compilations
+
+    @property
+    def stopping(self) -> bool:
+        """Whether the run was asked to stop; a loader or hook that waits looks at it."""
+        return bool(self._stop)
+
+    def cursor(self) -> Any:
+        """The cursor of the loader behind the last batch used; None where it has none."""
+        return None if self._source is None else self._source.cursor()
+
     def snapshot(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """Where the run stands, but for the loader's cursor.
 
         Returns:
-            Arrays, `{"train_state": ..., "metrics": ...}`, and a record of JSON values,
-            `{"counters": ..., "hooks": ...}`. The arrays are the engine's own buffers, which the
-            next step consumes: copy them, or let go of them, before it runs.
+            Arrays, `{"train_state": ..., "metrics": ..., "windows": ...}`, and a record of JSON
+            values, `{"counters": ..., "hooks": ..., "form": ...}`. The arrays are the engine's own
+            buffers, which the next step consumes: copy them, or let go of them, before it runs.
         """
-        arrays = {"train_state": self.state._train_state, "metrics": self._dispatched.metric_states}
-        hooks = {name: hook.state() for name, hook in self._stateful_hooks().items()}
-        return arrays, {"counters": self.state.counters(), "hooks": hooks}
+        dispatch = self._dispatched
+        arrays = {
+            "train_state": self.state._train_state,
+            "metrics": dispatch.metric_states,
+            "windows": dispatch.windows,
+        }
+        record = {
+            "counters": self.state.counters(),
+            "fired": dict(self._times_fired),
+            "hooks": {name: hook.state() for name, hook in self._stateful_hooks().items()},
+            "form": self.form,
+        }
+        return arrays, record
 
     def restore(self, arrays: Mapping[str, Any], record: Mapping[str, Any]) -> None:
         """Take up what `snapshot` gave; the next `run` continues there.
 
         A hook that the record does not know begins afresh, with a warning.
         """
+        if self._pinned and record["form"] not in (None, self.form):
+            logger.warning(
+                "the run was saved in the form %r and goes on as %r: the continuation is not "
+                "bit-exact",
+                record["form"],
+                self.form,
+            )
+        elif not self._pinned:
+            self.form = record["form"]
         self.state.restore(record["counters"])
+        self._times_fired.update(record["fired"])
         self.state.train_state = arrays["train_state"]
         self._dispatched.metric_states = arrays["metrics"]
+        self._dispatched.windows = arrays["windows"]
         self._continues = True
         own, saved = self._stateful_hooks(), record["hooks"]
         for name in own.keys() & saved.keys():
@@ -173,7 +261,8 @@ class Engine(Emitter):
     def _dispatched(self) -> Dispatch:
         """The device side, made when it is first needed: metrics are added before that."""
         if self._dispatch is None:
-            self._dispatch = Dispatch(self._process if self._pure else None, self._metrics)
+            step = self._process if self._pure else None
+            self._dispatch = Dispatch(step, self._metrics, self._tracked)
         return self._dispatch
 
     # -- running -------------------------------------------------------------------------------
@@ -189,13 +278,14 @@ class Engine(Emitter):
     ) -> EngineState:
         """Run the step over the loader's batches.
 
-        A run that was interrupted or restored continues where it stood; one that is over begins
+        A run that was interrupted or restored continues where it stood, and one that is over goes
+        on where more epochs or iterations are asked for than it has done; otherwise it begins
         anew, with the TrainState that it has.
 
         Args:
             loader: an iterable of batches; each `iter()` gives what is left of an epoch.
             max_epochs: epochs to do in all. One, where neither this nor `max_iters` is given.
-            max_iters: iterations to do in all.
+            max_iters: iterations to do in all; the epoch that they end in ends with them.
             epoch_length: iterations an epoch, where it is not the loader's own length.
             state: a TrainState to put in the place of the present one.
 
@@ -204,38 +294,42 @@ class Engine(Emitter):
         """
         if max_epochs is not None and max_iters is not None:
             raise ValueError("expected max_epochs or max_iters, found both")
-        state_now = self.state
-        state_now.max_iters = max_iters
-        state_now.max_epochs = 1 if max_epochs is None and max_iters is None else max_epochs
-        if state_now.stopped == "interrupt":
-            state_now.stopped = ""
-        elif state_now.is_over() and not self._continues:
-            state_now.restore(EngineState().counters())
+        now = self.state
+        now.max_iters = max_iters
+        now.max_epochs = 1 if max_epochs is None and max_iters is None else max_epochs
+        if now.stopped == "interrupt":
+            now.stopped = ""
+        elif now.is_over() and not self._continues:
+            now.restore(EngineState().counters())
+            if self._source is not None:
+                self._source.rewind()
         if state is not None:
-            state_now.train_state = state
-        state_now.epoch_length = epoch_length or length_of(loader)
-        self._prepare()
+            now.train_state = state
+        # An empty loader counts as one of unknown length: asking it for a batch is an error.
+        now.epoch_length = epoch_length or length_of(loader) or None
+        # A stop that was asked for just before, by a signal perhaps, stays asked for.
+        self._stop_epoch, self._scalars, self._continues = False, None, False
         began = time.perf_counter()
-        feed = Feed(loader)
         try:
-            self._loop(feed)
+            self._dispatched.start_watch(now.iteration)
+            self._loop(loader)
         except BaseException as error:
             self._at_rest.clear()
             if not any(r is True for r in self.fire(Events.EXCEPTION_RAISED, error)):
                 raise
         finally:
-            feed.close()
-            state_now.times["COMPLETED"] = time.perf_counter() - began
-        return state_now
+            if self._source is not None:
+                self._source.close()
+                if now.is_over():
+                    self._source.rewind()
+            self._stop = ""
+            now.times["COMPLETED"] = time.perf_counter() - began
+        return now
 
-    def _prepare(self) -> None:
-        self._stop, self._stop_epoch, self._scalars = "", False, None
-        self._continues = False
-        self._dispatched.start_watch(self.state.iteration)
-
-    def _loop(self, feed: Feed) -> None:
+    def _loop(self, loader: Iterable[Any]) -> None:
         """The loop: every event in its place."""
         state, dispatch = self.state, self._dispatched
+        pacer = Pacer(self._dispatch_seconds)
         self.fire(Events.STARTED)
         while not state.is_over() and not self._stop:
             began = time.perf_counter()
@@ -243,18 +337,24 @@ class Engine(Emitter):
                 state.epoch += 1
                 state.epoch_iteration = 0
                 state.epoch_open = True
+                self._stop_epoch = False  # asked for after the last one had ended
                 dispatch.reset_metrics()
                 self.fire(Events.EPOCH_STARTED)
-            self._epoch(feed)
+            self._epoch(loader, pacer)
             if self._stop_epoch and not self._stop:
                 self._stop_epoch = False
                 self.fire(Events.TERMINATE_EPOCH)
             if self._stop:
                 break
-            state.metrics = state.metrics | dispatch.compute_metrics()
+            state._fetch = dispatch.compute_metrics()
             state.times["EPOCH_COMPLETED"] = time.perf_counter() - began
             state.epoch_open = False
-            self.fire(Events.EPOCH_COMPLETED)
+            try:
+                self.fire(Events.EPOCH_COMPLETED)
+            except Interrupted:
+                # Some handlers ran, some did not: the continued run fires the event anew.
+                state.epoch_open = True
+                self._stop = "interrupt"
         if self._stop == "interrupt":
             state.stopped = "interrupt"
             self.fire(Events.INTERRUPT)
@@ -264,22 +364,25 @@ class Engine(Emitter):
             self.fire(Events.TERMINATE)
         self.fire(Events.COMPLETED)
 
-    def _epoch(self, feed: Feed) -> None:
-        """Iterations until the epoch ends or somebody stops it."""
+    def _epoch(self, loader: Iterable[Any], pacer: Pacer) -> None:
+        """Dispatches until the epoch ends or somebody stops it; events where they are observed."""
         state = self.state
         while self._epoch_goes_on():
             self.fire(Events.GET_BATCH_STARTED)
-            may_end = state.epoch_length is None and state.epoch_iteration > 0
-            batch, ended = feed.take(may_end=may_end, iteration=state.iteration + 1)
-            if ended:
+            window = self._take(loader, *self._lengths(pacer))
+            if window is None:
                 state.epoch_length = state.epoch_iteration
                 break
-            state.batch = batch
+            state._look = partial(window.look, window.start)
             self.fire(Events.GET_BATCH_COMPLETED)
             state.iteration += 1
             state.epoch_iteration += 1
             self.fire(Events.ITERATION_STARTED)
-            self._iterate(batch)
+            self._iterate(window, pacer)
+            # The iterations between were observed by nobody: no event was due in them.
+            state.iteration += window.length - 1
+            state.epoch_iteration += window.length - 1
+            state._look = partial(window.look, window.start + window.length - 1)
             self.fire(Events.ITERATION_COMPLETED)
 
     def _epoch_goes_on(self) -> bool:
@@ -290,11 +393,52 @@ class Engine(Emitter):
             return False
         return state.epoch_length is None or state.epoch_iteration < state.epoch_length
 
-    def _iterate(self, batch: Any) -> None:
-        dispatch = self._dispatched
+    def _lengths(self, pacer: Pacer) -> tuple[int, int | None]:
+        """How many iterations the next dispatch may do, and how many the epoch still wants."""
+        state = self.state
+        wanted = None if state.epoch_length is None else state.epoch_length - state.epoch_iteration
+        if state.max_iters is not None:
+            left = state.max_iters - state.iteration
+            wanted = left if wanted is None else min(wanted, left)
+        limit = pacer.limit(state.iteration)
+        cut = self._plan.next_cut(state.iteration)
+        if cut is not None:
+            limit = min(limit, cut.iteration - state.iteration)
+        return (limit if wanted is None else min(limit, wanted)), wanted
+
+    def _take(self, loader: Iterable[Any], limit: int, wanted: int | None) -> Window | None:
+        """The next batches; None where the end of the loader is the end of the epoch, too."""
+        state = self.state
+        for _ in range(2):
+            window = self._source_of(loader).take(limit, wanted)
+            if window is not None:
+                return window
+            if state.epoch_length is None and state.epoch_iteration > 0:
+                return None
+        raise ValueError(
+            f"the loader gave no batch for iteration {state.iteration + 1}; it is empty, or an "
+            "iterator that can be used only once"
+        )
+
+    def _source_of(self, loader: Iterable[Any]) -> Source:
+        """Where the loader's batches come from; kept, since it may hold arrays on the device."""
+        if self._source is None or self._source_loader is not loader:
+            begun = None
+            if self._pure and self.form is None:
+                example, begun = peek(loader)
+                self.form = self._dispatched.choose_form(self.state._train_state, example)
+            self._source = make_source(loader, self.form or "single", begun)
+            self._source_loader = loader
+        return self._source
+
+    def _iterate(self, window: Window, pacer: Pacer) -> None:
         self._scalars = None
+        dispatch = self._dispatched
         if self._pure:
-            dispatch.step(self.state, batch)
+            token, changed = dispatch.run(self.state, window)
+            pacer.launched(token, window.length)
+            if changed:
+                self.fire(Events.RECOMPILED, changed)
         else:
-            self.state.output = self._process(self, batch)
-            dispatch.update(self.state.output)
+            self.state._output = self._process(self, window.data)
+            dispatch.update(self.state._output)

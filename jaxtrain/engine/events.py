@@ -34,6 +34,7 @@ class Event:
         once: int | tuple[int, ...] | list[int] | None = None,
         before: int | None = None,
         after: int | None = None,
+        every_seconds: float | None = None,
     ) -> Event:
         """The same moment, at some counts only.
 
@@ -43,12 +44,18 @@ class Event:
             once: at this count, or at each of these.
             before: at counts smaller than this.
             after: at counts greater than this.
+            every_seconds: when so much time has gone by, looked at between two dispatches.
         """
         if not isinstance(self.filter, Always):
             raise ValueError(f"{self.name} has a filter already: {self.filter}")
         try:
             chosen = make_filter(
-                every=every, once=once, before=before, after=after, event_filter=event_filter
+                every=every,
+                once=once,
+                before=before,
+                after=after,
+                every_seconds=every_seconds,
+                event_filter=event_filter,
             )
         except ValueError as error:
             raise ValueError(f"{self.name}: {error}") from None
@@ -87,7 +94,8 @@ class Events:
     | TERMINATE_EPOCH      | `terminate_epoch()` was heeded             | times fired       |
     | INTERRUPT            | `interrupt()` was heeded                   | times fired       |
     | EXCEPTION_RAISED     | an exception is on its way out             | times fired       |
-    | CHECKPOINT_SAVED     | a checkpoint is committed                  | times fired       |
+    | CHECKPOINT_SAVED     | a checkpoint was taken                     | times fired       |
+    | RECOMPILED           | a batch of new shapes compiled the step    | times fired       |
     | COMPLETED            | the run is over                            | runs              |
 
     What stops what:
@@ -112,6 +120,7 @@ class Events:
     INTERRUPT = Event("INTERRUPT")
     EXCEPTION_RAISED = Event("EXCEPTION_RAISED")
     CHECKPOINT_SAVED = Event("CHECKPOINT_SAVED")
+    RECOMPILED = Event("RECOMPILED")
     COMPLETED = Event("COMPLETED")
 
     @staticmethod

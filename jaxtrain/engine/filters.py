@@ -90,6 +90,25 @@ class Once:
 
 
 @dataclass(frozen=True)
+class EverySeconds:
+    """About every so many seconds of wall-clock time, at whatever count that happens to be.
+
+    It is looked at between two dispatches, and asks for none to end: so it never costs speed, and
+    is late by one dispatch at most.
+    """
+
+    seconds: float
+
+    def fires(self, count: int) -> bool:
+        """True: the engine asks the clock itself, since a filter keeps no time."""
+        return True
+
+    def next_fire(self, count: int) -> None:
+        """None: no count is wanted more than another."""
+        return
+
+
+@dataclass(frozen=True)
 class Predicate:
     """Counts for which `function(engine, count)` is true. It is asked on every count."""
 
@@ -110,12 +129,12 @@ def make_filter(
     once: int | tuple[int, ...] | list[int] | None = None,
     before: int | None = None,
     after: int | None = None,
+    every_seconds: float | None = None,
     event_filter: Callable[[Any, int], bool] | None = None,
 ) -> Filter:
     """The filter that an event's keyword arguments describe.
 
-    `before` and `after` go together with each other and with `every`; `once` and `event_filter`
-    stand alone.
+    `before` and `after` go together with each other and with `every`; the others stand alone.
 
     Raises:
         ValueError: where they don't fit together, or a count is not a positive integer.
@@ -125,13 +144,19 @@ def make_filter(
         "once": once,
         "before": before,
         "after": after,
+        "every_seconds": every_seconds,
         "event_filter": event_filter,
     }
     named = {name for name, value in given.items() if value is not None}
     if not named:
         raise ValueError(f"expected one of {', '.join(given)}")
-    if len(named) > 1 and named & {"once", "event_filter"}:
-        raise ValueError(f"once and event_filter stand alone, found {', '.join(sorted(named))}")
+    alone = named & {"once", "every_seconds", "event_filter"}
+    if len(named) > 1 and alone:
+        raise ValueError(f"{min(alone)} stands alone, found {', '.join(sorted(named))}")
+    if every_seconds is not None:
+        if isinstance(every_seconds, bool) or not every_seconds > 0:
+            raise ValueError(f"every_seconds: expected a number above 0, found {every_seconds!r}")
+        return EverySeconds(float(every_seconds))
     if event_filter is not None:
         if not callable(event_filter):
             raise ValueError(

@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import heapq
 import inspect
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
 from jaxtrain.engine.events import Event, EventSet
-from jaxtrain.engine.filters import Predicate
+from jaxtrain.engine.filters import EverySeconds, Predicate
 
-# How many arguments an event itself adds after the engine: the exception.
-EVENT_ARGS = {"EXCEPTION_RAISED": 1}
+# How many arguments an event itself adds after the engine: the exception; the shapes.
+EVENT_ARGS = {"EXCEPTION_RAISED": 1, "RECOMPILED": 1}
 
 
 @dataclass(eq=False)
@@ -33,12 +34,18 @@ class Handler:
     index: int = 0
     takes_engine: bool = True
     alive: bool = True
+    last_fired: float = field(default_factory=time.monotonic)  # for EverySeconds alone
 
     def fires(self, engine: Any, count: int) -> bool:
         """Whether it runs at this count of its event."""
         chosen = self.event.filter
         if isinstance(chosen, Predicate):
             return bool(chosen.function(engine, count))
+        if isinstance(chosen, EverySeconds):
+            now = time.monotonic()
+            if now - self.last_fired < chosen.seconds:
+                return False
+            self.last_fired = now
         return chosen.fires(count)
 
     def __call__(self, engine: Any, *event_args: Any) -> Any:
@@ -77,6 +84,7 @@ class HandlerTable:
     def __init__(self) -> None:
         self._ordered: dict[str, tuple[Handler, ...]] = {}
         self._attached = 0
+        self.version = 0  # goes up with every change, so that a plan knows it is out of date
 
     def attach(
         self,
@@ -125,13 +133,16 @@ class HandlerTable:
             ordered[one.name] = in_order((*ordered.get(one.name, ()), handler))
             added.append(handler)
         self._ordered = ordered
+        self.version += 1
         return RemovableHandle(self, tuple(added))
 
     def remove(self, handler: Handler) -> None:
         """Detach; takes effect at once, even while its event is firing."""
         handler.alive = False
+        self.version += 1
         name = handler.event.name
-        self._ordered[name] = tuple(h for h in self._ordered.get(name, ()) if h is not handler)
+        # Sorted anew: the handlers that waited for this one may come earlier now.
+        self._ordered[name] = in_order(h for h in self.of(name) if h is not handler)
 
     def of(self, event_name: str) -> tuple[Handler, ...]:
         """The handlers of an event, in running order."""
@@ -194,7 +205,7 @@ def _takes_engine(
         except TypeError:
             continue
         return bool(extra)
-    given = ["engine", *["exception"] * event_args, *map(repr, args)]
+    given = ["engine", *["event argument"] * event_args, *map(repr, args)]
     given += [f"{key}={value!r}" for key, value in kwargs.items()]
     raise TypeError(
         f"handler {getattr(function, '__qualname__', function)}{signature} can't be called with "

@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
+
+
+class Interrupted(Exception):
+    """Raised by a handler of EPOCH_COMPLETED that can't finish, since the run is to stop.
+
+    The engine then stands where it stood before the event, which the continued run fires anew.
+    """
 
 
 @dataclass
@@ -18,9 +26,6 @@ class EngineState:
         max_iters: iterations at which the run is over, or None.
         epoch_length: iterations an epoch, or None until the first epoch of an iterator ends.
         epoch_open: True between EPOCH_STARTED and EPOCH_COMPLETED.
-        output: what the last step gave; arrays stay on the device until somebody reads them.
-        batch: what the last step was given.
-        metrics: the figures of the last completed epoch, by name, as Python floats.
         times: seconds that the last epoch ("EPOCH_COMPLETED") and the run ("COMPLETED") took.
         stopped: "terminate" or "interrupt" where that ended the run, "" otherwise.
     """
@@ -32,13 +37,39 @@ class EngineState:
     max_iters: int | None = None
     epoch_length: int | None = None
     epoch_open: bool = False
-    output: Any = None
-    batch: Any = None
-    metrics: dict[str, float] = field(default_factory=dict)
     times: dict[str, float] = field(default_factory=dict)
     stopped: str = ""
     _train_state: Any = field(default=None, repr=False)
     _shared: bool = field(default=True, repr=False)
+    _output: Any = field(default=None, repr=False)
+    _look: Callable[[], Any] | None = field(default=None, repr=False)
+    _metrics: dict[str, Any] = field(default_factory=dict, repr=False)
+    _fetch: Callable[[], dict[str, Any]] | None = field(default=None, repr=False)
+    _on_output: Callable[[], None] | None = field(default=None, repr=False)
+
+    @property
+    def output(self) -> Any:
+        """What the last step gave; arrays stay on the device until somebody reads them."""
+        if self._on_output is not None:
+            self._on_output()
+        return self._output
+
+    @property
+    def batch(self) -> Any:
+        """What the last step was given, or, before the step, what it is about to be given."""
+        return None if self._look is None else self._look()
+
+    @property
+    def metrics(self) -> dict[str, Any]:
+        """The figures of the last completed epoch, by name. Fetched when they are first read."""
+        fetch, self._fetch = self._fetch, None
+        if fetch is not None:
+            self._metrics |= fetch()
+        return self._metrics
+
+    @metrics.setter
+    def metrics(self, value: dict[str, Any]) -> None:
+        self._metrics, self._fetch = value, None
 
     @property
     def train_state(self) -> Any:

@@ -65,17 +65,23 @@ class Checkpoint:
         arrays, record = engine.snapshot()
         if record["counters"] == self._last or engine.first_nonfinite() is not None:
             return
-        self._last = record["counters"]
+        self.note_saved(record)
         meta = {
             **self._describe,
             "epoch": engine.state.epoch,
-            "metrics": epoch_figures(engine),
+            # Those of an epoch that is over: figures of the one before say nothing about a state
+            # in the middle of this one, which must not pass for the best.
+            "metrics": {} if engine.state.epoch_open else epoch_figures(engine),
             "engine": record,
-            "cursor": self._loader.cursor(),
+            "cursor": engine.cursor() or self._loader.cursor(),
             "fingerprint": self._loader.fingerprint(),
         }
         self.store.save(arrays, iteration=engine.state.iteration, meta=meta)
         engine.fire(Events.CHECKPOINT_SAVED)
+
+    def note_saved(self, record: Mapping[str, Any]) -> None:
+        """Know that the run stands where this record of a checkpoint says: it is saved."""
+        self._last = record["counters"]
 
 
 def resume(engine: Engine, loader: Any, saved: Saved, store: CheckpointStore) -> None:
@@ -90,3 +96,6 @@ def resume(engine: Engine, loader: Any, saved: Saved, store: CheckpointStore) ->
     arrays, meta = store.load(saved, template)
     loader.restore(meta["cursor"])
     engine.restore(arrays, meta["engine"])
+    for hook in engine.hooks.values():
+        if isinstance(hook, Checkpoint):
+            hook.note_saved(meta["engine"])

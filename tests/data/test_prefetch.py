@@ -17,7 +17,7 @@ def values(batches):
 
 
 def threads():
-    return [thread for thread in threading.enumerate() if thread.name == "jaxtrain-prefetch"]
+    return [thread for thread in threading.enumerate() if thread.name == "jaxtrain-ahead"]
 
 
 class Breaking:

@@ -1,0 +1,42 @@
+"""Which form a run's dispatches take: one step each, or a loop of steps on the device.
+
+    choose_form(jaxpr, "cpu")      # "single" where the step has a convolution, else "scanned"
+
+The two forms can differ in the last bits, so a run has one form, and a rule chooses it, never a
+stopwatch: the same seed must give the same bits twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Literal
+
+Form = Literal["single", "scanned"]
+
+FORMS: tuple[Form, ...] = ("single", "scanned")
+
+# Inside a loop XLA's CPU backend runs them on one thread, up to seven times slower (XLA #12868).
+_SLOW_IN_A_CPU_LOOP = {"conv_general_dilated", "reduce_window_max", "reduce_window_sum"}
+
+
+def choose_form(jaxpr: Any, platform: str) -> Form:
+    """The form for a step.
+
+    Args:
+        jaxpr: the step's.
+        platform: "cpu", "gpu" or "tpu".
+    """
+    if platform == "cpu" and any(name in _SLOW_IN_A_CPU_LOOP for name in primitives(jaxpr)):
+        return "single"
+    return "scanned"
+
+
+def primitives(jaxpr: Any) -> Iterator[str]:
+    """The names of all primitives in a jaxpr, those of inner jaxprs included."""
+    for equation in jaxpr.eqns:
+        yield equation.primitive.name
+        for value in equation.params.values():
+            for inner in value if isinstance(value, tuple | list) else (value,):
+                inner = getattr(inner, "jaxpr", inner)  # a ClosedJaxpr holds one
+                if hasattr(inner, "eqns"):
+                    yield from primitives(inner)

@@ -1,0 +1,47 @@
+"""Metrics that are updated on the host: any object with `reset`, `update` and `compute`.
+
+    trainer.add_metrics({"auc": my_metric})
+
+Each iteration is then a dispatch of its own, which is waited for; `plan` says so. A pure metric
+costs neither.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import jax
+
+from jaxtrain.engine.emitter import Emitter
+from jaxtrain.engine.events import Events
+
+
+class HostMetric(Protocol):
+    """The class form of a metric."""
+
+    def reset(self) -> None:
+        """Forget everything seen."""
+
+    def update(self, output: Any) -> None:
+        """See one more output, fetched to the host."""
+
+    def compute(self) -> Any:
+        """The value so far."""
+
+
+def attach_host_metric(engine: Emitter, name: str, metric: HostMetric) -> None:
+    """Reset at an epoch's start, update in every iteration, compute at its end."""
+
+    def update(engine: Any) -> None:
+        metric.update(jax.device_get(engine.state._output))
+
+    def compute(engine: Any) -> None:
+        engine.state.metrics[name] = metric.compute()
+
+    update.__qualname__ = f"host metric {name!r}"
+    engine.attach_handler(Events.EPOCH_STARTED, metric.reset)
+    # Before all handlers: they find the figures of this iteration, and of this epoch.
+    engine.attach_handler(Events.ITERATION_COMPLETED, update, priority=float("inf"))
+    engine.attach_handler(
+        Events.EPOCH_COMPLETED, compute, priority=float("inf"), provides=("metrics",)
+    )

@@ -1,0 +1,89 @@
+import pytest
+
+from jaxtrain.engine import Event, Events
+
+
+@pytest.fixture
+def engine(host):
+    return host()
+
+
+def test_what_waits_for_rest_runs_after_all_handlers_of_the_event(engine):
+    seen = []
+
+    @engine.on(Events.STARTED, priority=100)
+    def first(engine):
+        engine.when_at_rest(lambda: seen.append("rest 1"))
+        engine.when_at_rest(lambda: seen.append("rest 2"))
+        seen.append("first")
+
+    engine.attach_handler(Events.STARTED, lambda: seen.append("last"), priority=-100)
+    engine.attach_handler(Events.EPOCH_STARTED, lambda: seen.append("next event"))
+    engine.run([0])
+    assert seen == ["first", "last", "rest 1", "rest 2", "next event"]
+
+
+def test_an_event_within_an_event_is_no_rest(engine):
+    inner = Event("INNER")
+    seen = []
+    engine.attach_handler(inner, lambda engine: engine.when_at_rest(lambda: seen.append("rest")))
+
+    @engine.on(Events.STARTED)
+    def outer(engine):
+        engine.fire(inner)
+        seen.append("outer goes on")
+
+    engine.attach_handler(Events.STARTED, lambda: seen.append("another"))
+    engine.run([0])
+    assert seen == ["outer goes on", "another", "rest"]
+
+
+def test_what_runs_at_rest_may_fire_events_and_wait_again(engine):
+    seen = []
+
+    @engine.on(Events.STARTED)
+    def start(engine):
+        engine.when_at_rest(lambda: engine.fire(Events.CHECKPOINT_SAVED))
+        engine.when_at_rest(lambda: seen.append("second"))
+
+    @engine.on(Events.CHECKPOINT_SAVED)
+    def saved(engine):
+        seen.append("saved")
+        engine.when_at_rest(lambda: seen.append("third"))
+
+    engine.run([0])
+    assert seen == ["saved", "second", "third"]
+
+
+def test_an_exception_on_the_way_to_rest_drops_what_waited(engine):
+    seen = []
+
+    @engine.on(Events.STARTED(once=1))
+    def start(engine):
+        engine.when_at_rest(lambda: seen.append("rest"))
+        raise RuntimeError("no rest")
+
+    with pytest.raises(RuntimeError, match="no rest"):
+        engine.run([0])
+    engine.run([0])  # in which things come to rest again
+    assert seen == []
+
+
+def test_an_exception_at_rest_is_an_exception_of_the_run(engine):
+    seen = []
+
+    def fail():
+        raise RuntimeError("at rest")
+
+    engine.attach_handler(Events.EPOCH_STARTED, lambda engine: engine.when_at_rest(fail))
+    engine.attach_handler(Events.EXCEPTION_RAISED, lambda engine, error: seen.append(str(error)))
+    with pytest.raises(RuntimeError, match="at rest"):
+        engine.run([0])
+    assert seen == ["at rest"]
+
+
+def test_fire_returns_what_the_handlers_returned_in_their_order(engine):
+    engine.attach_handler(Events.STARTED, lambda: "low")
+    engine.attach_handler(Events.STARTED, lambda: "high", priority=1)
+    assert engine.fire(Events.STARTED) == ["high", "low"]
+    assert engine.fire(Event("NOBODY")) == []

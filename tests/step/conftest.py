@@ -1,0 +1,104 @@
+"""A batch, and small models of both libraries, with dropout and batch statistics."""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+
+from jaxtrain.models import Model, from_linen, from_nnx, mlp
+
+
+class Linen(nn.Module):
+    """Dense, batch norm, dropout, dense."""
+
+    @nn.compact
+    def __call__(self, inputs, *, train):
+        hidden = nn.Dense(8)(inputs)
+        hidden = nn.relu(nn.BatchNorm(use_running_average=not train)(hidden))
+        return nn.Dense(3)(nn.Dropout(0.5, deterministic=not train)(hidden))
+
+
+class NNX(nnx.Module):
+    """The same in NNX."""
+
+    def __init__(self, rngs):
+        self.first = nnx.Linear(6, 8, rngs=rngs)
+        self.norm = nnx.BatchNorm(8, rngs=rngs)
+        self.dropout = nnx.Dropout(0.5, rngs=rngs)
+        self.second = nnx.Linear(8, 3, rngs=rngs)
+
+    def __call__(self, inputs):
+        return self.second(self.dropout(nnx.relu(self.norm(self.first(inputs)))))
+
+
+def begun(model):
+    """The model, initialised once: compiling random numbers takes longer than the tests do."""
+    batch = {"inputs": np.zeros((12, 6), np.float32)}
+    variables = jax.tree.map(np.asarray, jax.jit(model.init)(jax.random.key(0), batch))
+    return Model(
+        init=lambda rng, batch: jax.tree.map(jnp.asarray, variables),
+        apply=model.apply,
+    )
+
+
+@pytest.fixture(scope="session", params=["linen", "nnx"])
+def model(request):
+    """A model with dropout and batch statistics, in Linen and in NNX."""
+    return begun(from_linen(Linen()) if request.param == "linen" else from_nnx(NNX))
+
+
+@pytest.fixture(scope="session")
+def plain():
+    """A model without random numbers and without state."""
+    return begun(mlp(3, hidden=(8,)))
+
+
+@pytest.fixture(scope="session")
+def linear():
+    """`inputs @ w`, w [6, 3] beginning at a fixed value: the cheapest model to compile."""
+
+    def init(rng, batch):
+        return {"params": {"w": jnp.linspace(-0.5, 0.5, 18).reshape(6, 3)}}
+
+    def apply(variables, batch, *, train, rngs=None):
+        return batch["inputs"] @ variables["params"]["w"], {}
+
+    return Model(init=init, apply=apply)
+
+
+@pytest.fixture
+def make_batch():
+    """make_batch(rows, padding=(11,)): a batch of 6 features and 3 classes, some rows padding."""
+
+    def make(rows=12, padding=(), seed=0):
+        random = np.random.default_rng(seed)
+        mask = np.ones(rows, np.float32)
+        mask[list(padding)] = 0
+        return {
+            "inputs": random.normal(size=(rows, 6)).astype(np.float32),
+            "labels": random.integers(0, 3, rows).astype(np.int32),
+            "mask": mask,
+        }
+
+    return make
+
+
+@pytest.fixture
+def same_bits():
+    """same_bits(a, b): whether two trees have the same structure, dtypes and bytes."""
+
+    def raw(leaf):
+        if jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+            leaf = jax.random.key_data(leaf)
+        leaf = np.asarray(leaf)
+        return leaf.dtype, leaf.shape, leaf.tobytes()
+
+    def same(a, b):
+        if jax.tree.structure(a) != jax.tree.structure(b):
+            return False
+        pairs = zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True)
+        return all(raw(left) == raw(right) for left, right in pairs)
+
+    return same

@@ -1,0 +1,159 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pydantic
+import pytest
+
+from jaxtrain.step import LOSSES, cross_entropy, mean_squared_error
+
+
+class Section(pydantic.BaseModel):
+    name: str
+
+
+@pytest.fixture
+def logits():
+    return jax.random.normal(jax.random.key(0), (4, 3)) * 3
+
+
+LABELS = jnp.array([0, 2, 1, 2])
+
+
+def test_cross_entropy_is_minus_the_log_probability_of_the_label():
+    logits = jnp.log(jnp.array([[0.5, 0.25, 0.25], [0.1, 0.1, 0.8]]))
+    total, weight = cross_entropy()(logits, {"labels": jnp.array([0, 2])})
+    assert float(total) == pytest.approx(-np.log(0.5) - np.log(0.8), rel=1e-6)
+    assert float(weight) == 2
+
+
+def test_cross_entropy_does_not_overflow_on_large_logits():
+    total, _ = cross_entropy(label_smoothing=0.3)(
+        jnp.array([[1e4, 0.0, 0.0]]), {"labels": jnp.array([0])}
+    )
+    # A third of 0.3 of the target on each of two classes 1e4 below the first.
+    assert float(total) == pytest.approx(0.2 * 1e4)
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1, 0.9])
+def test_label_smoothing_is_the_cross_entropy_with_smoothed_labels(logits, smoothing):
+    total, _ = cross_entropy(label_smoothing=smoothing)(logits, {"labels": LABELS})
+    targets = optax.smooth_labels(jax.nn.one_hot(LABELS, 3), smoothing)
+    assert float(total) == pytest.approx(
+        float(optax.softmax_cross_entropy(logits, targets).sum()), rel=1e-6
+    )
+    # The textbook's: (1 - a) (-log p_label) + a / K sum_k (-log p_k).
+    log_p = np.asarray(jax.nn.log_softmax(logits))
+    picked = log_p[np.arange(4), np.asarray(LABELS)]
+    textbook = -(1 - smoothing) * picked - smoothing * log_p.mean(axis=-1)
+    assert float(total) == pytest.approx(float(textbook.sum()), rel=1e-6)
+
+
+def test_totals_and_weights_add_up_over_parts_of_a_batch(logits):
+    mask = jnp.array([1.0, 0.0, 1.0, 1.0])
+    loss = cross_entropy(label_smoothing=0.1)
+    whole = loss(logits, {"labels": LABELS, "mask": mask})
+    parts = [
+        loss(logits[s], {"labels": LABELS[s], "mask": mask[s]})
+        for s in (slice(0, 1), slice(1, 2), slice(2, 4))
+    ]
+    assert float(whole[1]) == sum(float(w) for _, w in parts) == 3
+    assert float(whole[0]) == pytest.approx(sum(float(t) for t, _ in parts), rel=1e-6)
+
+
+def test_no_mask_and_a_mask_of_ones_are_the_same(logits):
+    for loss, outputs, labels in (
+        (cross_entropy(), logits, LABELS),
+        (mean_squared_error(), logits, logits + 1),
+    ):
+        bare = loss(outputs, {"labels": labels})
+        ones = loss(outputs, {"labels": labels, "mask": jnp.ones(4)})
+        assert [float(x) for x in bare] == [float(x) for x in ones]
+
+
+def test_a_batch_of_padding_alone_has_total_and_weight_zero(logits):
+    for loss, labels in ((cross_entropy(), LABELS), (mean_squared_error(), logits)):
+        total, weight = loss(logits, {"labels": labels, "mask": jnp.zeros(4)})
+        assert (float(total), float(weight)) == (0.0, 0.0)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("name", ["cross_entropy", "mean_squared_error"])
+def test_what_stands_in_padding_reaches_neither_the_loss_nor_its_gradient(logits, name, bad):
+    classify = name == "cross_entropy"
+    loss = cross_entropy(label_smoothing=0.1) if classify else mean_squared_error()
+    labels = LABELS if classify else jnp.ones((4, 3))
+    mask = jnp.array([1.0, 1.0, 0.0, 1.0])
+
+    def mean(outputs, labels):
+        total, weight = loss(outputs, {"labels": labels, "mask": mask})
+        return total / weight
+
+    spoilt = logits.at[2].set(bad)
+    bad_labels = labels.at[2].set(-100 if classify else bad)
+    value, gradient = jax.value_and_grad(mean)(spoilt, bad_labels)
+    good_value, good_gradient = jax.value_and_grad(mean)(logits, labels)
+    assert float(value) == float(good_value)
+    np.testing.assert_array_equal(gradient, good_gradient)
+    assert not np.asarray(gradient[2]).any()
+
+
+def test_nan_in_a_real_row_is_not_hidden(logits):
+    batch = {"labels": LABELS, "mask": jnp.array([1.0, 1.0, 0.0, 1.0])}
+    total, _ = cross_entropy()(logits.at[0, 0].set(jnp.nan), batch)
+    assert np.isnan(float(total))
+
+
+@pytest.mark.parametrize("shape", [(4, 1), (3,), (4, 3)])
+def test_cross_entropy_names_both_shapes(logits, shape):
+    with pytest.raises(ValueError, match="cross_entropy") as error:
+        cross_entropy()(logits, {"labels": jnp.zeros(shape, jnp.int32)})
+    assert str(error.value) == (
+        f"cross_entropy: logits (4, 3) need labels (4,), found labels {shape}"
+    )
+
+
+@pytest.mark.parametrize(
+    ("outputs", "labels", "weight"),
+    [((4, 2), (4, 2), 8), ((4, 1), (4,), 4), ((4, 1), (4, 1), 4), ((4,), (4,), 4)],
+)
+def test_squared_error_is_the_mean_over_examples_and_features(outputs, labels, weight):
+    predicted = jnp.arange(np.prod(outputs), dtype=jnp.float32).reshape(outputs)
+    total, found = mean_squared_error()(predicted, {"labels": jnp.ones(labels, jnp.int32)})
+    assert float(found) == weight
+    assert float(total) == float(((np.asarray(predicted) - 1) ** 2).sum())
+
+
+def test_squared_error_counts_masked_elements():
+    batch = {"labels": jnp.zeros((3, 2)), "mask": jnp.array([1.0, 0.0, 1.0])}
+    total, weight = mean_squared_error()(jnp.full((3, 2), 2.0), batch)
+    assert (float(total), float(weight)) == (16.0, 4.0)
+
+
+@pytest.mark.parametrize(("outputs", "labels"), [((4, 2), (4,)), ((4,), (4, 1)), ((4, 1), (3,))])
+def test_squared_error_never_broadcasts_labels(outputs, labels):
+    # [4] against [4, 1] would broadcast to [4, 4] and train on nonsense.
+    with pytest.raises(ValueError, match="mean_squared_error") as error:
+        mean_squared_error()(jnp.zeros(outputs), {"labels": jnp.zeros(labels)})
+    assert str(error.value) == (
+        f"mean_squared_error: outputs {outputs} need labels of that shape, found {labels}"
+    )
+
+
+def test_losses_are_float32_whatever_the_model_computes_in(logits):
+    for loss, labels in ((cross_entropy(), LABELS), (mean_squared_error(), logits)):
+        total, weight = loss(logits.astype(jnp.bfloat16), {"labels": labels})
+        assert (total.dtype, weight.dtype) == (jnp.float32, jnp.float32)
+
+
+def test_the_config_can_name_them():
+    assert LOSSES.names() == ["cross_entropy", "mean_squared_error"]
+    schema = LOSSES.schema("cross_entropy", Section)
+    loss = LOSSES.build(schema(name="cross_entropy", label_smoothing=0.5))
+    logits = jnp.array([[2.0, 0.0]])
+    total, _ = loss(logits, {"labels": jnp.array([0])})
+    expected, _ = cross_entropy(label_smoothing=0.5)(logits, {"labels": jnp.array([0])})
+    assert float(total) == float(expected)
+    for wrong in (1.0, -0.1):
+        with pytest.raises(pydantic.ValidationError, match="label_smoothing"):
+            schema(name="cross_entropy", label_smoothing=wrong)

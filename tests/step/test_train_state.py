@@ -1,0 +1,99 @@
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxtrain.models import Model, mlp
+from jaxtrain.optim import adamw, sgd
+from jaxtrain.step import LossScale, TrainState, create_train_state
+
+
+def create(model, batch, **options):
+    return create_train_state(model, adamw(1e-3), batch, rng=jax.random.key(0), **options)
+
+
+def test_what_a_new_state_holds(model, make_batch):
+    state = create(model, make_batch())
+    assert (state.step.shape, state.step.dtype, int(state.step)) == ((), jnp.int32, 0)
+    assert set(state.model_state) == {"batch_stats"}
+    assert (state.frozen, state.loss_scale, state.ema) == ({}, None, None)
+    assert all(p.dtype == jnp.float32 for p in jax.tree.leaves(state.params))
+    assert jnp.issubdtype(state.rng.dtype, jax.dtypes.prng_key)
+
+
+def test_only_float16_has_a_loss_scale(plain, make_batch):
+    for precision in ("float32", "bfloat16", "float16"):
+        state = create(plain, make_batch(), precision=precision)
+        assert isinstance(state.loss_scale, LossScale) == (precision == "float16")
+        assert all(p.dtype == jnp.float32 for p in jax.tree.leaves(state.params))
+
+
+def test_the_key_that_initialises_is_not_the_key_of_the_steps(make_batch):
+    seen = []
+
+    def init(rng, batch):
+        seen.append(rng)
+        return {"params": jax.random.key_data(rng)}
+
+    state = create_train_state(
+        Model(init=init, apply=None), sgd(0.1), make_batch(), rng=jax.random.key(5)
+    )
+    initialising = np.asarray(state.params)  # what init drew from
+    assert not np.array_equal(jax.random.key_data(state.rng), initialising)
+    assert not np.array_equal(jax.random.key_data(jax.random.key(5)), initialising)
+    assert isinstance(seen[0], jax.core.Tracer)  # one compiled call
+
+
+def test_the_key_and_the_shapes_of_the_batch_say_what_a_state_is(make_batch, same_bits):
+    model, tx = mlp(3, hidden=()), sgd(0.1)
+    state = create_train_state(model, tx, make_batch(seed=1), rng=jax.random.key(0))
+    again = create_train_state(model, tx, make_batch(seed=2), rng=jax.random.key(0))
+    other = create_train_state(model, tx, make_batch(seed=1), rng=jax.random.key(1))
+    assert same_bits(state, again)
+    assert not same_bits(state.params, other.params)
+    assert not same_bits(state.rng, other.rng)
+
+
+def test_it_is_frozen_and_replaced(plain, make_batch):
+    state = create(plain, make_batch())
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        state.step = 1
+    later = state.replace(step=state.step + 1)
+    assert (int(later.step), int(state.step)) == (1, 0)
+    assert later.params is state.params
+    with pytest.raises(TypeError, match="parms"):
+        state.replace(parms={})
+
+
+def test_it_is_a_pytree_whose_paths_name_the_fields(plain, make_batch):
+    state = create(plain, make_batch())
+    paths, _ = jax.tree_util.tree_flatten_with_path(state)
+    names = {jax.tree_util.keystr(path[:1], simple=True) for path, _ in paths}
+    assert names == {"step", "params", "opt_state", "rng"}
+    assert isinstance(jax.tree.map(lambda x: x, state), TrainState)
+
+
+def test_variables_are_what_the_model_takes():
+    state = TrainState(
+        step=jnp.int32(0),
+        params={"w": 1},
+        frozen={},
+        model_state={"batch_stats": 2},
+        opt_state=(),
+        rng=jax.random.key(0),
+    )
+    assert state.variables() == {"params": {"w": 1}, "batch_stats": 2}
+    assert state.variables({"w": 9})["params"] == {"w": 9}
+    assert state.replace(frozen={"base": 3}).variables()["frozen"] == {"base": 3}
+
+
+def test_frozen_variables_are_kept_from_the_optimizer(make_batch):
+    def init(rng, batch):
+        return {"params": {"a": jnp.ones(2)}, "frozen": {"b": jnp.ones(3)}, "cache": jnp.ones(1)}
+
+    state = create(Model(init=init, apply=None), make_batch())
+    assert set(state.frozen) == {"b"}
+    assert set(state.model_state) == {"cache"}
+    assert not any(leaf.shape == (3,) for leaf in jax.tree.leaves(state.opt_state))
