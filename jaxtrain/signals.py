@@ -1,47 +1,83 @@
 """Stopping on a signal without losing anything.
 
-    with stop_on_signals(trainer):
-        trainer.run(loader, max_epochs=10)
+    with StopOnSignals() as signals:              # before anything slow
+        experiment = Experiment(config)
+        experiment.train(guard=signals.guard)
 
-The first SIGINT (Ctrl-C) or SIGTERM asks the engine to stop at the next safe place. From then on
-the signals do again what they did before, so that a second one ends the process at once.
+The first SIGINT (Ctrl-C) or SIGTERM asks for a stop at the next safe place: between two dispatches,
+in an evaluation, while waiting for data; before the training has begun, as soon as it does. Nothing
+is raised in the middle of other code. After the first signal a second one does what `second` says.
 """
 
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import threading
 from collections.abc import Iterator
-from typing import Any
+from types import FrameType, TracebackType
+from typing import TYPE_CHECKING, Any
 
-from jaxtrain.engine import Engine
+if TYPE_CHECKING:  # this file is imported before jax is, to be there for an early Ctrl-C
+    from jaxtrain.engine import Engine
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_SAID = b"\nstopping at the next safe place; a second signal ends the process at once\n"
+
+
+class StopOnSignals:
+    """Catches the first signal, and hands it to the engine that is guarded.
+
+    Outside the main thread, where Python allows no signal handlers, it does nothing.
+
+    Args:
+        second: what the signals do after the first one; what they did before, by default.
+    """
+
+    def __init__(self, second: Any = None) -> None:
+        self._second = second
+        self._before: dict[int, Any] = {}
+        self._engine: Engine | None = None
+        self.received = False
+
+    def __enter__(self) -> StopOnSignals:
+        if threading.current_thread() is threading.main_thread():
+            for number in _SIGNALS:
+                self._before[number] = signal.signal(number, self._stop)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    @contextlib.contextmanager
+    def guard(self, engine: Engine) -> Iterator[None]:
+        """Interrupt `engine` when the signal comes, or at once where it came before."""
+        self._engine = engine
+        if self.received:
+            engine.interrupt()
+        try:
+            yield
+        finally:
+            self._engine = None
+
+    def _stop(self, number: int, frame: FrameType | None) -> None:
+        self.received = True
+        for one, handler in self._before.items():
+            signal.signal(one, handler if self._second is None else self._second)
+        os.write(2, _SAID)  # not print: the signal may have come in the middle of one
+        if self._engine is not None:
+            self._engine.interrupt_waiting()
 
 
 @contextlib.contextmanager
 def stop_on_signals(engine: Engine) -> Iterator[None]:
-    """Turn the first signal into `engine.interrupt()`.
-
-    Outside the main thread, where Python allows no signal handlers, this does nothing.
-    """
-    if threading.current_thread() is not threading.main_thread():
+    """Turn the first signal into `engine.interrupt()`; for a run that is about to begin."""
+    with StopOnSignals() as signals, signals.guard(engine):
         yield
-        return
-    before = {number: signal.getsignal(number) for number in _SIGNALS}
-
-    def put_back() -> None:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-    def stop(number: int, frame: Any) -> None:
-        put_back()
-        engine.interrupt()
-
-    for number in _SIGNALS:
-        signal.signal(number, stop)
-    try:
-        yield
-    finally:
-        put_back()

@@ -28,12 +28,15 @@ class Ahead(Iterator[Item], Generic[Item]):
         self._ready: queue.SimpleQueue[tuple[str, Any]] = queue.SimpleQueue()
         self._slots = threading.Semaphore(size)
         self._stopped = False
+        self.awaited = False  # whether the consumer is waiting for an item just now
         # A daemon: a source that hangs must not keep the process from ending.
         self._thread = threading.Thread(target=self._run, name="jaxtrain-ahead", daemon=True)
         self._thread.start()
 
     def __next__(self) -> Item:
+        self.awaited = True
         kind, value = self._ready.get()
+        self.awaited = False
         if kind == "item":
             self._slots.release()
             return value
@@ -42,11 +45,15 @@ class Ahead(Iterator[Item], Generic[Item]):
             raise value
         raise StopIteration
 
-    def close(self) -> None:
-        """Stop the thread and wait until it is gone."""
+    def close(self, patience: float | None = None) -> None:
+        """Stop the thread and wait until it is gone.
+
+        Args:
+            patience: seconds after which a thread that is stuck in its source is given up.
+        """
         self._stopped = True
         self._slots.release()
-        self._thread.join()
+        self._thread.join(patience)
         self._ready.put(("end", None))
 
     def _run(self) -> None:

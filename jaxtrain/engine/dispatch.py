@@ -133,6 +133,17 @@ class Dispatch:
         state._output = output
         return token, changed
 
+    def compiled(self, train_state: Any, window: Window) -> Any:
+        """The executable for a window, compiled but not run; shapes are enough for the state."""
+        if not self._ready:
+            self._prepare(train_state, self._batch_shapes(window))
+        carry = self.metric_states, self.windows, self._watch
+        if window.get is None:
+            return self._single.lower(train_state, carry, window.data).compile()
+        loop = self._loops.get(window.get) or self._compile_loop(window.get)
+        place = self._place(window.start, window.length)
+        return loop.lower(train_state, carry, window.data, place).compile()
+
     def update(self, output: Any) -> None:
         """Update metrics and windows with an output that was made elsewhere."""
         if self._metrics or self._tracked:

@@ -32,7 +32,8 @@ from jaxtrain.engine.form import FORMS, Form
 from jaxtrain.engine.host_metrics import HostMetric, attach_host_metric
 from jaxtrain.engine.pacer import Pacer
 from jaxtrain.engine.plan import Plan
-from jaxtrain.engine.source import Source, Window, length_of, peek
+from jaxtrain.engine.reads import Reads
+from jaxtrain.engine.source import Source, Window, length_of, loader_cursor, peek
 from jaxtrain.engine.sources import make_source
 from jaxtrain.engine.state import EngineState, Interrupted
 from jaxtrain.metrics import Metric
@@ -90,9 +91,12 @@ class Engine(Emitter):
         self._scalars: dict[str, Any] | None = None
         self._stop = ""
         self._stop_epoch = False
+        self._waiting = False
         self.hooks: dict[str, Any] = {}
+        self._reads = Reads()
         self.state = EngineState()
         self.state.train_state = state
+        self.state._on_output = lambda: self._reads.note(self._running, self.state.iteration)
 
     # -- what a run is made of ------------------------------------------------------------
 
@@ -166,6 +170,18 @@ class Engine(Emitter):
         """
         self._stop = self._stop or "interrupt"
 
+    def interrupt_waiting(self) -> None:
+        """As `interrupt`, and leave a loader that a batch is being waited for; for signal handlers.
+
+        Raises:
+            Interrupted: in the main thread, where the run waits for a loader that has a cursor.
+                The run catches it.
+        """
+        self.interrupt()
+        if self._waiting:
+            self._waiting = False
+            raise Interrupted
+
     def _count(self, name: str) -> int:
         if name in _ITERATION_COUNTED:
             return self.state.iteration
@@ -190,6 +206,29 @@ class Engine(Emitter):
         Waits for the device.
         """
         return None if self._dispatch is None else self._dispatch.first_nonfinite()
+
+    @property
+    def plan(self) -> Plan:
+        """Where dispatches end, read off the handlers attached so far."""
+        return self._plan
+
+    def compiled(self, loader: Iterable[Any]) -> Any:
+        """The executable of a dispatch over `loader`, compiled but not run.
+
+        Its `memory_analysis()` says what it will take. The state may be one of shapes alone. The
+        loader's place is left as it was.
+        """
+        place = loader_cursor(loader)
+        self._dispatched.start_watch(0)
+        window = self._source_of(loader).take(1, 1) or self._source_of(loader).take(1, 1)
+        if window is None:
+            raise ValueError("the loader gave no batch")
+        result = self._dispatched.compiled(self.state._train_state, window)
+        if hasattr(loader, "restore"):
+            self._source_of(loader).close()
+            loader.restore(place)
+            self._source = None
+        return result
 
     @property
     def compilations(self) -> int:
@@ -371,7 +410,8 @@ class Engine(Emitter):
             self.fire(Events.GET_BATCH_STARTED)
             window = self._take(loader, *self._lengths(pacer))
             if window is None:
-                state.epoch_length = state.epoch_iteration
+                if not self._stop:
+                    state.epoch_length = state.epoch_iteration
                 break
             state._look = partial(window.look, window.start)
             self.fire(Events.GET_BATCH_COMPLETED)
@@ -410,15 +450,27 @@ class Engine(Emitter):
         """The next batches; None where the end of the loader is the end of the epoch, too."""
         state = self.state
         for _ in range(2):
-            window = self._source_of(loader).take(limit, wanted)
+            window = self._wait_for(loader, limit, wanted)
             if window is not None:
                 return window
-            if state.epoch_length is None and state.epoch_iteration > 0:
+            if self._stop or (state.epoch_length is None and state.epoch_iteration > 0):
                 return None
         raise ValueError(
             f"the loader gave no batch for iteration {state.iteration + 1}; it is empty, or an "
             "iterator that can be used only once"
         )
+
+    def _wait_for(self, loader: Iterable[Any], limit: int, wanted: int | None) -> Window | None:
+        """Ask the source; a signal may end the waiting, but only where no batch can be lost."""
+        try:
+            self._waiting = hasattr(loader, "restore")
+            window = self._source_of(loader).take(limit, wanted)
+            self._waiting = False
+        except Interrupted:
+            if self._source is not None:
+                self._source.put_back()
+            return None
+        return window
 
     def _source_of(self, loader: Iterable[Any]) -> Source:
         """Where the loader's batches come from; kept, since it may hold arrays on the device."""

@@ -8,17 +8,19 @@ All iterations up to the next cut can run as one dispatch, and nobody can tell t
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from jaxtrain.engine.handlers import Handler, HandlerTable
 
-# For each event of an iteration: it fires with this much added to the iterations that are
-# completed, and the dispatch must have ended this much before or after that count.
-_AHEAD = {
-    "ITERATION_COMPLETED": (0, 0),  # seen after iteration c: end with c
-    "ITERATION_STARTED": (1, -1),  # seen before iteration c: end with c - 1
-    "GET_BATCH_STARTED": (0, 0),  # its count c is that of the iteration before: end with c
-    "GET_BATCH_COMPLETED": (0, 0),
+# For each event of an iteration: what its count is before iteration i + 1, beyond i; and whether
+# it comes before the step. One that comes before iteration c wants the dispatch before it to end,
+# and its own to be no longer than c: what it stops must not run.
+_EVENTS = {
+    "GET_BATCH_STARTED": (0, True),
+    "GET_BATCH_COMPLETED": (0, True),
+    "ITERATION_STARTED": (1, True),
+    "ITERATION_COMPLETED": (1, False),
 }
 
 
@@ -28,6 +30,15 @@ class Cut:
 
     iteration: int
     by: tuple[Handler, ...]
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A dispatch to come: its first iteration, its length, and who makes it end there."""
+
+    first: int
+    length: int
+    by: tuple[str, ...]
 
 
 class Plan:
@@ -53,15 +64,44 @@ class Plan:
         self._version, self._asked_at = self._handlers.version, iteration
         return self._known
 
+    def dispatches(
+        self, start: int, stop: int, *, epoch_length: int | None = None
+    ) -> Iterator[Planned]:
+        """The dispatches between two iterations, as far as handlers and epochs decide it.
+
+        Args:
+            start: iterations completed before the first.
+            stop: iterations completed after the last.
+            epoch_length: iterations an epoch, each of which ends a dispatch.
+        """
+        at = start
+        while at < stop:
+            ends = (
+                stop if epoch_length is None else min(stop, (at // epoch_length + 1) * epoch_length)
+            )
+            by: tuple[str, ...] = () if ends == stop else ("the epoch's end",)
+            cut = self.next_cut(at)
+            if cut is not None and cut.iteration < ends:
+                ends, by = cut.iteration, tuple(handler.name for handler in cut.by)
+            yield Planned(at + 1, ends - at, by)
+            at = ends
+
+    def observed(self) -> list[Handler]:
+        """The handlers of the events of iterations."""
+        return [handler for name in _EVENTS for handler in self._handlers.of(name)]
+
     def _find(self, iteration: int) -> Cut | None:
         nearest: int | None = None
         by: list[Handler] = []
-        for name, (counted_from, ends) in _AHEAD.items():
+        for name, (ahead, before_step) in _EVENTS.items():
             for handler in self._handlers.of(name):
-                fire = handler.event.filter.next_fire(iteration + counted_from)
+                coming = iteration + ahead
+                fire = handler.event.filter.next_fire(coming - 1)
                 if fire is None:
                     continue
-                end = fire + ends
+                end = iteration + 1 + (fire - coming)
+                if before_step and fire > coming:
+                    end -= 1
                 if nearest is None or end < nearest:
                     nearest, by = end, [handler]
                 elif end == nearest:

@@ -60,6 +60,9 @@ class Source(Protocol):
     def close(self) -> None:
         """The run is left: let go of threads. The next one continues with the batch after."""
 
+    def put_back(self) -> None:
+        """The waiting for a batch was broken off: put a loader with a cursor where it stood."""
+
     def rewind(self) -> None:
         """A run begins anew: forget what was begun of an iterable without a cursor."""
 
@@ -70,11 +73,13 @@ class OneByOne:
     def __init__(self, loader: Iterable[Any], begun: Iterator[Any] | None = None) -> None:
         self._loader = loader
         self._batches = begun
+        self._place = loader_cursor(loader)
 
     def take(self, limit: int, wanted: int | None) -> Window | None:
         """The next batch, whatever the limit."""
         if self._batches is None:
             self._batches = iter(self._loader)
+        self._place = loader_cursor(self._loader)
         try:
             batch = next(self._batches)
         except StopIteration:
@@ -92,6 +97,11 @@ class OneByOne:
         if close is not None and hasattr(self._loader, "restore"):
             close()
             self._batches = None
+
+    def put_back(self) -> None:
+        """The iterator is broken by what was raised in it; a new one begins at the cursor."""
+        self._batches = None
+        self._loader.restore(self._place)  # type: ignore[attr-defined]
 
     def rewind(self) -> None:
         """Begin with a new iterator, unless the loader is an iterator itself."""
@@ -133,6 +143,9 @@ class Resident:
 
     def close(self) -> None:
         """Nothing: the arrays stay on the device for the next run."""
+
+    def put_back(self) -> None:
+        """Nothing: it never waits."""
 
     def rewind(self) -> None:
         """Nothing: the loader's cursor says where it is."""
@@ -181,14 +194,17 @@ def peek(loader: Iterable[Any]) -> tuple[Any, Iterator[Any] | None]:
         mask = jax.ShapeDtypeStruct((size,), np.float32)
         return batch | ({"mask": mask} if loader.masked else {}), None
     place = loader_cursor(loader)
-    batches = iter(loader)
-    batch = next(batches, None)
-    if batch is None:
-        raise ValueError("the loader gave no batch: it is empty, or was used up before")
-    if hasattr(loader, "restore"):
-        loader.restore(place)
-        return batch, None
-    return batch, itertools.chain([batch], batches)
+    try:
+        for _ in range(2):  # the loader may stand at the end of an epoch
+            batches = iter(loader)
+            for batch in batches:
+                if hasattr(loader, "restore"):
+                    return batch, None
+                return batch, itertools.chain([batch], batches)
+    finally:
+        if hasattr(loader, "restore"):
+            loader.restore(place)
+    raise ValueError("the loader gave no batch: it is empty, or was used up before")
 
 
 def length_of(loader: Iterable[Any]) -> int | None:

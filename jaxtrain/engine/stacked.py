@@ -9,6 +9,7 @@ Axes: S batches in a portion.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +22,7 @@ from jaxtrain.engine.source import Window, loader_cursor
 
 SIZE = 64
 _BYTES = 64 * 2**20
+_PATIENCE = 0.1  # seconds
 
 
 @dataclass(frozen=True)
@@ -63,13 +65,17 @@ class Stacked:
         """The loader's cursor behind the last batch handed out."""
         return self._cursor
 
-    def close(self) -> None:
+    def close(self, patience: float | None = None) -> None:
         """Stop the thread and put the loader where its consumer stands."""
         if self._portions is not None:
-            self._portions.close()
+            self._portions.close(patience)
             self._portions = None
             self._loader.restore(self._cursor)  # type: ignore[attr-defined]
             self._portion, self._held, self._batches = None, None, None
+
+    def put_back(self) -> None:
+        """As `close`, but the thread, too, may wait for a batch that never comes."""
+        self.close(patience=1.0)
 
     def rewind(self) -> None:
         """Begin with a new iterator, unless the loader is an iterator itself."""
@@ -95,7 +101,8 @@ class Stacked:
         if self._batches is None:
             self._batches = iter(self._loader)
         size = SIZE
-        while len(batches) < min(size, most):
+        began = time.monotonic()
+        while len(batches) < min(size, most) and not (batches and self._is_late(began)):
             batch = next(self._batches, None)
             if batch is None:
                 if not batches:
@@ -114,6 +121,11 @@ class Stacked:
         filled = batches + [batches[-1]] * (size - len(batches))
         data = jax.tree.map(lambda *leaves: np.stack(leaves), *filled)
         return _Portion(jax.device_put(data), cursors)
+
+    def _is_late(self, began: float) -> bool:
+        """Whether the consumer has waited long enough: better part of a portion than none."""
+        awaited = self._portions is not None and self._portions.awaited
+        return awaited and time.monotonic() - began > _PATIENCE
 
 
 def pick(data: Any, index: jax.Array) -> Any:

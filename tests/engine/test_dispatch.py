@@ -56,7 +56,9 @@ def test_a_state_is_any_pytree(state):
     after = engine.run(BATCHES).train_state
     assert jax.tree.structure(after) == jax.tree.structure(state)
     last = jax.tree.leaves(after)[0]
-    assert float(np.asarray(last).flat[0]) == float(np.asarray(jax.tree.leaves(state)[0]).flat[0]) + 3
+    assert (
+        float(np.asarray(last).flat[0]) == float(np.asarray(jax.tree.leaves(state)[0]).flat[0]) + 3
+    )
 
 
 def test_the_callers_state_stays_usable():
@@ -135,9 +137,7 @@ def test_evaluating_changes_nothing_in_the_training():
         values = []
 
         def evaluate(engine):
-            values.append(
-                evaluator.run(BATCHES, state=engine.state.train_state).metrics["loss"]
-            )
+            values.append(evaluator.run(BATCHES, state=engine.state.train_state).metrics["loss"])
 
         if validate:
             trainer.attach_handler(Events.EPOCH_COMPLETED, evaluate)

@@ -65,7 +65,7 @@ def test_an_event_of_the_same_name_is_the_same_event(engine):
 
 def test_a_filter_leaves_the_event_it_was_made_from(engine):
     Events.STARTED(once=2)
-    assert Events.STARTED == Event("STARTED")
+    assert Event("STARTED") == Events.STARTED
     assert Events.STARTED(once=2) != Events.STARTED
     assert Events.STARTED(once=2) == Events.STARTED(once=[2])
 
@@ -73,10 +73,13 @@ def test_a_filter_leaves_the_event_it_was_made_from(engine):
 def test_run_events_count_runs(engine):
     seen = []
     for event in (Events.STARTED(once=2), Events.COMPLETED(every=3)):
-        engine.attach_handler(event, lambda engine, name=event.name: seen.append((name, done)))
-    for done in range(1, 4):
+        engine.attach_handler(event, lambda engine, name: seen.append(name), event.name)
+    each = []
+    for _ in range(3):
         run(engine)
-    assert seen == [("STARTED", 2), ("COMPLETED", 3)]
+        each.append([*seen])
+        seen.clear()
+    assert each == [[], ["STARTED"], ["COMPLETED"]]
 
 
 def test_events_are_fired_with_the_engine_they_belong_to():

@@ -1,0 +1,37 @@
+"""Notices a handler that waits for the device in every iteration, and says so once."""
+
+from __future__ import annotations
+
+import logging
+
+from jaxtrain.engine.handlers import Handler
+
+logger = logging.getLogger(__name__)
+
+_IN_A_ROW = 20
+
+
+class Reads:
+    """Counts, for each handler, the iterations in a row in which it read the output."""
+
+    def __init__(self) -> None:
+        self._last: dict[Handler, tuple[int, int]] = {}
+        self._told: set[Handler] = set()
+
+    def note(self, handler: Handler | None, iteration: int) -> None:
+        """`handler` read the output of `iteration`; None is a reader outside of any handler."""
+        if handler is None or handler in self._told:
+            return
+        last, in_a_row = self._last.get(handler, (-1, 0))
+        if iteration == last:
+            return
+        in_a_row = in_a_row + 1 if iteration == last + 1 else 1
+        self._last[handler] = iteration, in_a_row
+        if in_a_row == _IN_A_ROW:
+            self._told.add(handler)
+            logger.warning(
+                "handler %s reads the output in every iteration: each one is a dispatch of its "
+                "own and is waited for. Attach it with every=, or read engine.tracked() now and "
+                "then.",
+                handler.name,
+            )

@@ -1,0 +1,450 @@
+import json
+import logging
+import shutil
+import threading
+import time
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import jaxtrain.checkpoint.store as module
+from jaxtrain.checkpoint.manifest import write_manifest
+from jaxtrain.errors import CheckpointError, CheckpointMismatchError
+
+
+def names(store):
+    """What stands in the store's directory, hidden or not."""
+    return sorted(path.name for path in store.directory.iterdir())
+
+
+def iterations(store):
+    return [saved.iteration for saved in store.saved()]
+
+
+def fill(store, values, **losses):
+    """fill(store, values, _1=0.5): save iteration 1 with a loss of 0.5, and so on."""
+    for name, loss in losses.items():
+        iteration = int(name[1:])
+        metrics = {} if loss is None else {"loss": loss}
+        store.save(values(iteration), iteration=iteration, meta={"metrics": metrics})
+    store.wait()
+
+
+def spoil(saved, name="meta.json"):
+    """Flip one bit of a file of a checkpoint."""
+    path = saved.path / name
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(bytes(content))
+
+
+# -- saving and loading --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("asynchronous", [False, True])
+def test_what_was_saved_comes_back(make_store, asynchronous):
+    tree = {
+        "params": {"w": jnp.asarray([1.5], jnp.bfloat16), "empty": jnp.zeros((0, 2))},
+        "rng": jax.random.key(3),
+        "step": jnp.int32(900),
+    }
+    store = make_store(asynchronous=asynchronous)
+    store.save(tree, iteration=900, meta={"metrics": {"loss": 0.25}, "cursor": [1, 2]})
+    store.wait()
+    saved = store.latest()
+    assert (saved.path.name, saved.iteration) == ("00000900", 900)
+    loaded, meta = store.load(saved, jax.tree.map(jnp.zeros_like, tree))
+    assert meta == {"format": 1, "iteration": 900, "metrics": {"loss": 0.25}, "cursor": [1, 2]}
+    assert jax.tree.structure(loaded) == jax.tree.structure(tree)
+    assert loaded["params"]["w"].dtype == jnp.bfloat16
+    assert float(loaded["params"]["w"][0]) == 1.5
+    assert loaded["params"]["empty"].shape == (0, 2)
+    assert int(loaded["step"]) == 900
+    np.testing.assert_array_equal(
+        jax.random.key_data(loaded["rng"]), jax.random.key_data(tree["rng"])
+    )
+    by_path, _ = store.load(saved.path, tree)
+    assert int(by_path["step"]) == 900
+
+
+def test_floats_of_the_meta_come_back_exactly(make_store, values):
+    store = make_store()
+    numbers = {"loss": 0.1 + 0.2, "tiny": 5e-324, "nan": float("nan"), "inf": float("inf")}
+    store.save(values(1), iteration=1, meta={"metrics": numbers})
+    back = store.latest().meta["metrics"]
+    assert np.isnan(back.pop("nan"))
+    assert back == {k: v for k, v in numbers.items() if k != "nan"}
+
+
+def test_nothing_is_made_before_the_first_save(make_store):
+    store = make_store()
+    assert (store.saved(), store.latest(), store.best()) == ([], None, None)
+    assert not store.directory.exists()
+
+
+def test_another_store_finds_what_this_one_saved(make_store, values):
+    fill(make_store(), values, _1=0.5, _2=0.4)
+    assert iterations(make_store()) == [1, 2]
+
+
+def test_a_tree_of_another_model_is_refused_with_every_difference(make_store):
+    store = make_store()
+    store.save({"w": jnp.ones((2, 3)), "b": jnp.ones(3)}, iteration=1, meta={})
+    with pytest.raises(CheckpointMismatchError) as error:
+        store.load(store.latest(), {"w": jnp.ones((2, 4)), "c": jnp.ones(3)})
+    assert str(error.value).splitlines() == [
+        "the checkpoint does not fit this run:",
+        "  missing in the checkpoint: c",
+        "  not in this run: b",
+        "  w: this run has float32[2, 4], the checkpoint float32[2, 3]",
+    ]
+
+
+def test_a_checkpoint_of_another_format_is_refused(make_store, values, monkeypatch):
+    monkeypatch.setattr(module, "FORMAT", 99)
+    store = make_store()
+    fill(store, values, _1=None)
+    monkeypatch.undo()
+    with pytest.raises(CheckpointError, match="format 99; this version reads 1"):
+        store.load(store.latest(), values(1))
+
+
+def test_a_spoilt_checkpoint_is_not_loaded(make_store, values):
+    store = make_store()
+    fill(store, values, _1=None)
+    saved = store.latest()
+    spoil(saved)
+    with pytest.raises(CheckpointError, match=r"meta\.json: the contents do not match"):
+        store.load(saved, values(1))
+
+
+def test_a_path_that_is_no_checkpoint(make_store, values, tmp_path):
+    with pytest.raises(CheckpointError, match=r"manifest\.sha256: can't be read"):
+        make_store().load(tmp_path / "nothing", values(1))
+
+
+# -- order, serial numbers, pruning --------------------------------------------------------------
+
+
+def test_checkpoints_are_in_the_order_of_their_iterations(make_store, values):
+    store = make_store(keep=9)
+    big = 123_456_789  # one digit more than the names are padded to
+    fill(store, values, **{"_2": None, f"_{big}": None, "_10": None, "_9": None})
+    assert iterations(store) == [2, 9, 10, big]
+    assert store.latest().iteration == big
+
+
+def test_an_iteration_saved_again_is_the_later_one(make_store, values):
+    store = make_store(keep=20)
+    for serial in range(12):
+        store.save(values(serial), iteration=5, meta={"serial": serial})
+    assert [saved.meta["serial"] for saved in store.saved()] == list(range(12))
+    assert store.latest().path.name == "00000005.11"
+    tree, _ = store.load(store.latest(), values(0))
+    assert float(tree["w"][0]) == 11
+
+
+def test_the_newest_are_kept(make_store, values):
+    store = make_store(keep=3)
+    fill(store, values, _1=None, _2=None, _3=None, _4=None, _5=None)
+    assert names(store) == ["00000003", "00000004", "00000005"]
+
+
+@pytest.mark.parametrize(
+    ("mode", "losses", "best", "kept"),
+    [
+        ("min", [0.5, 0.1, 0.3, 0.4, 0.2], 2, [2, 4, 5]),
+        ("max", [0.5, 0.1, 0.3, 0.4, 0.2], 1, [1, 4, 5]),
+        ("min", [0.5, 0.4, 0.3, 0.2, 0.1], 5, [4, 5]),
+        ("min", [0.1, 0.1, 0.1, 0.1, 0.1], 1, [1, 4, 5]),  # of equals the first
+        ("min", [float("nan"), 0.7, 0.8, 0.9, float("nan")], 2, [2, 4, 5]),
+        ("max", [float("nan"), 0.7, 0.6, 0.5, float("nan")], 2, [2, 4, 5]),
+        ("min", [None, None, 0.3, None, None], 3, [3, 4, 5]),
+        ("min", [-1, float("-inf"), float("inf"), 0, 1], 2, [2, 4, 5]),
+        ("max", [-1, float("-inf"), float("inf"), 0, 1], 3, [3, 4, 5]),
+    ],
+)
+def test_the_best_is_kept_besides_the_newest(make_store, values, mode, losses, best, kept):
+    store = make_store(keep=2, mode=mode)
+    fill(store, values, **{f"_{i}": loss for i, loss in enumerate(losses, 1)})
+    assert iterations(store) == kept
+    assert store.best().iteration == best
+    assert store.latest().iteration == 5
+
+
+def test_best_and_latest(make_store, values):
+    store = make_store(keep=5)
+    fill(store, values, _1=0.5, _2=0.1, _3=None, _4=0.3)
+    assert store.best().iteration == 2
+    assert store.latest().iteration == 4
+
+
+def test_without_the_metric_the_newest_is_the_best(make_store, values):
+    store = make_store(monitor="val/accuracy")
+    fill(store, values, _1=0.5, _2=0.1, _3=0.7)
+    assert store.best().iteration == 3
+
+
+# -- a commit is whole or not there --------------------------------------------------------------
+
+
+def test_what_is_half_written_is_never_listed_and_swept_by_the_next_save(make_store, values):
+    store = make_store()
+    fill(store, values, _1=None)
+    whole = store.latest().path
+    shutil.copytree(whole, store.directory / ".tmp-00000002")
+    shutil.copytree(whole, store.directory / ".tmp-old-00000000")
+    assert iterations(store) == [1]
+    assert store.latest().iteration == 1
+    fill(store, values, _3=None)
+    assert names(store) == ["00000001", "00000003"]
+
+
+def test_names_that_are_no_checkpoints_are_left_alone(make_store, values, tmp_path):
+    store = make_store(keep=1)
+    fill(store, values, _1=None)
+    (store.directory / "lost+found").mkdir()
+    (store.directory / "best").mkdir()
+    (store.directory / "00000009").write_text("a file, no directory")
+    (store.directory / "00000008").symlink_to(tmp_path)
+    fill(store, values, _2=None)
+    assert iterations(store) == [2]
+    assert store.latest().iteration == 2
+    assert {"lost+found", "best", "00000008", "00000009"} < set(names(store))
+
+
+@pytest.mark.parametrize("phase", ["write_arrays", "write_manifest", "os.rename", "sync"])
+def test_a_save_that_fails_at_any_phase_leaves_the_others(make_store, values, monkeypatch, phase):
+    store = make_store()
+    fill(store, values, _1=None)
+
+    def full(*args, **kwargs):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(f"jaxtrain.checkpoint.store.{phase}", full)
+        with pytest.raises(CheckpointError) as error:
+            store.save(values(2), iteration=2, meta={})
+    assert str(error.value) == (
+        f"{store.directory}: saving iteration 2 failed: [Errno 28] No space left on device. "
+        "Earlier checkpoints are untouched."
+    )
+    # Once it is renamed it is a commit, whatever becomes of the rest.
+    done = [1, 2] if phase == "sync" else [1]
+    assert iterations(store) == done
+    assert not [name for name in names(store) if name.startswith(".")]
+    fill(store, values, _3=None)
+    assert store.latest().iteration == 3
+
+
+def test_a_meta_that_json_does_not_know_is_an_error(make_store, values):
+    store = make_store()
+    with pytest.raises(CheckpointError, match="not JSON serializable"):
+        store.save(values(1), iteration=1, meta={"metrics": {"loss": np.float32(1)}})
+    assert store.latest() is None
+
+
+# -- asynchronously ------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def failing(make_store, values, monkeypatch):
+    """An asynchronous store whose last save, of iteration 2, has failed unseen."""
+    store = make_store(asynchronous=True)
+    fill(store, values, _1=None)
+
+    def full(*args, **kwargs):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(module, "write_arrays", full)
+    store.save(values(2), iteration=2, meta={})
+    return store
+
+
+@pytest.mark.parametrize("how", ["save", "wait", "close"])
+def test_the_error_of_a_background_save_comes_up_once(failing, values, how):
+    action = {
+        "save": lambda: failing.save(values(3), iteration=3, meta={}),
+        "wait": failing.wait,
+        "close": failing.close,
+    }[how]
+    with pytest.raises(CheckpointError, match=r"saving iteration 2 failed: .*No space left"):
+        action()
+    failing.wait()
+    failing.close()
+    assert iterations(failing) == [1]
+
+
+def test_after_a_failed_background_save_later_ones_happen(failing, values, monkeypatch):
+    with pytest.raises(CheckpointError):
+        failing.wait()
+    monkeypatch.undo()
+    fill(failing, values, _3=None)
+    assert iterations(failing) == [1, 3]
+
+
+def test_a_background_save_does_not_wait_and_does_not_see_what_happens_next(
+    make_store, values, monkeypatch
+):
+    go_on = threading.Event()
+    write = module.write_arrays
+
+    def slow(*args):
+        assert go_on.wait(30)
+        write(*args)
+
+    monkeypatch.setattr(module, "write_arrays", slow)
+    store = make_store(asynchronous=True)
+    array = np.zeros(3, np.float32)
+    meta = {"note": "first"}
+    store.save({"w": array}, iteration=1, meta=meta)
+    assert store.saved() == []
+    array[:] = 9
+    go_on.set()
+    store.close()
+    loaded, _ = store.load(store.latest(), {"w": array})
+    np.testing.assert_array_equal(loaded["w"], np.zeros(3))
+
+
+def test_saves_are_committed_one_after_the_other(make_store, values, monkeypatch):
+    active, most = [], []
+    write = module.write_arrays
+
+    def watched(*args):
+        active.append(1)
+        most.append(len(active))
+        time.sleep(0.01)
+        write(*args)
+        active.pop()
+
+    monkeypatch.setattr(module, "write_arrays", watched)
+    store = make_store(asynchronous=True, keep=9)
+    fill(store, values, _1=None, _2=None, _3=None)
+    assert iterations(store) == [1, 2, 3]
+    assert max(most) == 1
+
+
+def test_closing_twice_does_no_harm_and_leaves_no_thread(make_store, values):
+    store = make_store(asynchronous=True)
+    fill(store, values, _1=None)
+    store.close()
+    store.close()
+    assert not [t for t in threading.enumerate() if t.name.startswith("checkpoint")]
+
+
+# -- bad checkpoints -----------------------------------------------------------------------------
+
+
+def test_a_bad_checkpoint_is_set_aside_and_the_one_before_it_is_used(make_store, values, caplog):
+    store = make_store(keep=5)
+    fill(store, values, _1=0.3, _2=0.2, _3=0.1)
+    spoil(store.latest())
+    with caplog.at_level(logging.WARNING):
+        assert store.latest().iteration == 2
+    assert names(store) == [".bad", "00000001", "00000002"]
+    (message,) = [record.getMessage() for record in caplog.records]
+    assert message == (
+        f"{store.directory / '00000003' / 'meta.json'}: the contents do not match their digest; "
+        f"set aside as {store.directory / '.bad' / '00000003'}"
+    )
+    # And later saves still happen, of the same iteration, too, and are what is found next.
+    fill(store, values, _3=0.05, _4=0.01)
+    assert iterations(store) == [1, 2, 3, 4]
+    assert store.best().iteration == 4
+    tree, _ = store.load(store.saved()[2], values(0))
+    assert float(tree["w"][0]) == 3
+
+
+@pytest.mark.parametrize("how", ["deleted", "cut off", "extra", "flipped"])
+@pytest.mark.parametrize("name", ["manifest.sha256", "meta.json", "arrays/_METADATA"])
+def test_whatever_is_wrong_with_a_checkpoint_the_one_before_it_is_used(
+    make_store, values, caplog, how, name
+):
+    store = make_store()
+    fill(store, values, _1=None, _2=None)
+    path = store.latest().path / name
+    if how == "deleted":
+        path.unlink()
+    elif how == "cut off":
+        path.write_bytes(path.read_bytes()[:-1])
+    elif how == "extra":
+        path.with_name("extra").touch()
+    else:
+        spoil(store.latest(), name)
+    assert store.latest().iteration == 1
+    assert "set aside" in caplog.text
+
+
+def test_several_bad_ones_are_set_aside(make_store, values, caplog):
+    store = make_store(keep=5)
+    fill(store, values, _1=None, _2=None, _3=None)
+    for saved in store.saved()[1:]:
+        spoil(saved)
+    assert store.latest().iteration == 1
+    assert len(caplog.records) == 2
+    assert sorted(p.name for p in (store.directory / ".bad").iterdir()) == ["00000002", "00000003"]
+
+
+def test_one_that_was_bad_twice_is_kept_twice(make_store, values, caplog):
+    store = make_store(keep=5)
+    fill(store, values, _1=None)
+    for _ in range(3):
+        fill(store, values, _2=None)
+        spoil(store.latest())
+        assert store.latest().iteration == 1
+    assert sorted(p.name for p in (store.directory / ".bad").iterdir()) == [
+        "00000002",
+        "00000002.1",
+        "00000002.2",
+    ]
+
+
+def test_a_good_one_older_than_the_newest_is_not_looked_at(make_store, values, caplog):
+    store = make_store(keep=5)
+    fill(store, values, _1=None, _2=None)
+    spoil(store.saved()[0])
+    assert store.latest().iteration == 2
+    assert caplog.records == []
+
+
+def test_a_bad_best_gives_way_to_the_next_best(make_store, values, caplog):
+    store = make_store(keep=5)
+    fill(store, values, _1=0.3, _2=0.1, _3=0.2, _4=None)
+    spoil(store.saved()[1], "arrays/_METADATA")
+    assert store.best().iteration == 3
+    assert iterations(store) == [1, 3, 4]
+
+
+def test_where_all_ranked_are_bad_the_best_is_the_newest_good_one(make_store, values, caplog):
+    store = make_store(keep=5)
+    fill(store, values, _1=None, _2=0.1, _3=None)
+    spoil(store.saved()[1], "arrays/_METADATA")
+    assert store.best().iteration == 3
+
+
+def test_all_bad_is_an_error_however_often_one_asks(make_store, values):
+    store = make_store(keep=5)
+    fill(store, values, _1=0.5, _2=0.4)
+    for saved in store.saved():
+        spoil(saved)
+    for ask in (store.latest, store.best, store.latest, make_store().latest):
+        with pytest.raises(CheckpointError, match="every checkpoint is bad") as error:
+            ask()
+        for name in ("00000001", "00000002"):
+            assert str(store.directory / name / "meta.json") in str(error.value)
+        assert "not starting over from step 0" in str(error.value)
+
+
+def test_a_good_digest_of_a_meta_that_is_none_is_bad_all_the_same(make_store, values, caplog):
+    store = make_store()
+    fill(store, values, _1=None, _2=None)
+    path = store.latest().path
+    for content in ("[]", "{}", json.dumps({"iteration": "2"}), "{"):
+        (path / "meta.json").write_text(content)
+        (path / "manifest.sha256").unlink()
+        write_manifest(path)
+        with pytest.raises(CheckpointError, match=r"meta\.json: is not what it must be"):
+            store.load(path, values(2))
+    assert store.latest().iteration == 1
