@@ -92,6 +92,7 @@ class Engine(Emitter):
         self._stop = ""
         self._stop_epoch = False
         self._waiting = False
+        self._broken_off = False
         self.hooks: dict[str, Any] = {}
         self._reads = Reads()
         self.state = EngineState()
@@ -359,7 +360,7 @@ class Engine(Emitter):
         finally:
             if self._source is not None:
                 self._source.close()
-                if now.is_over():
+                if now.stopped != "interrupt":
                     self._source.rewind()
             self._stop = ""
             now.times["COMPLETED"] = time.perf_counter() - began
@@ -410,7 +411,7 @@ class Engine(Emitter):
             self.fire(Events.GET_BATCH_STARTED)
             window = self._take(loader, *self._lengths(pacer))
             if window is None:
-                if not self._stop:
+                if not self._broken_off:
                     state.epoch_length = state.epoch_iteration
                 break
             state._look = partial(window.look, window.start)
@@ -453,7 +454,7 @@ class Engine(Emitter):
             window = self._wait_for(loader, limit, wanted)
             if window is not None:
                 return window
-            if self._stop or (state.epoch_length is None and state.epoch_iteration > 0):
+            if self._broken_off or (state.epoch_length is None and state.epoch_iteration > 0):
                 return None
         raise ValueError(
             f"the loader gave no batch for iteration {state.iteration + 1}; it is empty, or an "
@@ -462,11 +463,13 @@ class Engine(Emitter):
 
     def _wait_for(self, loader: Iterable[Any], limit: int, wanted: int | None) -> Window | None:
         """Ask the source; a signal may end the waiting, but only where no batch can be lost."""
+        self._broken_off = False
         try:
             self._waiting = hasattr(loader, "restore")
             window = self._source_of(loader).take(limit, wanted)
             self._waiting = False
         except Interrupted:
+            self._broken_off = True
             if self._source is not None:
                 self._source.put_back()
             return None

@@ -6,13 +6,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from jaxtrain.data import ArrayLoader
 from jaxtrain.engine import Engine, Events
 from jaxtrain.metrics import Mean
 
+# Shrinking compiles hundreds of engines; the example that failed is short enough as it is.
+NO_SHRINKING = (Phase.explicit, Phase.reuse, Phase.generate)
 ROWS = np.arange(1, 58, dtype=np.float32)
 
 
@@ -95,7 +97,7 @@ def trace_of(form, make_loader, handlers, stops, limits, epoch_length):
         seen = (name, index, state.epoch, state.iteration, state.epoch_iteration)
         if name == "ITERATION_COMPLETED":
             batch = np.asarray(state.batch["x"]).tolist()
-            seen += (engine.scalars(), engine.tracked()["loss"], batch)
+            seen += (engine.scalars(), repr(engine.tracked()), batch)  # NaN differs from itself
         if name in ("GET_BATCH_COMPLETED", "ITERATION_STARTED"):
             seen += (np.asarray(state.batch["x"]).tolist(), int(state.train_state["chain"]))
         if name in ("EPOCH_COMPLETED", "COMPLETED"):
@@ -118,7 +120,7 @@ def trace_of(form, make_loader, handlers, stops, limits, epoch_length):
 
 
 @pytest.mark.slow
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25, deadline=None, phases=NO_SHRINKING)
 @given(
     handlers=HANDLERS,
     stops=STOPS,
