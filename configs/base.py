@@ -9,14 +9,8 @@ def get_config() -> ConfigDict:
             "seed": 0,
             "optimizer": {"name": "adamw", "learning_rate": 1e-3, "weight_decay": 1e-4},
             "schedule": {"name": "cosine"},
-            "checkpoint": {"monitor": "val/loss", "mode": "min", "keep": 2},
-            "hooks": {
-                "progress": {},
-                "console": {},
-                "jsonl": {"every": 100},
-                "csv": {},
-                "tensorboard": {"every": 100},
-                "nan_guard": {},
-            },
+            "checkpoint": {"monitor": "val/loss", "keep": 2},
+            # Beside the hooks that every run has: progress, console, jsonl, csv and nan_guard.
+            "hooks": {"tensorboard": {"every": 100}},
         }
     )

@@ -13,6 +13,9 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+UNFINISHED = ".*.tmp"
+"""What the temporary files are called, as a glob: a kill leaves one behind."""
+
 
 @contextlib.contextmanager
 def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
@@ -31,6 +34,9 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
         sync(temporary)
         os.replace(temporary, path)
         sync(path.parent)
+    except OSError as error:
+        error.filename = error.filename or str(path)  # a failed write does not know its file
+        raise
     finally:
         temporary.unlink(missing_ok=True)
 

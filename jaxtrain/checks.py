@@ -56,19 +56,21 @@ def run_checks(config: ExperimentConfig) -> Iterator[Finding]:
 
 
 def check_gradients_reach(model: Model, loss: Loss, state: TrainState, batch: Batch) -> Finding:
-    """Whether every parameter gets a gradient that is not zero throughout."""
+    """Whether every parameter gets a gradient that is finite and not zero throughout."""
     grads = jax.jit(jax.grad(_loss_of(model, loss, state, batch)))(state.params)
     largest = jax.device_get(jax.tree.map(lambda g: jnp.abs(g).max(), grads))
-    named = jax.tree_util.tree_leaves_with_path(largest)
-    without = [
-        jax.tree_util.keystr(path, simple=True, separator="/")
-        for path, value in named
-        if not value > 0
-    ]
+    found = {
+        jax.tree_util.keystr(path, simple=True, separator="/"): float(value)
+        for path, value in jax.tree_util.tree_leaves_with_path(largest)
+    }
+    without = [name for name, value in found.items() if value == 0]
+    broken = [name for name, value in found.items() if not np.isfinite(value)]
     name = "every parameter gets a gradient"
-    if without:
-        return Finding(name, False, f"none reaches {', '.join(without)}")
-    return Finding(name, True, f"{len(named)} arrays")
+    if without or broken:
+        detail = [f"none reaches {', '.join(without)}"] if without else []
+        detail += [f"NaN or Inf reaches {', '.join(broken)}"] if broken else []
+        return Finding(name, False, "; ".join(detail))
+    return Finding(name, True, f"{len(found)} arrays")
 
 
 def check_gradient_numerically(
@@ -85,6 +87,9 @@ def check_gradient_numerically(
     leaves, treedef = jax.tree.flatten(state.params)
     paths = [path for path, _ in jax.tree_util.tree_leaves_with_path(state.params)]
     largest = float(jnp.sqrt(sum(jnp.vdot(g, g) for g in jax.tree.leaves(grads))))
+    name, start = "gradient equals finite differences", float(objective(state.params))
+    if not (np.isfinite(start) and np.isfinite(largest)):
+        return Finding(name, False, f"the loss is {start}, the gradient's norm {largest}")
     worst, where = 0.0, ""
     for i, (path, grad) in enumerate(zip(paths, jax.tree.leaves(grads), strict=True)):
         norm = float(jnp.linalg.norm(grad.reshape(-1)))
@@ -102,17 +107,19 @@ def check_gradient_numerically(
         for h in (1e-1, 3e-2, 1e-2, 3e-3, 1e-3):
             slope = (at(h * scale) - at(-h * scale)) / (2 * h * scale)
             errors.append(abs(slope - norm) / norm)
-        if min(errors) > worst:
-            worst = min(errors)
+        # One that leaves the range of the numbers says nothing, unless all of them do.
+        error = min((error for error in errors if np.isfinite(error)), default=float("inf"))
+        if error > worst:
+            worst = error
             where = " at " + jax.tree_util.keystr(path, simple=True, separator="/")
     detail = f"largest relative difference {worst:.1e}{where} (at most {GRADIENT_TOLERANCE})"
-    return Finding("gradient equals finite differences", worst <= GRADIENT_TOLERANCE, detail)
+    return Finding(name, worst <= GRADIENT_TOLERANCE, detail)
 
 
 def check_overfits(
     model: Model, loss: Loss, tx: Any, batch: Batch, *, seed: int = 0, steps: int = OVERFIT_STEPS
 ) -> Finding:
-    """Whether training on one small batch alone brings its loss below 0.01.
+    """Whether training on one small batch alone, finite throughout, brings its loss below 0.01.
 
     Args:
         model: the model; its loss is taken without dropout.
@@ -125,28 +132,40 @@ def check_overfits(
     state = create_train_state(model, tx, batch, rng=jax.random.key(seed))
     step = jax.jit(make_train_step(model, loss, tx))
     evaluate = jax.jit(make_eval_step(model, loss))
-    reached = float("inf")
+    name, reached, finite = "overfits a tiny batch", float("inf"), jnp.bool_(True)
     for done in range(1, steps + 1):
-        state, _ = step(state, batch)
+        state, output = step(state, batch)
+        finite &= output["finite"]
         if done % 25 == 0:
+            if not finite:
+                return Finding(name, False, f"NaN or Inf within the first {done} steps")
             reached = float(evaluate(state, batch)[1]["loss"])
             if reached < OVERFIT_LOSS:
                 break
     rows = len(batch["labels"])
     detail = f"{rows} rows, loss {reached:.4f} after {done} steps (must fall below {OVERFIT_LOSS})"
-    return Finding("overfits a tiny batch", reached < OVERFIT_LOSS, detail)
+    return Finding(name, reached < OVERFIT_LOSS, detail)
 
 
 def check_repeats(step: Any, state: TrainState, batch: Batch, *, steps: int = 5) -> Finding:
-    """Whether the same steps from the same state give the same bits, compiled twice over."""
-    results = []
+    """Whether the same steps from the same state, each of them finite, give the same bits twice.
+
+    They are compiled anew for the second time. An update that is not finite is left out, so that
+    such steps would always agree.
+    """
+    name, finite, results = "repeats bit for bit", [], []
     for _ in range(2):
         compiled = jax.jit(lambda state, batch: step(state, batch))
         now = state
         for _ in range(steps):
-            now, _ = compiled(now, batch)
+            now, output = compiled(now, batch)
+            finite.append(output.get("finite", True))
+        if not all(bool(jnp.isfinite(leaf).all()) for leaf in jax.tree.leaves(now.params)):
+            return Finding(name, False, f"NaN or Inf in the parameters after {steps} steps")
         results.append([np.asarray(leaf).tobytes() for leaf in jax.tree.leaves(now.params)])
-    name = "repeats bit for bit"
+    broken = np.flatnonzero(~np.asarray(finite))
+    if broken.size:
+        return Finding(name, False, f"NaN or Inf in step {broken[0] % steps + 1}")
     if results[0] == results[1]:
         return Finding(name, True, f"{steps} steps, twice")
     different = sum(a != b for a, b in zip(*results, strict=True))

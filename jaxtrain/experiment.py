@@ -11,9 +11,10 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 from typing import Any, Literal
 
@@ -32,7 +33,7 @@ from jaxtrain.config import (
     to_dict,
 )
 from jaxtrain.data import SOURCES, ArrayLoader, Dataset, Splits, check_dataset, prefetch_to_device
-from jaxtrain.engine import Engine
+from jaxtrain.engine import Engine, Interrupted
 from jaxtrain.errors import (
     CheckpointError,
     ConfigError,
@@ -41,9 +42,9 @@ from jaxtrain.errors import (
     Preempted,
     did_you_mean,
 )
-from jaxtrain.hooks import HOOKS, Checkpoint, History, Validation
+from jaxtrain.hooks import HOOKS, Checkpoint, History, Validation, run_unless_stopping
 from jaxtrain.hooks import resume as resume_from
-from jaxtrain.metrics import Accuracy, Loss, MeanSquaredError, Metric
+from jaxtrain.metrics import Accuracy, Direction, Loss, MeanSquaredError, Metric, better
 from jaxtrain.models import MODELS
 from jaxtrain.optim import OPTIMIZERS, SCHEDULES, make_optimizer
 from jaxtrain.report import LearningCurves, write_summary
@@ -105,6 +106,7 @@ class Experiment:
 
     Args:
         config: a checked config.
+        abstract: with a state of shapes alone; for a plan, which computes nothing.
 
     Attributes:
         splits: the data sets.
@@ -112,6 +114,7 @@ class Experiment:
         model: the model.
         loss: the loss.
         tx: the optimizer.
+        train_step: the step that the trainer runs, not compiled.
         trainer: the training engine; attach your own handlers to it.
         evaluator: the evaluating engine.
         history: one row of metrics an epoch.
@@ -121,7 +124,7 @@ class Experiment:
         DataError: data that is broken.
     """
 
-    def __init__(self, config: ExperimentConfig) -> None:
+    def __init__(self, config: ExperimentConfig, *, abstract: bool = False) -> None:
         self.config = config
         _choose_device(config.device)
         data = config.data
@@ -130,23 +133,23 @@ class Experiment:
         )
         train = self.splits.train
         _refuse_broken(train)
-        self.loader = prefetch_to_device(
-            ArrayLoader(
-                train,
-                batch_size=data.batch_size,
-                shuffle=data.shuffle,
-                seed=config.seed,
-                last_batch=data.last_batch,
-            ),
-            data.prefetch,
+        form = None if config.train.form == "auto" else config.train.form
+        self.loader: Any = ArrayLoader(
+            train,
+            batch_size=data.batch_size,
+            shuffle=data.shuffle,
+            seed=config.seed,
+            last_batch=data.last_batch,
         )
+        if form == "single":  # the scanned form keeps the data on the device, or stacks it ahead
+            self.loader = prefetch_to_device(self.loader, data.prefetch)
         self.model = MODELS.build(config.model, num_outputs=train.num_outputs)
         self.loss = LOSSES.build(config.loss)
         total_steps = config.train.epochs * self.loader.steps_per_epoch
         self.tx = make_optimizer(config.optimizer, config.schedule, total_steps)
 
-        state = self.initial_state()
-        train_step = make_train_step(
+        state = jax.eval_shape(self.initial_state) if abstract else self.initial_state()
+        self.train_step = make_train_step(
             self.model,
             self.loss,
             self.tx,
@@ -156,12 +159,12 @@ class Experiment:
         )
         eval_step = make_eval_step(self.model, self.loss, precision=config.precision)
         # Shapes that don't fit show themselves here, before a directory is made.
-        jax.eval_shape(train_step, state, self._example())
+        jax.eval_shape(self.train_step, state, self._example())
 
-        self.trainer = Engine(train_step, state)
-        self.trainer.add_metrics({f"train/{n}": m for n, m in _metrics(train).items()})
-        self.evaluator = Engine(eval_step, state)
-        self.evaluator.add_metrics(_metrics(train))
+        self.trainer = Engine(self.train_step, state, form=form)
+        self.trainer.add_metrics({f"train/{n}": m for n, m in self.metrics().items()})
+        self.evaluator = Engine(eval_step, state, form=form)
+        self.evaluator.add_metrics(self.metrics())
         self.history = History()
         if self.splits.validation is not None:
             validation = Validation(self.evaluator, self._eval_loader(self.splits.validation))
@@ -179,6 +182,55 @@ class Experiment:
             rng=jax.random.key(self.config.seed),
             precision=self.config.precision,
         )
+
+    def metrics(self) -> dict[str, Metric[Any]]:
+        """The metrics that fit the task, by their bare names."""
+        if self.splits.train.task == "regression":
+            return {"loss": Loss(), "mse": MeanSquaredError()}
+        return {"loss": Loss(), "accuracy": Accuracy()}
+
+    @property
+    def direction(self) -> Direction:
+        """Which way the checkpoints' monitor gets better."""
+        return better(self.config.checkpoint.monitor, self.config.checkpoint.mode)
+
+    def attach(self, directory: RunDirectory) -> CheckpointStore:
+        """Attach the config's hooks, curves and checkpoints; they write into `directory`.
+
+        Nothing is written before the trainer runs.
+
+        Returns:
+            The store that checkpoints go to; whoever runs the trainer closes it.
+        """
+        config = self.config
+        if "checkpoint" in self.trainer.hooks:
+            raise ConfigError("this experiment was trained already; make another Experiment")
+        store = CheckpointStore(
+            directory.checkpoints,
+            keep=config.checkpoint.keep,
+            monitor=config.checkpoint.monitor,
+            mode=self.direction,
+            asynchronous=config.checkpoint.asynchronous,
+        )
+        for name, section in config.hooks.items():
+            self.trainer.attach(HOOKS.build(section, directory=directory.path), name)
+        curves = LearningCurves(
+            directory.path,
+            self.history.epochs,
+            title=config.project,
+            monitor=config.checkpoint.monitor,
+            mode=self.direction,
+        )
+        self.trainer.attach(curves, "curves")
+        hook = Checkpoint(
+            store,
+            self.loader,
+            every_epochs=config.checkpoint.every_epochs,
+            every=config.checkpoint.every,
+            describe={"config": to_dict(config), "environment": environment.current()},
+        )
+        self.trainer.attach(hook, "checkpoint")
+        return store
 
     def parameter_count(self) -> int:
         """How many numbers are trained."""
@@ -223,44 +275,16 @@ class Experiment:
 
         Raises:
             Preempted: stopped by a signal; everything is saved.
-            ConfigError: the directory holds another run.
+            ConfigError: the directory holds another run, or another process has it.
             CheckpointError: a save failed, or no checkpoint can be read.
             NonFiniteError: NaN or Inf in the loss or gradient.
         """
-        config = self.config
-        directory = RunDirectory.of(config)
+        directory = RunDirectory.of(self.config)
         _check_resume(directory, resume)
         self._check_monitors()
-        directory.open(config)
-        store = CheckpointStore(
-            directory.checkpoints,
-            keep=config.checkpoint.keep,
-            monitor=config.checkpoint.monitor,
-            mode=config.checkpoint.mode,
-            asynchronous=config.checkpoint.asynchronous,
-        )
-        try:
-            self._attach(store, directory)
-            self._resume(store)
-            self._note(directory, "running")
-            with guard(self.trainer):
-                self.trainer.run(self.loader, max_epochs=config.train.epochs)
-            store.wait()
-            if self.trainer.state.stopped == "interrupt":
-                self._note(directory, "interrupted")
-                raise Preempted(
-                    f"stopped after iteration {self.trainer.state.iteration}, saved in "
-                    f"{directory.path}; run the same command again to go on"
-                )
-            figures = self._report(store, directory)
-            self._note(directory, "completed")
-        except (JaxtrainError, OSError) as error:
-            if not isinstance(error, Preempted):
-                self._note(directory, f"failed: {error}")
-            raise
-        finally:
-            store.close()
-        return figures
+        # From here to the end a signal is heeded, and no other process may write here.
+        with guard(self.trainer), directory.held(self.config):
+            return self._train(directory)
 
     def evaluate(self, checkpoint: Saved | Path | None = None) -> dict[str, dict[str, float]]:
         """Metrics of every data set that the config has.
@@ -294,32 +318,49 @@ class Experiment:
 
     # -- inside train --------------------------------------------------------------------------
 
-    def _attach(self, store: CheckpointStore, directory: RunDirectory) -> None:
-        config, attached = self.config, self.trainer.hooks
-        if "checkpoint" in attached:
-            raise ConfigError("this experiment was trained already; make another Experiment")
-        for name, section in config.hooks.items():
-            self.trainer.attach(HOOKS.build(section, directory=directory.path), name)
-        curves = LearningCurves(
-            directory.path,
-            self.history.epochs,
-            title=config.project,
-            monitor=config.checkpoint.monitor,
-            mode=config.checkpoint.mode,
-        )
-        self.trainer.attach(curves, "curves")
-        hook = Checkpoint(
-            store,
-            self.loader,
-            every_epochs=config.checkpoint.every_epochs,
-            every=config.checkpoint.every,
-            describe={"config": to_dict(config), "environment": environment.current()},
-        )
-        self.trainer.attach(hook, "checkpoint")
+    def _train(self, directory: RunDirectory) -> dict[str, Any]:
+        store = self.attach(directory)
+        try:
+            self._resume(store, directory)
+            if self._is_finished() and (directory / "metrics.json").exists():
+                logger.info("%s: the run is finished already; nothing to do", directory.path)
+                figures: dict[str, Any] = json.loads((directory / "metrics.json").read_text())
+                return figures
+            self._note(directory, "running")
+            self.trainer.run(self.loader, max_epochs=self.config.train.epochs)
+            store.wait()
+            if self.trainer.state.stopped == "interrupt":
+                raise self._preempted(directory)
+            figures = self._report(store, directory)
+            self._note(directory, "completed")
+        except (JaxtrainError, OSError) as error:
+            status = "interrupted" if isinstance(error, Preempted) else f"failed: {error}"
+            with suppress(OSError):  # a full disk, say: `error` tells of it already
+                self._note(directory, status)
+            raise
+        finally:
+            store.close()
+        return figures
 
-    def _resume(self, store: CheckpointStore) -> None:
+    def _preempted(self, directory: RunDirectory) -> Preempted:
+        return Preempted(
+            f"stopped after iteration {self.trainer.state.iteration}, saved in {directory.path}; "
+            "run the same command again to go on"
+        )
+
+    def _is_finished(self) -> bool:
+        """Whether what was resumed has nothing left to do."""
+        state = self.trainer.state
+        done = state.epoch >= self.config.train.epochs and not state.epoch_open
+        return done or state.stopped == "terminate"
+
+    def _resume(self, store: CheckpointStore, directory: RunDirectory) -> None:
         saved = store.latest()
         if saved is None:
+            if (directory / "metadata.json").exists():  # it was begun before
+                logger.warning(
+                    "%s holds no checkpoint: beginning from iteration 0", store.directory
+                )
             return
         changed = environment.changes(saved.meta.get("environment", {}))
         if changed:
@@ -339,15 +380,21 @@ class Experiment:
         template, _ = self.trainer.snapshot()
         arrays, _ = store.load(best, template)
         loader = self._eval_loader(self.splits.test)
-        test = self.evaluator.run(loader, state=arrays["train_state"]).metrics
+        try:
+            test = run_unless_stopping(
+                self.trainer, self.evaluator, loader, arrays["train_state"]
+            ).metrics
+        except Interrupted:
+            raise self._preempted(directory) from None
         return write_summary(
             directory / "metrics.json",
             self.history.epochs,
             training_time_seconds=self.history.seconds,
             monitor=self.config.checkpoint.monitor,
-            mode=self.config.checkpoint.mode,
+            mode=self.direction,
             parameters=self.parameter_count(),
             test=test,
+            checkpoint_epoch=best.meta["epoch"],
         )
 
     def _note(self, directory: RunDirectory, status: str) -> None:
@@ -370,12 +417,6 @@ class Experiment:
                     f"{key}.monitor: no metric is called {name!r}{did_you_mean(name, known)} "
                     f"(this run has: {', '.join(sorted(known))})"
                 )
-
-
-def _metrics(dataset: Dataset) -> dict[str, Metric[Any]]:
-    if dataset.task == "regression":
-        return {"loss": Loss(), "mse": MeanSquaredError()}
-    return {"loss": Loss(), "accuracy": Accuracy()}
 
 
 def _choose_device(device: str) -> None:

@@ -3,10 +3,11 @@
     python -m jaxtrain.main --config configs/digits.py --config.train.epochs=5
     python -m jaxtrain.main evaluate --checkpoint runs/digits/seed0-1a2b3c4d
     python -m jaxtrain.main check --config configs/mnist_mlp.py
+    python -m jaxtrain.main checkpoints runs/digits/seed0-1a2b3c4d
 
-Exit codes: 0 done, 1 a check failed or an unforeseen error, 2 a wrong config, path or argument,
-3 NaN or broken data, 4 a checkpoint could not be written or read, 75 stopped by a signal and saved:
-the same command goes on.
+Exit codes: 0 done, 1 a check failed or an unforeseen error, 2 a wrong config, path or argument, or
+a run directory that another process has, 3 NaN or broken data, 4 a full disk, or no checkpoint
+could be written or read, 75 stopped by a signal and saved: the same command goes on.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -28,12 +30,14 @@ from jaxtrain.errors import (
     NonFiniteError,
     Preempted,
 )
+from jaxtrain.signals import StopOnSignals
 
 if TYPE_CHECKING:
+    from jaxtrain.checkpoint import Found, Survey
     from jaxtrain.config import ExperimentConfig
     from jaxtrain.experiment import Experiment
 
-COMMANDS = ("train", "evaluate", "check")
+COMMANDS = ("train", "evaluate", "check", "plan", "checkpoints")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -45,11 +49,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         if not words or words[0].startswith("--config"):
             words = ["train", *words]
         options, overrides = _parse(words)
-        return int(
-            {"train": _train, "evaluate": _evaluate, "check": _check}[options.command](
-                options, overrides
-            )
-        )
+        command = {
+            "train": _train,
+            "evaluate": _evaluate,
+            "check": _check,
+            "plan": _plan,
+            "checkpoints": _checkpoints,
+        }[options.command]
+        return command(options, overrides)
     except JaxtrainError as error:
         print(f"{_heading(error)}: {error}", file=sys.stderr)
         return error.exit_code
@@ -65,19 +72,20 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _train(options: argparse.Namespace, overrides: list[str]) -> int:
-    config = _config(options, overrides)
-    from jaxtrain.experiment import Experiment
-    from jaxtrain.run_directory import RunDirectory
-    from jaxtrain.signals import stop_on_signals
+    # First of all: a Ctrl-C during the slow imports would be raised in the middle of them.
+    with StopOnSignals(second=signal.SIG_DFL) as signals:
+        config = _config(options, overrides)
+        from jaxtrain.experiment import Experiment
+        from jaxtrain.run_directory import RunDirectory
 
-    experiment = Experiment(config)
-    directory = RunDirectory.of(config).path
-    print(_introduction(experiment, directory), flush=True)
-    figures = experiment.train(resume=options.resume, guard=stop_on_signals)
+        experiment = Experiment(config)
+        directory = RunDirectory.of(config).path
+        print(_introduction(experiment, directory), flush=True)
+        figures = experiment.train(resume=options.resume, guard=signals.guard)
     shown = ", ".join(
         f"{name[5:]} {value:.4f}" for name, value in figures.items() if name.startswith("test_")
     )
-    print(f"test: {shown} (epoch {figures['best_epoch']}, best by {figures['monitor']})")
+    print(f"test: {shown} (epoch {figures['checkpoint_epoch']}, best by {figures['monitor']})")
     print(f"report: {directory / 'learning_curves.png'}, {directory / 'metrics.json'}")
     return 0
 
@@ -106,6 +114,41 @@ def _check(options: argparse.Namespace, overrides: list[str]) -> int:
         print(f"{'ok  ' if finding.ok else 'FAIL'}  {finding.name}: {finding.detail}", flush=True)
     print("all checks passed" if not failed else f"{failed} of the checks failed")
     return 1 if failed else 0
+
+
+def _plan(options: argparse.Namespace, overrides: list[str]) -> int:
+    config = _config(options, overrides)
+    from jaxtrain.experiment import Experiment
+    from jaxtrain.planning import calibrate, describe_plan
+    from jaxtrain.run_directory import RunDirectory
+
+    experiment = Experiment(config, abstract=True)
+    directory = RunDirectory.of(config)
+    experiment.attach(directory)
+    print(f"run        {directory.path}")
+    print(describe_plan(experiment))
+    if options.calibrate:
+        print(calibrate(Experiment(config)))
+    return 0
+
+
+def _checkpoints(options: argparse.Namespace, overrides: list[str]) -> int:
+    if overrides:
+        raise ConfigError(f"checkpoints: takes no --config, found --config.{overrides[0]}")
+    run = Path(options.workdir)
+    survey = _survey(run)
+    if not survey.found:
+        raise ConfigError(f"{run}: holds no checkpoints")
+    for found in survey.found:
+        uses = [use for use in ("resume", "best") if found.saved == getattr(survey, use)]
+        print(_line(found, uses if found.saved and not found.fault else []))
+    if survey.resume is None:
+        print("none can be used; training would refuse to go on rather than begin anew")
+        return CheckpointError.exit_code
+    print(f"training would go on from {survey.resume.path.name}, the newest good one")
+    if survey.best is not None:
+        print(f"evaluation would use {survey.best.path.name}, the best good one")
+    return 0
 
 
 # -- from words to a config ----------------------------------------------------------------------
@@ -144,8 +187,15 @@ def _parser() -> argparse.ArgumentParser:
         "train": "train, or continue the run in the directory",
         "evaluate": "metrics of a checkpoint on every data set",
         "check": "look for faults in data, model and step before training",
+        "plan": "say what a run will do: events, dispatches, memory",
     }
-    for name in COMMANDS:
+    listing = commands.add_parser(
+        "checkpoints",
+        help="verify the checkpoints of a run; say which would be used, and why others would not",
+        allow_abbrev=False,
+    )
+    listing.add_argument("workdir", metavar="WORKDIR", help="a run directory")
+    for name in about:
         command = commands.add_parser(name, help=about[name], allow_abbrev=False)
         command.add_argument(
             "--config", metavar="FILE", help="a .py, .yaml, .json, .toml or .sdn file"
@@ -160,6 +210,12 @@ def _parser() -> argparse.ArgumentParser:
             metavar="MODULE",
             help="import a module or .py file that registers components; can be repeated",
         )
+        if name == "plan":
+            command.add_argument(
+                "--calibrate",
+                action="store_true",
+                help="time both forms of dispatch and print the line that pins the faster",
+            )
         if name == "train":
             command.add_argument(
                 "--resume",
@@ -186,25 +242,34 @@ def _config(options: argparse.Namespace, overrides: list[str]) -> ExperimentConf
 
 def _find_checkpoint(path: Path) -> tuple[Path, Path]:
     """The checkpoint that `path` means, and its run directory."""
-    from jaxtrain.checkpoint import CheckpointStore
-    from jaxtrain.config import load
-
-    if (path / "meta.json").exists():
+    if (path / "meta.json").is_file():
         return path, path.parent.parent
-    if (path / "config.yaml").exists():
-        saved = load(path / "config.yaml")
-        store = CheckpointStore(
-            path / "checkpoints",
-            monitor=saved.get("checkpoint.monitor"),
-            mode=saved.get("checkpoint.mode"),
-        )
-        best = store.best()
+    if (path / "config.yaml").is_file():
+        survey = _survey(path)
+        best = survey.best or survey.resume
         if best is not None:
             return best.path, path
+        if survey.found:
+            faults = "\n  ".join(f"{found.path.name}: {found.fault}" for found in survey.found)
+            raise CheckpointError(f"{path}: every checkpoint is bad:\n  {faults}")
     raise ConfigError(
         f"--checkpoint {path}: expected a run directory or one of its checkpoints/NUMBER, found "
-        + ("nothing there" if not path.exists() else "neither")
+        + ("neither" if path.is_dir() else "nothing there")
     )
+
+
+def _survey(run: Path) -> Survey:
+    """The checkpoints of a run directory, verified."""
+    from jaxtrain.checkpoint import take_survey
+    from jaxtrain.config import load
+    from jaxtrain.metrics import better
+
+    if not (run / "config.yaml").is_file():
+        raise ConfigError(f"{run}: expected a run directory, found no config.yaml in it")
+    saved = load(run / "config.yaml")
+    monitor = str(saved.get("checkpoint.monitor"))
+    mode = better(monitor, saved.get("checkpoint.mode", "auto"))
+    return take_survey(run / "checkpoints", monitor=monitor, mode=mode)
 
 
 # -- what a person reads -------------------------------------------------------------------------
@@ -231,6 +296,16 @@ def _introduction(experiment: Experiment, directory: Path) -> str:
     if changed:
         lines.append("differs from the defaults: " + ", ".join(changed))
     return "\n".join(lines)
+
+
+def _line(found: Found, uses: list[str]) -> str:
+    """One checkpoint: name, what it says of itself, and what becomes of it."""
+    said = "" if found.saved is None else f"iteration {found.saved.iteration}"
+    if found.saved is not None and isinstance(found.saved.meta.get("metrics"), dict):
+        figures = found.saved.meta["metrics"].items()
+        said += "".join(f", {n} {v:.4f}" for n, v in figures if isinstance(v, int | float))
+    verdict = f"good{': ' if uses else ''}{', '.join(uses)}" if not found.fault else found.fault
+    return f"{found.path.name:14} {said:40}  {verdict}"
 
 
 def _short(value: Any) -> str:

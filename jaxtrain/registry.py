@@ -20,7 +20,7 @@ from typing import Any, TypeVar, get_type_hints
 
 import pydantic
 
-from jaxtrain.errors import UnknownNameError, did_you_mean
+from jaxtrain.errors import ConfigError, UnknownNameError, did_you_mean
 
 Factory = TypeVar("Factory", bound=Callable[..., Any])
 Section = TypeVar("Section", bound=pydantic.BaseModel)
@@ -31,10 +31,14 @@ class Registry:
 
     Args:
         kind: what the factories make ("model"), used in messages.
+        returns: the type of what they make; `build` refuses anything else.
+        hint: how to make one of it, to end that message with.
     """
 
-    def __init__(self, kind: str) -> None:
+    def __init__(self, kind: str, *, returns: type = object, hint: str = "") -> None:
         self.kind = kind
+        self.returns = returns
+        self.hint = hint
         self._factories: dict[str, Callable[..., Any]] = {}
 
     def register(self, name: str) -> Callable[[Factory], Factory]:
@@ -96,6 +100,7 @@ class Registry:
 
         Raises:
             TypeError: where the factory asks for something that `context` does not hold.
+            ConfigError: where it returns something else than it should.
         """
         factory = self[section.name]  # type: ignore[attr-defined]
         arguments: dict[str, Any] = {}
@@ -110,4 +115,18 @@ class Registry:
                     f"the run offers {', '.join(sorted(context))}. Options that the config sets "
                     "stand after a `*` in the signature."
                 )
-        return factory(**arguments)
+        made = factory(**arguments)
+        if not isinstance(made, self.returns):
+            raise ConfigError(
+                f"{self.kind} {section.name!r}: expected "  # type: ignore[attr-defined]
+                f"{factory.__module__}.{factory.__qualname__} to return a "
+                f"{self.returns.__name__}, found {_kind_of(made)}"
+                f"{self.hint and '; '}{self.hint}"
+            )
+        return made
+
+
+def _kind_of(value: Any) -> str:
+    if value is None:
+        return "None (is its `return` missing?)"
+    return f"a {type(value).__module__}.{type(value).__qualname__}"

@@ -1,8 +1,8 @@
 """The directory of a run: what belongs to it, and whether a config may continue it.
 
     directory = RunDirectory.of(config)          # runs/<project>/<run id>, or config.workdir
-    directory.open(config)                       # made, or found to hold the same run
-    directory / "metrics.json"
+    with directory.held(config):                 # made, or found to hold the same run; locked
+        directory / "metrics.json"
 
 A run id is made of the seed and a digest of everything that decides the run's figures. So the same
 command finds its own directory again and continues, and another command gets another.
@@ -10,22 +10,39 @@ command finds its own directory again and continues, and another command gets an
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from jaxtrain.atomic import replacing
+from jaxtrain.atomic import UNFINISHED, replacing
 from jaxtrain.checkpoint import environment
 from jaxtrain.config import ExperimentConfig, diff, dump, load, to_dict
 from jaxtrain.errors import ConfigError
+from jaxtrain.lock import NAME as LOCK
+from jaxtrain.lock import lock
+from jaxtrain.names import inside, refuse_links
 
 # What may change between two sittings of one run: none of it has a part in the figures.
-_FREE = ("workdir", "project", "device", "hooks", "checkpoint", "data.root", "data.prefetch")
+_FREE = {
+    "workdir",
+    "project",
+    "device",
+    "hooks",
+    "checkpoint.every",
+    "checkpoint.every_epochs",
+    "checkpoint.keep",
+    "checkpoint.asynchronous",
+    "data.root",
+    "data.prefetch",
+}
 _SHOWN = 10
 
 
@@ -43,8 +60,10 @@ class RunDirectory:
     def of(cls, config: ExperimentConfig) -> RunDirectory:
         """`config.workdir`, or `runs/<project>/<run id>` below the current directory."""
         if config.workdir is not None:
+            if "\0" in config.workdir:
+                raise ConfigError(f"workdir: {config.workdir!r} can't be a path")
             return cls(Path(config.workdir).expanduser())
-        return cls(Path("runs") / config.project / run_id(config))
+        return cls(inside(Path("runs"), config.project, run_id(config)))
 
     def __truediv__(self, name: str) -> Path:
         return self.path / name
@@ -58,23 +77,39 @@ class RunDirectory:
         """Whether a run was begun here."""
         return (self / "config.yaml").exists()
 
-    def open(self, config: ExperimentConfig) -> None:
+    @contextlib.contextmanager
+    def held(self, config: ExperimentConfig) -> Iterator[None]:
         """Make the directory and write `config.yaml`, or check that the run in it is this one.
 
+        For as long as the context lasts, no other process can have it.
+
         Raises:
-            ConfigError: the directory holds something else, or another run; each difference that
-                matters is listed. Nothing was changed then.
+            ConfigError: the directory holds something else, or another run, each difference that
+                matters listed; or another process has it. Nothing was changed then.
         """
+        self._refuse_others(config)
+        self.path.mkdir(parents=True, exist_ok=True)
+        with lock(self.path):
+            self._refuse_others(config)  # somebody may have come in between
+            for left in self.path.glob(UNFINISHED):  # by a kill; nobody else writes here now
+                left.unlink()
+            with replacing(self / "config.yaml") as temporary:
+                dump(config, temporary)
+            yield
+
+    def _refuse_others(self, config: ExperimentConfig) -> None:
+        if not self.path.exists():
+            return
+        if not self.path.is_dir():
+            raise ConfigError(f"{self.path}: expected a directory, found a file")
         if self.holds_a_run():
+            refuse_links(self.path)
             self._refuse_another(config)
-        elif self.path.exists() and any(self.path.iterdir()):
+        elif not all(p.name == LOCK or p.match(UNFINISHED) for p in self.path.iterdir()):
             raise ConfigError(
                 f"{self.path}: expected an empty directory or a run's, found other files; choose "
                 "another --workdir"
             )
-        self.path.mkdir(parents=True, exist_ok=True)
-        with replacing(self / "config.yaml") as temporary:
-            dump(config, temporary)
 
     def _refuse_another(self, config: ExperimentConfig) -> None:
         saved = _deciding(load(self / "config.yaml").to_dict())
@@ -99,6 +134,7 @@ class RunDirectory:
         """
         record = {
             "status": status,
+            "time": datetime.now(UTC).isoformat(timespec="seconds"),
             "command": sys.argv,
             "host": socket.gethostname(),
             "pid": os.getpid(),
@@ -118,11 +154,13 @@ def run_id(config: ExperimentConfig) -> str:
     return f"seed{config.seed}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
 
 
-def _deciding(config: dict[str, Any]) -> dict[str, Any]:
+def _deciding(config: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     """The config without what is free to change."""
-    kept = {key: value for key, value in config.items() if key not in _FREE}
-    kept["data"] = {k: v for k, v in kept.get("data", {}).items() if f"data.{k}" not in _FREE}
-    return kept
+    return {
+        key: _deciding(value, f"{prefix}{key}.") if isinstance(value, dict) else value
+        for key, value in config.items()
+        if prefix + key not in _FREE
+    }
 
 
 def _git_revision() -> str | None:

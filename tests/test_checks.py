@@ -143,3 +143,45 @@ def test_mnist_passes(shared_data):
     root = shared_data / "mnist"
     config = make_config(CONFIGS / "mnist_mlp.py", [f"data.root={root}"])
     assert [f.name for f in run_checks(config) if not f.ok] == []
+
+
+class Spoilt(nn.Module):
+    """Its outputs, or its gradients alone, are not numbers."""
+
+    value: float
+    forward: bool
+
+    @nn.compact
+    def __call__(self, x):
+        x = nn.Dense(3, name="out")(x)
+        if self.forward:
+            return x * self.value
+        # The branch not taken has the derivative inf * 0.
+        return x + jnp.where(x > 1e9, jnp.sqrt(x - jax.lax.stop_gradient(x)), 0.0)
+
+
+@pytest.mark.parametrize(
+    ("value", "forward"), [(np.nan, True), (np.inf, True), (np.nan, False)], ids=str
+)
+def test_what_is_not_finite_passes_no_check(value, forward):
+    model, tx = from_linen(Spoilt(value, forward)), optax.adam(1e-2)
+    state, loss = state_of(model), cross_entropy()
+    findings = [
+        check_gradients_reach(model, loss, state, BATCH),
+        check_gradient_numerically(model, loss, state, BATCH),
+        check_overfits(model, loss, tx, BATCH, steps=50),
+        check_repeats(make_train_step(model, loss, tx), state, BATCH),
+    ]
+    assert [finding.name for finding in findings if finding.ok] == []
+    assert all("nan" in f.detail.lower() or "inf" in f.detail.lower() for f in findings)
+
+
+def test_parameters_that_are_not_finite_do_not_repeat():
+    model = from_linen(Net())
+
+    def step(state, batch):  # a step of one's own, without the flag
+        return state.replace(params=jax.tree.map(lambda p: p * jnp.nan, state.params)), {}
+
+    finding = check_repeats(step, state_of(model), BATCH)
+    assert not finding.ok
+    assert "NaN or Inf in the parameters" in finding.detail

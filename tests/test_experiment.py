@@ -13,6 +13,7 @@ import yaml
 from jaxtrain.engine import Engine, Events
 from jaxtrain.errors import CheckpointMismatchError, ConfigError, NonFiniteError, Preempted
 from jaxtrain.experiment import Experiment, make_config
+from jaxtrain.lock import NAME as LOCK
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 # Dropout, shuffling, accumulation, a ragged last batch: what could make a resumed run differ.
@@ -59,6 +60,7 @@ def test_writes_what_the_run_directory_promises(whole):
     _, workdir = whole
     names = {path.name for path in workdir.iterdir()}
     assert names == {
+        ".lock",
         "checkpoints",
         "config.yaml",
         "learning_curves.png",
@@ -141,14 +143,16 @@ def test_a_run_that_died_without_a_word_goes_on_from_its_last_checkpoint(whole, 
 
 def test_a_finished_run_is_left_as_it_is(whole):
     experiment, workdir = whole
-    before = rows(workdir)
+    before = {p: p.read_bytes() for p in workdir.rglob("*") if p.is_file() and p.name != LOCK}
     again = make(workdir)
     steps = []
     again.trainer.on(Events.ITERATION_COMPLETED)(lambda: steps.append(1))
-    again.train()
+    figures = again.train()
     assert not steps
-    assert rows(workdir) == before
+    assert figures == json.loads((workdir / "metrics.json").read_text())
     assert final_bytes(again) == final_bytes(experiment)
+    after = {p: p.read_bytes() for p in workdir.rglob("*") if p.is_file() and p.name != LOCK}
+    assert after == before
 
 
 def test_two_runs_of_one_seed_are_equal_and_of_two_are_not(whole, tmp_path):

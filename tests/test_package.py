@@ -19,7 +19,7 @@ PACKAGE = ROOT / "jaxtrain"
 # What stands further down may not import what stands further up; rooms of one floor are strangers.
 FLOORS = [
     ["_version", "atomic", "errors", "retry"],
-    ["registry"],
+    ["lock", "names", "registry"],
     ["config", "metrics", "optim", "models"],
     ["step", "data"],
     ["engine"],
@@ -27,7 +27,7 @@ FLOORS = [
     ["hooks", "report"],
     ["run_directory"],
     ["experiment"],
-    ["checks"],
+    ["checks", "planning"],
     ["main"],
 ]
 FLOOR_OF = {room: level for level, rooms in enumerate(FLOORS) for room in rooms}

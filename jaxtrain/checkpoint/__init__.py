@@ -3,6 +3,17 @@
 from jaxtrain.checkpoint import environment
 from jaxtrain.checkpoint.leaves import named_leaves
 from jaxtrain.checkpoint.manifest import verify
-from jaxtrain.checkpoint.store import CheckpointStore, Saved
+from jaxtrain.checkpoint.saved import Saved
+from jaxtrain.checkpoint.store import CheckpointStore
+from jaxtrain.checkpoint.survey import Found, Survey, take_survey
 
-__all__ = ["CheckpointStore", "Saved", "environment", "named_leaves", "verify"]
+__all__ = [
+    "CheckpointStore",
+    "Found",
+    "Saved",
+    "Survey",
+    "environment",
+    "named_leaves",
+    "take_survey",
+    "verify",
+]

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
 
 from jaxtrain.errors import CheckpointError
@@ -28,20 +29,47 @@ def write_arrays(directory: Path, arrays: Mapping[str, np.ndarray]) -> None:
         checkpointer.save(directory.absolute(), args=args)
 
 
+def describe_arrays(directory: Path) -> dict[str, jax.ShapeDtypeStruct]:
+    """Shapes and dtypes of what `write_arrays` wrote, by path. Reads no array.
+
+    Raises:
+        CheckpointError: where orbax can't read it.
+    """
+    with _checkpointer() as (_, checkpointer), _named(directory):
+        metadata = checkpointer.metadata(directory.absolute()).item_metadata
+        full = {
+            name: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype)
+            for name, leaf in _flatten(metadata.tree).items()
+        }
+        empty = {
+            name: jax.ShapeDtypeStruct(tuple(shape), np.dtype(dtype))
+            for name, (dtype, shape) in metadata.custom_metadata["empty"].items()
+        }
+    return full | empty
+
+
 def read_arrays(directory: Path) -> dict[str, np.ndarray]:
     """What `write_arrays` wrote.
 
     Raises:
         CheckpointError: where orbax can't read it.
     """
-    with _checkpointer() as (orbax, checkpointer):
-        try:
-            nested = checkpointer.restore(directory.absolute(), args=orbax.args.PyTreeRestore())
-            noted = checkpointer.metadata(directory.absolute()).item_metadata.custom_metadata
-        except (ValueError, OSError, KeyError) as error:
-            raise CheckpointError(f"{directory}: orbax can't read it: {error}") from error
-    empty = {n: np.empty(shape, dtype) for n, (dtype, shape) in noted["empty"].items()}
-    return _flatten(nested) | empty
+    empty = {
+        name: np.empty(one.shape, one.dtype)
+        for name, one in describe_arrays(directory).items()
+        if 0 in one.shape
+    }
+    with _checkpointer() as (orbax, checkpointer), _named(directory):
+        nested = checkpointer.restore(directory.absolute(), args=orbax.args.PyTreeRestore())
+        return {name: np.asarray(leaf) for name, leaf in _flatten(nested).items()} | empty
+
+
+@contextlib.contextmanager
+def _named(directory: Path) -> Iterator[None]:
+    try:
+        yield
+    except (ValueError, OSError, KeyError, TypeError, AttributeError) as error:
+        raise CheckpointError(f"{directory}: orbax can't read it: {error}") from error
 
 
 @contextlib.contextmanager
@@ -68,11 +96,11 @@ def _nest(arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
     return nested
 
 
-def _flatten(nested: Mapping[str, Any], prefix: str = "") -> dict[str, np.ndarray]:
-    flat: dict[str, np.ndarray] = {}
+def _flatten(nested: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
     for name, value in nested.items():
         if isinstance(value, Mapping):
             flat |= _flatten(value, f"{prefix}{name}/")
         else:
-            flat[prefix + name] = np.asarray(value)
+            flat[prefix + name] = value
     return flat

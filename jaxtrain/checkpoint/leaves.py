@@ -22,11 +22,19 @@ _SHOWN = 20
 def named_leaves(tree: Any) -> dict[str, Any]:
     """The leaves by path, the parts joined by `/`, in tree order.
 
+    Raises:
+        ValueError: where two have the same name, as those of `{"a/b": 1, "a": {"b": 2}}`.
+
     >>> named_leaves({"a": {"b": 1, "c": (2, 3)}})
     {'a/b': 1, 'a/c/0': 2, 'a/c/1': 3}
     """
-    leaves, _ = jax.tree_util.tree_flatten_with_path(tree)
-    return {jax.tree_util.keystr(path, simple=True, separator="/"): leaf for path, leaf in leaves}
+    named: dict[str, Any] = {}
+    for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
+        name = jax.tree_util.keystr(path, simple=True, separator="/")
+        if name in named:
+            raise ValueError(f"two leaves are both called {name!r}; one would be lost in a file")
+        named[name] = leaf
+    return named
 
 
 def to_host(tree: Any) -> dict[str, np.ndarray]:
@@ -54,6 +62,27 @@ def from_host(stored: Mapping[str, np.ndarray], template: Any) -> Any:
         CheckpointMismatchError: listing every path that is missing, left over, or of another shape
             or dtype. Nothing is ever cast or left out.
     """
+    refuse_differences(stored, template)
+    expected = named_leaves(template)
+    values = []
+    for name, leaf in expected.items():
+        value = jnp.asarray(stored[name])
+        if _is_key(leaf):
+            value = jax.random.wrap_key_data(value, impl=_key_type(leaf))
+        values.append(value)
+    return jax.tree.unflatten(jax.tree.structure(template), values)
+
+
+def refuse_differences(stored: Mapping[str, Any], template: Any) -> None:
+    """Compare names, shapes and dtypes, leaf by leaf. No value is looked at.
+
+    Args:
+        stored: by path, anything with a shape and a dtype.
+        template: as for `from_host`.
+
+    Raises:
+        CheckpointMismatchError: listing every difference.
+    """
     expected = named_leaves(template)
     problems = [f"missing in the checkpoint: {name}" for name in expected.keys() - stored.keys()]
     problems += [f"not in this run: {name}" for name in stored.keys() - expected.keys()]
@@ -68,17 +97,17 @@ def from_host(stored: Mapping[str, np.ndarray], template: Any) -> Any:
             + "\n  ".join(sorted(problems)[:_SHOWN])
             + (f"\n  and {more} more" if more > 0 else "")
         )
-    values = []
-    for name, leaf in expected.items():
-        value = jnp.asarray(stored[name])
-        if _is_key(leaf):
-            value = jax.random.wrap_key_data(value, impl=str(jax.random.key_impl(leaf)))
-        values.append(value)
-    return jax.tree.unflatten(jax.tree.structure(template), values)
 
 
 def _is_key(leaf: Any) -> bool:
     return hasattr(leaf, "dtype") and jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+
+
+def _key_type(leaf: Any) -> str:
+    """The name of a key's type, also that of a `ShapeDtypeStruct`."""
+    found: list[str] = []
+    jax.eval_shape(lambda key: found.append(str(jax.random.key_impl(key))), leaf)
+    return found[0]
 
 
 def _plain(leaf: Any) -> Any:

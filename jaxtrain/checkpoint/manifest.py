@@ -8,6 +8,9 @@ the lines below, so that a change in the manifest itself is found, too.
 from __future__ import annotations
 
 import hashlib
+import stat
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from jaxtrain.atomic import sync
@@ -15,6 +18,9 @@ from jaxtrain.errors import CheckpointError
 
 NAME = "manifest.sha256"
 _HEAD = "# jaxtrain manifest "
+_MAX_BYTES = 1 << 26
+# hashlib gives the interpreter away while it hashes; more threads than this only wait for the disk.
+_THREADS = 4
 
 
 def write_manifest(directory: Path) -> None:
@@ -23,15 +29,15 @@ def write_manifest(directory: Path) -> None:
     A file that was digested but not yet on the disk could be lost in a power failure after the
     commit; so everything is synced here, files first, then the directories that name them.
     """
-    lines = []
-    for path in _files(directory):
-        lines.append(f"{_digest(path)}  {path.relative_to(directory).as_posix()}\n")
-        sync(path)
-    body = "".join(lines)
+    files = _files(directory)
+    body = "".join(
+        f"{digest}  {path.relative_to(directory).as_posix()}\n"
+        for path, digest in zip(files, _in_threads(_digest_and_sync, files), strict=True)
+    )
     manifest = directory / NAME
     manifest.write_text(f"{_HEAD}{hashlib.sha256(body.encode()).hexdigest()}\n{body}")
     sync(manifest)
-    for folder in sorted({p.parent for p in _files(directory)} | {directory}, reverse=True):
+    for folder in sorted({p.parent for p in files} | {directory}, reverse=True):
         sync(folder)
 
 
@@ -39,11 +45,14 @@ def verify(directory: Path) -> None:
     """Compare every file with the manifest.
 
     Raises:
-        CheckpointError: naming the first file that is missing, left over or changed.
+        CheckpointError: naming the first file that is missing, left over, changed, unreadable, or
+            neither a file nor a directory.
     """
     manifest = directory / NAME
     try:
-        head, _, body = manifest.read_text().partition("\n")
+        found = {path.relative_to(directory).as_posix(): path for path in _files(directory)}
+        with manifest.open("rb") as file:
+            head, _, body = file.read(_MAX_BYTES).decode().partition("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise CheckpointError(f"{manifest}: can't be read: {error}") from None
     if head != _HEAD + hashlib.sha256(body.encode()).hexdigest():
@@ -52,20 +61,47 @@ def verify(directory: Path) -> None:
     for line in body.splitlines():
         digest, _, name = line.partition("  ")
         expected[name] = digest
-    found = {path.relative_to(directory).as_posix(): path for path in _files(directory)}
-    for name in sorted(expected.keys() | found.keys()):
+    # Names first: what the manifest does not list is not even opened.
+    for name in sorted(expected.keys() ^ found.keys()):
         if name not in found:
             raise CheckpointError(f"{directory / name}: missing; the manifest lists it")
-        if name not in expected:
-            raise CheckpointError(f"{directory / name}: not in the manifest")
-        if _digest(found[name]) != expected[name]:
-            raise CheckpointError(f"{directory / name}: the contents do not match their digest")
+        raise CheckpointError(f"{directory / name}: not in the manifest")
+    try:
+        digests = list(_in_threads(_digest, found.values()))
+    except OSError as error:  # a bad sector, or another process has just deleted it
+        raise CheckpointError(f"{error.filename or directory}: can't be read: {error}") from error
+    for (name, path), digest in zip(found.items(), digests, strict=True):
+        if expected[name] != digest:
+            raise CheckpointError(f"{path}: the contents do not match their digest")
 
 
 def _files(directory: Path) -> list[Path]:
-    return sorted(p for p in directory.rglob("*") if p.is_file() and p != directory / NAME)
+    """All files below `directory` but the manifest.
+
+    Raises:
+        CheckpointError: a symbolic link, which may lead anywhere, or a pipe, which may never end.
+    """
+    files = []
+    for path in sorted(directory.rglob("*")):
+        kind = path.lstat().st_mode
+        if stat.S_ISREG(kind):
+            files.append(path)
+        elif not stat.S_ISDIR(kind):
+            raise CheckpointError(f"{path}: expected a file or a directory, found something else")
+    return [path for path in files if path != directory / NAME]
+
+
+def _in_threads(function: Callable[[Path], str], paths: Iterable[Path]) -> Iterator[str]:
+    with ThreadPoolExecutor(_THREADS) as threads:
+        yield from threads.map(function, paths)
 
 
 def _digest(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _digest_and_sync(path: Path) -> str:
+    digest = _digest(path)
+    sync(path)
+    return digest

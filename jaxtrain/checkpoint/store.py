@@ -24,32 +24,21 @@ import os
 import shutil
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from jaxtrain.atomic import sync
-from jaxtrain.checkpoint.arrays import read_arrays, write_arrays
-from jaxtrain.checkpoint.leaves import from_host, to_host
+from jaxtrain.checkpoint.arrays import describe_arrays, read_arrays, write_arrays
+from jaxtrain.checkpoint.leaves import from_host, refuse_differences, to_host
 from jaxtrain.checkpoint.manifest import verify, write_manifest
+from jaxtrain.checkpoint.saved import MAX_META_BYTES, Saved, best_first, committed, read_saved
 from jaxtrain.errors import CheckpointError
 
 logger = logging.getLogger(__name__)
 
 FORMAT = 1
 
-
-@dataclass(frozen=True)
-class Saved:
-    """A committed checkpoint."""
-
-    path: Path
-    meta: dict[str, Any]
-
-    @property
-    def iteration(self) -> int:
-        """The iteration after which it was taken."""
-        return int(self.meta["iteration"])
+Mode = Literal["min", "max"]
 
 
 class CheckpointStore:
@@ -70,13 +59,13 @@ class CheckpointStore:
         *,
         keep: int = 2,
         monitor: str = "val/loss",
-        mode: Literal["min", "max"] = "min",
+        mode: Mode = "min",
         asynchronous: bool = True,
     ) -> None:
         self.directory = Path(directory)
         self._keep = keep
         self._monitor = monitor
-        self._sign = 1.0 if mode == "min" else -1.0
+        self._mode = mode
         self._writer = ThreadPoolExecutor(1, "checkpoint") if asynchronous else None
         self._writing: Future[None] | None = None
 
@@ -115,9 +104,9 @@ class CheckpointStore:
                 self._writer.shutdown()
 
     def _commit(self, arrays: dict[str, Any], meta: dict[str, Any]) -> None:
+        final = self._free_name(meta["iteration"])
+        temporary = self.directory / f".tmp-{final.name}"
         try:
-            final = self._free_name(meta["iteration"])
-            temporary = self.directory / f".tmp-{final.name}"
             self.directory.mkdir(parents=True, exist_ok=True)
             self._sweep()
             temporary.mkdir()
@@ -125,12 +114,14 @@ class CheckpointStore:
             # before the manifest that vouches for it, the manifest before the name that makes it
             # count, the name before anything older is deleted.
             write_arrays(temporary / "arrays", arrays)
-            (temporary / "meta.json").write_text(json.dumps(meta, indent=1, sort_keys=True))
+            (temporary / "meta.json").write_bytes(_encode(meta))
             write_manifest(temporary)
             os.rename(temporary, final)
             sync(self.directory)
             self._prune()
-        except (OSError, ValueError, TypeError) as error:
+        except (CheckpointError, OSError, ValueError, TypeError) as error:
+            # On a full disk, what is half written is in the way of all else.
+            shutil.rmtree(temporary, ignore_errors=True)
             raise CheckpointError(
                 f"{self.directory}: saving iteration {meta['iteration']} failed: {error}. "
                 "Earlier checkpoints are untouched."
@@ -139,21 +130,24 @@ class CheckpointStore:
     def _free_name(self, iteration: int) -> Path:
         name = f"{iteration:08d}"
         serial = 0
-        while (self.directory / (f"{name}.{serial}" if serial else name)).exists():
+        while os.path.lexists(self.directory / (f"{name}.{serial}" if serial else name)):
             serial += 1
         return self.directory / (f"{name}.{serial}" if serial else name)
 
     def _sweep(self) -> None:
         """Delete what a killed process left half written."""
         for left in self.directory.glob(".tmp-*"):
-            shutil.rmtree(left)
+            if left.is_dir() and not left.is_symlink():
+                shutil.rmtree(left)
+            else:
+                left.unlink()
 
     def _prune(self) -> None:
         """Delete all but the newest `keep` and the best."""
         saved = self.saved()
-        best = self._best_of(saved)
+        best = self._ranked(saved)[:1]
         for old in saved[: -self._keep]:
-            if best is None or old.path != best.path:
+            if old not in best:
                 # Out of sight first: half deleted, it must not look like a checkpoint.
                 doomed = self.directory / f".tmp-old-{old.path.name}"
                 os.rename(old.path, doomed)
@@ -166,28 +160,27 @@ class CheckpointStore:
 
         One whose `meta.json` can't be read is bad: it is left out here, and set aside by `latest`.
         """
-        return [s for s in map(_read, self._committed()) if s is not None]
+        return [s for s in map(read_saved, committed(self.directory)) if s is not None]
 
     def latest(self) -> Saved | None:
         """The newest checkpoint that passes its digests, or None where none was ever committed.
 
-        Bad ones on the way to it are moved to `.bad/`, with a warning in the log.
+        Bad ones newer than it are moved to `.bad/`, with a warning in the log.
 
         Raises:
-            CheckpointError: where there are checkpoints but all of them are bad.
+            CheckpointError: where there are checkpoints but all of them are bad; they stay where
+                they are.
         """
-        return self._soundest(self._committed()[::-1])
+        return self._soundest(committed(self.directory)[::-1])
 
     def best(self) -> Saved | None:
         """The checkpoint with the best monitored value that passes its digests.
 
         The newest one where none has such a value.
         """
-        ranked = sorted(
-            (s for s in self.saved() if self._value(s) is not None),
-            key=lambda s: (self._rank(s), s.iteration),
-        )
-        return self._soundest([s.path for s in ranked]) if ranked else self.latest()
+        ranked = [s.path for s in self._ranked(self.saved())]
+        rest = [path for path in committed(self.directory)[::-1] if path not in ranked]
+        return self._soundest([*ranked, *rest])
 
     def load(self, saved: Saved | Path, template: Any) -> tuple[Any, dict[str, Any]]:
         """Read a checkpoint into a tree like `template`.
@@ -201,39 +194,43 @@ class CheckpointStore:
         """
         path = saved.path if isinstance(saved, Saved) else Path(saved)
         verify(path)
-        found = _read(path)
+        found = read_saved(path)
         if found is None:
-            raise CheckpointError(f"{path}: meta.json can't be read")
+            raise CheckpointError(f"{path / 'meta.json'}: is not what it must be")
         if found.meta.get("format") != FORMAT:
             raise CheckpointError(
                 f"{path}: format {found.meta.get('format')!r}; this version reads {FORMAT}"
             )
+        # Compared before any array is read: no memory is taken for what a file merely claims.
+        refuse_differences(describe_arrays(path / "arrays"), template)
         return from_host(read_arrays(path / "arrays"), template), found.meta
 
-    def _committed(self) -> list[Path]:
-        if not self.directory.is_dir():
-            return []
-        named = [p for p in self.directory.iterdir() if p.is_dir() and not p.name.startswith(".")]
-        return sorted(named, key=_order)
-
     def _soundest(self, candidates: list[Path]) -> Saved | None:
-        reasons = []
+        faults: dict[Path, str] = {}
         for path in candidates:
             try:
                 verify(path)
             except CheckpointError as error:
-                reasons.append(str(error))
-                self._set_aside(path, str(error))
+                faults[path] = str(error)
                 continue
-            return _read(path)
-        if reasons:
+            found = read_saved(path)
+            if found is not None:
+                for bad, fault in faults.items():
+                    self._set_aside(bad, fault)
+                return found
+            faults[path] = f"{path / 'meta.json'}: is not what it must be"
+        aside = [str(path) for path in self.directory.glob(".bad/*")]
+        if faults or aside:
             raise CheckpointError(
-                "every checkpoint is bad; not starting over from step 0:\n  " + "\n  ".join(reasons)
+                "every checkpoint is bad; not starting over from step 0 (for that, choose another "
+                "directory, or delete them):\n  " + "\n  ".join([*faults.values(), *aside])
             )
         return None
 
     def _set_aside(self, path: Path, reason: str) -> None:
         bad = self.directory / ".bad"
+        if bad.is_symlink():
+            raise CheckpointError(f"{bad}: is a symbolic link; expected a directory")
         bad.mkdir(exist_ok=True)
         target = bad / path.name
         serial = 0
@@ -243,27 +240,12 @@ class CheckpointStore:
         os.rename(path, target)
         logger.warning("%s; set aside as %s", reason, target)
 
-    def _value(self, saved: Saved) -> float | None:
-        return saved.meta.get("metrics", {}).get(self._monitor)
-
-    def _rank(self, saved: Saved) -> float:
-        value = self._value(saved)
-        assert value is not None
-        return self._sign * value if value == value else float("inf")
-
-    def _best_of(self, saved: list[Saved]) -> Saved | None:
-        valued = [s for s in saved if self._value(s) is not None]
-        return min(valued, key=lambda s: (self._rank(s), s.iteration), default=None)
+    def _ranked(self, saved: list[Saved]) -> list[Saved]:
+        return best_first(saved, monitor=self._monitor, mode=self._mode)
 
 
-def _order(path: Path) -> tuple[int, int]:
-    iteration, _, serial = path.name.partition(".")
-    return (int(iteration), int(serial or 0)) if iteration.isdigit() else (-1, 0)
-
-
-def _read(path: Path) -> Saved | None:
-    try:
-        meta = json.loads((path / "meta.json").read_text())
-        return Saved(path, meta) if isinstance(meta.get("iteration"), int) else None
-    except (OSError, ValueError, AttributeError):
-        return None
+def _encode(meta: Mapping[str, Any]) -> bytes:
+    content = json.dumps(meta, indent=1, sort_keys=True).encode()
+    if len(content) > MAX_META_BYTES:
+        raise ValueError(f"meta.json takes {len(content):,} bytes; at most {MAX_META_BYTES:,} do")
+    return content

@@ -13,8 +13,9 @@ from jaxtrain.config.command_line import from_cli_dotlist
 from jaxtrain.config.differences import MISSING, diff, differences
 from jaxtrain.config.files import FORMS, from_file
 from jaxtrain.config.output import dump, dumps, to_dict
-from jaxtrain.config.plugins import import_plugin
+from jaxtrain.config.plugins import import_plugin, plugin_digest
 from jaxtrain.config.schema import (
+    DEFAULT_HOOKS,
     CheckpointSection,
     DataSection,
     ExperimentConfig,
@@ -31,6 +32,7 @@ from jaxtrain.config.tree import ConfigDict, Origin, freeze, from_dict, merge
 load = from_file
 
 __all__ = [
+    "DEFAULT_HOOKS",
     "FORMS",
     "MISSING",
     "CheckpointSection",
@@ -57,5 +59,6 @@ __all__ = [
     "import_plugin",
     "load",
     "merge",
+    "plugin_digest",
     "to_dict",
 ]

@@ -9,17 +9,21 @@ command line: train.epochs: expected a whole number between 1 and 1000000, found
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Iterator, Mapping
 from typing import Any, TypeAlias
 
 import pydantic
 from typing_extensions import TypedDict
 
+from jaxtrain.config.command_line import parse
 from jaxtrain.config.fields import describe, fields_of, typed
-from jaxtrain.config.schema import ExperimentConfig, HookSection
-from jaxtrain.config.tree import ConfigDict, Tree, merge, origin_of
+from jaxtrain.config.schema import DEFAULT_HOOKS, ExperimentConfig, HookSection
+from jaxtrain.config.tree import ConfigDict, Tree, merge, origin_of, superseded
 from jaxtrain.errors import ConfigError, UnknownNameError, did_you_mean
 from jaxtrain.registry import Registry
+
+logger = logging.getLogger("jaxtrain.config")
 
 KeyPath: TypeAlias = tuple[str, ...]
 
@@ -29,6 +33,10 @@ def check(
 ) -> ExperimentConfig:
     """The checked, frozen config that `tree` describes. Touches no device and no disk.
 
+    Where a later layer names another component (`model.name=linear` over a file about an MLP), the
+    options that earlier layers set for the old one, and the new one does not have, are dropped; one
+    INFO line tells which.
+
     Args:
         tree: what the user wrote, overrides merged in. It is not changed.
         registries: the components each section chooses from, by the section's key
@@ -36,11 +44,15 @@ def check(
         source: named in errors for keys that came from no file.
 
     Raises:
-        ConfigError: one line for each problem: where the key was set, the key, what was expected
-            and what was found, or the nearest known key.
+        ConfigError: one line for each problem, in the order of the file: where the key was set,
+            the key, what was expected and what was found, or the nearest known key.
     """
-    tree = merge(tree)
+    written = merge(tree)
+    tree = written
+    if "hooks" in registries:
+        tree = merge({"hooks": {name: {} for name in DEFAULT_HOOKS}}, written)
     _drop_hooks_switched_off(tree)
+    _drop_superseded(tree, registries)
     problems: dict[KeyPath, str] = {}
     schema = _concrete(tree, registries, problems)
     try:
@@ -54,8 +66,8 @@ def check(
     if problems:
         raise ConfigError(
             "\n".join(
-                f"{origin_of(tree, path) or source}: {'.'.join(path)}: {text}"
-                for path, text in problems.items()
+                f"{origin_of(tree, path) or source}: {'.'.join(path)}: {problems[path]}"
+                for path in _in_order(problems, written)
             )
         )
     return config
@@ -66,6 +78,76 @@ def _drop_hooks_switched_off(tree: ConfigDict) -> None:
     if isinstance(hooks, ConfigDict):
         for key in [key for key, hook in hooks.items() if hook is None or hook is False]:
             del hooks[key]
+
+
+def _drop_superseded(tree: ConfigDict, registries: Mapping[str, Registry]) -> None:
+    """Take out the options that only a component knows which a later layer has replaced."""
+    told = []
+    for dotted, section, registry, base, default in _components(tree, registries):
+        now = section.get("name", default)
+        if not isinstance(now, str) or now not in registry.names():
+            continue
+        known = registry.schema(now, base).model_fields
+        dropped: dict[str, list[str]] = {}
+        for key, name in superseded(section).items():
+            before = name if isinstance(name, str) else default
+            if key in known:
+                continue
+            if before in registry.names() and key not in registry.schema(before, base).model_fields:
+                continue  # the old one did not know it either: a typing error, to be told as one
+            dropped.setdefault(before, []).append(f"{dotted}.{key}")
+            del section[key]
+        for before, keys in dropped.items():
+            told.append(f"{', '.join(keys)} of {before!r}, as {dotted}.name is now {now!r}")
+    if told:
+        logger.info("dropped the options %s", "; ".join(told))
+
+
+def _components(
+    tree: ConfigDict, registries: Mapping[str, Registry]
+) -> Iterator[tuple[str, ConfigDict, Registry, type[pydantic.BaseModel], str]]:
+    """Dotted key, section, registry, common options and default name of each that is written."""
+    for key, registry in registries.items():
+        section = tree.get(key)
+        if not isinstance(section, ConfigDict):
+            continue
+        if key == "hooks":
+            for name, hook in section.items():
+                if isinstance(hook, ConfigDict):
+                    yield f"hooks.{name}", hook, registry, HookSection, name
+        else:
+            base: Any = ExperimentConfig.model_fields[key].annotation
+            yield key, section, registry, base, base.model_fields["name"].default
+
+
+def _in_order(problems: Mapping[KeyPath, str], tree: ConfigDict) -> list[KeyPath]:
+    """By file, and in it by line, or where there are no lines as the keys stand in `tree`."""
+    places = {path: place for place, path in enumerate(_paths(tree, ()))}
+
+    def place(path: KeyPath) -> int:
+        while path and path not in places:
+            path = path[:-1]  # what is missing stands where its section does
+        return places.get(path, -1)
+
+    def source_and_line(path: KeyPath) -> tuple[str, int]:
+        origin = origin_of(tree, path)
+        return (origin.source, origin.line or 0) if origin else ("", 0)
+
+    as_written = sorted(problems, key=place)
+    sources = list(dict.fromkeys(source_and_line(path)[0] for path in as_written))
+
+    def rank(path: KeyPath) -> tuple[int, int]:
+        source, line = source_and_line(path)
+        return sources.index(source), line
+
+    return sorted(as_written, key=rank)
+
+
+def _paths(tree: ConfigDict, prefix: KeyPath) -> Iterator[KeyPath]:
+    for key, value in tree.items():
+        yield (*prefix, key)
+        if isinstance(value, ConfigDict):
+            yield from _paths(value, (*prefix, key))
 
 
 def _concrete(
@@ -159,7 +241,11 @@ def _explain(detail: Any, schema: Any, tree: ConfigDict) -> tuple[KeyPath, str]:
     assert field is not None
     if detail["type"] == "missing" and len(path) == len(detail["loc"]):
         return path, f"missing; expected {describe(field)}"
-    found = _shown(tree.get(".".join(path)))
+    value = tree.get(".".join(path))
+    found = _shown(value)
+    quoted = isinstance(value, str) and type(parse(value)) in (int, float)
+    if quoted and detail["type"] in ("int_type", "float_type"):
+        found += ", which is text; take away the quotes"
     if detail["type"] == "value_error":  # a component's own validator, which may show the value
         text = detail["msg"].removeprefix("Value error, ")
         return path, text if found in text else f"{text}, found {found}"

@@ -13,7 +13,7 @@ from typing import Any, Final, TypeAlias
 import pydantic
 
 from jaxtrain.config.output import to_dict
-from jaxtrain.config.schema import ExperimentConfig, Section
+from jaxtrain.config.schema import DEFAULT_HOOKS, ExperimentConfig, Section
 from jaxtrain.config.tree import ConfigDict, Tree
 
 
@@ -42,7 +42,8 @@ def differences(config: ExperimentConfig) -> list[Difference]:
     """`(dotted key, default, value)` for every option that is not at its default.
 
     An option of a component is compared with that component's own default. One that has none, and
-    a hook, which is there only because somebody asked for it, have `MISSING` as their default.
+    a hook that is there only because somebody asked for it, have `MISSING` as their default. A
+    hook of the default ones that was switched off has None as its value.
     """
     return list(_from_defaults(config, ""))
 
@@ -62,8 +63,15 @@ def _from_defaults(section: pydantic.BaseModel, prefix: str) -> Any:
         if isinstance(value, Section):
             yield from _from_defaults(value, f"{prefix}{key}.")
         elif prefix == "" and key == "hooks":
+            for name in DEFAULT_HOOKS:
+                if name not in value:
+                    yield f"hooks.{name}", name, None
             for name, hook in value.items():
-                yield from _from_defaults(hook, f"hooks.{name}.")
+                for dotted, default, found in _from_defaults(hook, f"hooks.{name}."):
+                    if dotted != f"hooks.{name}.name":
+                        yield dotted, default, found
+                    elif name not in DEFAULT_HOOKS or found != name:
+                        yield dotted, name if name in DEFAULT_HOOKS else MISSING, found
         else:
             default = MISSING if field.is_required() else field.get_default()
             if value != default:

@@ -44,7 +44,10 @@ def describe(field: FieldInfo) -> str:
 
 
 def typed(value: Any, annotation: Any, *, text: str | None = None) -> Any:
-    """`value` as a field of type `annotation` wants it, where text or a float can mean just that.
+    """`value` as a field of type `annotation` wants it, where it can mean just that.
+
+    A float that is whole is an integer. Text is a number on the command line, where all is text,
+    and nowhere else: who writes `batch_size: "64"` in a file has said that it is text.
 
     Whatever can't be read so is returned as it is, for the schema to refuse.
 
@@ -53,8 +56,8 @@ def typed(value: Any, annotation: Any, *, text: str | None = None) -> Any:
         annotation: the field's type.
         text: what stood on the command line, where `value` comes from there.
 
-    >>> typed("3e-4", float), typed(1e3, int), typed(True, int)
-    (0.0003, 1000, True)
+    >>> typed("3e-4", float, text="'3e-4'"), typed("3e-4", float), typed(1e3, int), typed(True, int)
+    (0.0003, '3e-4', 1000, True)
     >>> typed(7, str, text="007")
     '007'
     """
@@ -62,8 +65,11 @@ def typed(value: Any, annotation: Any, *, text: str | None = None) -> Any:
     if text is not None:
         value = _from_text(value, text, kinds)
     if isinstance(value, tuple):
-        return tuple(typed(item, _item(annotation)) for item in value)
-    if isinstance(value, str) and str not in kinds and kinds & {int, float}:
+        return tuple(
+            typed(item, _item(annotation), text=item if text and isinstance(item, str) else None)
+            for item in value
+        )
+    if text is not None and isinstance(value, str) and str not in kinds and kinds & {int, float}:
         number = parse(value)
         value = number if type(number) in (int, float) else value
     if isinstance(value, float) and value.is_integer() and int in kinds and float not in kinds:

@@ -86,7 +86,9 @@ def _from_data(path: Path) -> ConfigDict:
     try:
         tree = from_dict(values)
     except ConfigError as error:
-        raise ConfigError(f"{source}: {error}") from error
+        line = next((line for path, line in lines.items() if not path[-1] or "." in path[-1]), None)
+        place = source if line is None else f"{source}:{line}"
+        raise ConfigError(f"{place}: {error}") from error
     stamp(tree, source, lines)
     return tree
 
@@ -96,7 +98,7 @@ def _parse(suffix: str, text: str, source: str) -> tuple[Any, yaml_form.Lines]:
         return json_form.read(text, source)
     if suffix == ".toml":
         return _toml(text, source), {}
-    return yaml_form.read(text, source, aliases=suffix != ".sdn")
+    return yaml_form.read(text, source, notation="SDN" if suffix == ".sdn" else "YAML")
 
 
 def _toml(text: str, source: str) -> dict[str, Any]:

@@ -10,14 +10,22 @@ import os
 from pathlib import Path
 from typing import Any
 
-from jaxtrain.config.schema import Section
+from jaxtrain.config.schema import DEFAULT_HOOKS, ExperimentConfig, Section
 from jaxtrain.config.tree import Tree, from_dict
 from jaxtrain.config.yaml_form import dumps_plain
 
 
 def to_dict(config: Tree | Section) -> dict[str, Any]:
-    """Plain nested dicts, lists as tuples; of a checked config, with every default written out."""
-    return config.model_dump() if isinstance(config, Section) else from_dict(config).to_dict()
+    """Plain nested dicts, lists as tuples; of a checked config, with every default written out.
+
+    A hook that would be there by default, but is switched off, is written as None.
+    """
+    if not isinstance(config, Section):
+        return from_dict(config).to_dict()
+    values = config.model_dump()
+    if isinstance(config, ExperimentConfig):
+        values["hooks"] |= {name: None for name in DEFAULT_HOOKS if name not in config.hooks}
+    return values
 
 
 def dumps(config: Tree | Section) -> str:

@@ -2,6 +2,7 @@
 
     import_plugin("my_package.my_models")
     import_plugin("./my_models.py")
+    plugin_digest("./my_models.py")          # for a record of what a run was made with
 
 Called only for what the user named in so many words (`--plugin`), never for what a config says.
 """
@@ -16,7 +17,7 @@ import types
 from pathlib import Path
 
 from jaxtrain.config.python_file import execute
-from jaxtrain.errors import ConfigError
+from jaxtrain.errors import ConfigError, JaxtrainError
 
 
 def import_plugin(target: str) -> types.ModuleType:
@@ -25,7 +26,8 @@ def import_plugin(target: str) -> types.ModuleType:
     Importing the same file twice gives the same module, so its components register once.
 
     Raises:
-        ConfigError: the module or file is not there, or fails while it is imported.
+        ConfigError: the module or file is not there, or fails while it is imported; names the
+            plugin, the line and the exception.
     """
     if target.endswith(".py"):
         return _from_path(Path(target).resolve(), target)
@@ -45,13 +47,38 @@ def import_plugin(target: str) -> types.ModuleType:
             f"plugin {target!r}: no module named {error.name!r}; install it, put its directory on "
             "PYTHONPATH, or give the path of its .py file"
         ) from error
-    # This is someone else's code: it may raise anything, and all of it means "fix the plugin".
-    except Exception as error:
+    # This is someone else's code: it may raise anything, even SystemExit where a script was meant
+    # to be run, and all of it means "fix the plugin".
+    except (Exception, SystemExit) as error:
         frames = traceback.extract_tb(error.__traceback__)
         place = f"{frames[-1].filename}:{frames[-1].lineno}"
-        raise ConfigError(
-            f"plugin {target!r}: {type(error).__name__}: {error} ({place})"
-        ) from error
+        raise ConfigError(f"plugin {target!r}: {_last_line(error)} ({place})") from error
+
+
+def plugin_digest(target: str) -> str:
+    """The SHA-256, in hex, of a plugin's source: of its file, or of every `.py` file of a package.
+
+    It is the same wherever the files lie, and another one after any change to them.
+
+    Raises:
+        ConfigError: as `import_plugin`, which it calls; or the module has no source file.
+    """
+    module = import_plugin(target)
+    if hasattr(module, "__path__"):
+        roots = [Path(root) for root in module.__path__]
+        files = {
+            path.relative_to(root).as_posix(): path for root in roots for path in root.rglob("*.py")
+        }
+    else:
+        path = Path(getattr(module, "__file__", None) or "")
+        files = {"": path} if path.suffix == ".py" and path.is_file() else {}
+    if not files:
+        raise ConfigError(f"plugin {target!r}: expected a module with a source file, found none")
+    digest = hashlib.sha256()
+    for name, path in sorted(files.items()):
+        content = path.read_bytes()
+        digest.update(f"{name}\0{len(content)}\0".encode() + content)
+    return digest.hexdigest()
 
 
 def _from_path(path: Path, target: str) -> types.ModuleType:
@@ -64,6 +91,18 @@ def _from_path(path: Path, target: str) -> types.ModuleType:
     module = sys.modules[name] = types.ModuleType(name)  # dataclasses look for it while it runs
     try:
         return execute(path, name, into=module)
-    except ConfigError:
+    except JaxtrainError as error:
+        del sys.modules[name]
+        raise ConfigError(f"plugin {target!r}: {error}") from error
+    except SystemExit as error:
+        del sys.modules[name]
+        raise ConfigError(f"plugin {target!r}: {_last_line(error)}") from error
+    except BaseException:  # Ctrl-C: half a module must not pass for a whole one
         del sys.modules[name]
         raise
+
+
+def _last_line(error: BaseException) -> str:
+    """What a traceback ends with."""
+    text = str(error)
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__

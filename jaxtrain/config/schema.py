@@ -15,8 +15,12 @@ import pydantic
 from pydantic import Field
 
 from jaxtrain.errors import FrozenConfigError
+from jaxtrain.names import PATTERN
 
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+# A run that says nothing, and leaves nothing to look at, has few friends.
+DEFAULT_HOOKS = ("progress", "console", "jsonl", "csv", "nan_guard")
+
+Name = Annotated[str, Field(pattern=PATTERN)]
 
 
 class Section(pydantic.BaseModel):
@@ -79,6 +83,7 @@ class TrainSection(Section):
     """How long to train."""
 
     epochs: int = Field(default=10, ge=1, le=10**6)
+    form: Literal["auto", "single", "scanned"] = "auto"  # of dispatches; see engine/form.py
     accumulate: int = Field(default=1, ge=1, le=4096)  # micro-batches a batch is split into
 
 
@@ -89,7 +94,7 @@ class CheckpointSection(Section):
     every: int | None = Field(default=None, ge=1)  # iterations, besides the ends of epochs
     keep: int = Field(default=2, ge=1)
     monitor: str = "val/loss"
-    mode: Literal["min", "max"] = "min"
+    mode: Literal["auto", "min", "max"] = "auto"  # auto: by the name; see metrics/direction.py
     asynchronous: bool = True
 
 
@@ -103,7 +108,7 @@ class ExperimentConfig(Section):
     """Everything a run depends on.
 
     `hooks` maps a name of the user's choice to a hook; `name` says which hook it is and defaults
-    to that key.
+    to that key. What a config says there comes on top of `DEFAULT_HOOKS`; null switches one off.
     """
 
     seed: int = Field(default=0, ge=0, lt=2**31)
@@ -119,4 +124,6 @@ class ExperimentConfig(Section):
     schedule: ScheduleSection = ScheduleSection()
     train: TrainSection = TrainSection()
     checkpoint: CheckpointSection = CheckpointSection()
-    hooks: dict[str, HookSection] = Field(default_factory=dict)
+    hooks: dict[str, HookSection] = Field(
+        default_factory=lambda: {name: HookSection(name=name) for name in DEFAULT_HOOKS}
+    )

@@ -13,7 +13,7 @@ and the line. The schema, not the tree, says which types are right.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -61,15 +61,18 @@ class ConfigDict(ml_collections.ConfigDict):
 
     _frozen_at: str | None
     _origins: dict[str, Origin]
+    _superseded: dict[str, str | None]
 
     def __init__(self, initial: Tree | None = None) -> None:
         object.__setattr__(self, "_frozen_at", None)
         object.__setattr__(self, "_origins", {})
+        object.__setattr__(self, "_superseded", {})
         super().__init__(type_safe=False, sort_keys=False)
         for key, value in (initial or {}).items():
             self[key] = _copied(value)
         if isinstance(initial, ConfigDict):
             self._origins.update(initial._origins)
+            self._superseded.update(initial._superseded)
 
     def __setitem__(self, key: str, value: Any) -> None:
         self._refuse_if_frozen(key)
@@ -78,16 +81,21 @@ class ConfigDict(ml_collections.ConfigDict):
                 f"a config key is text without dots, found {key!r}; "
                 "nest sections instead of writing 'a.b', quote a key that is a number"
             )
+        if key == "name" and value != self.get("name"):
+            self._supersede(self._origins)  # what the same hand writes has no origin yet
         if key in self._fields and not isinstance(self._fields[key], FieldReference):
             self._fields[key] = _owned(value)  # the base would turn an int over a float into one
         else:
             super().__setitem__(key, _owned(value))
         self._origins.pop(key, None)  # the value is no longer the file's
+        if value is not None:  # None over an option of a component that is gone gives it up as well
+            self._superseded.pop(key, None)
 
     def __delitem__(self, key: str) -> None:
         self._refuse_if_frozen(key)
         super().__delitem__(key)
         self._origins.pop(key, None)
+        self._superseded.pop(key, None)
 
     def get_ref(self, key: str) -> FieldReference:
         """A reference to a field; writing through it changes the field."""
@@ -117,6 +125,12 @@ class ConfigDict(ml_collections.ConfigDict):
 
     def __str__(self) -> str:
         return dumps_plain(self.to_dict())
+
+    def _supersede(self, keys: Iterable[str]) -> None:
+        """Note that `keys` were set for the component that `name` still says, soon another one."""
+        for key in keys:
+            if key != "name":
+                self._superseded.setdefault(key, self.get("name"))
 
     def _freeze(self, place: str) -> None:
         if self._frozen_at is not None:
@@ -182,13 +196,28 @@ def origin_of(tree: ConfigDict, path: Sequence[str]) -> Origin | None:
     return origin
 
 
+def superseded(tree: ConfigDict) -> dict[str, str | None]:
+    """The keys of `tree` that were there before a later layer gave it another `name`.
+
+    Each with the name that it was set for; None where there was none yet. They may be options of a
+    component that is no longer used.
+
+    >>> superseded(merge({"name": "mlp", "hidden": 3}, {"name": "linear", "bias": True}))
+    {'hidden': 'mlp'}
+    """
+    return {key: name for key, name in tree._superseded.items() if key in tree}
+
+
 def set_origin(tree: ConfigDict, key: str, origin: Origin) -> None:
     """Note where `key`, one of `tree`'s own, was set."""
     tree._origins[key] = origin
 
 
 def _lay(target: ConfigDict, layer: ConfigDict) -> None:
-    for key, value in _items(layer):
+    items = sorted(_items(layer), key=lambda item: item[0] != "name")
+    if "name" in layer and layer["name"] != target.get("name"):
+        target._supersede(target)
+    for key, value in items:
         if isinstance(value, ConfigDict) and isinstance(target.get(key), ConfigDict):
             _lay(target[key], value)
         else:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 
@@ -48,20 +48,23 @@ class _CoreScalars:
 class _Loader(_CoreScalars, yaml.SafeLoader):
     """Composes nodes with their lines; constructs nothing."""
 
-    def __init__(self, text: str, source: str, aliases: bool) -> None:
+    def __init__(self, text: str, source: str, notation: str) -> None:
         super().__init__(text)
         self._source = source
-        self._aliases = aliases
+        self._notation = notation
 
     def compose_node(self, parent: Any, index: Any) -> Any:
         event = self.peek_event()
         line = event.start_mark.line + 1
         tag = getattr(event, "tag", None)
         if tag is not None:
-            raise ConfigError(f"{self._source}:{line}: tags are refused, found {tag!r}; remove it")
-        if not self._aliases and event.anchor is not None:
             raise ConfigError(
-                f"{self._source}:{line}: anchors and aliases are not part of this notation, "
+                f"{self._source}:{line}: tags are refused in {self._notation}, found {tag!r}; "
+                "remove it"
+            )
+        if self._notation != "YAML" and event.anchor is not None:
+            raise ConfigError(
+                f"{self._source}:{line}: anchors and aliases are not part of {self._notation}, "
                 f"found {event.anchor!r}; write the value out"
             )
         return super().compose_node(parent, index)
@@ -86,26 +89,31 @@ _Dumper.add_representer(list, _Dumper.represent_flow_list)
 _Dumper.add_representer(tuple, _Dumper.represent_flow_list)
 
 
-def read(text: str, source: str, *, aliases: bool = True) -> tuple[Any, Lines]:
+def read(text: str, source: str, *, notation: Literal["YAML", "SDN"] = "YAML") -> tuple[Any, Lines]:
     """The value written in `text`, and the line of every key by its path.
 
     Args:
         text: one YAML document.
         source: the file's name, for messages.
-        aliases: whether `&anchor` and `*alias` are allowed.
+        notation: "SDN" is YAML without `&anchor` and `*alias`; messages call it by its name.
 
     Raises:
         ConfigError: names `source` and the line: a syntax error, a duplicate key, a tag, a key
             that is not text, more than `MAX_NODES` values once aliases are written out.
     """
     try:
-        root = _Loader(text, source, aliases).get_single_node()
+        root = _Loader(text, source, notation).get_single_node()
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = source if mark is None else f"{source}:{mark.line + 1}"
-        raise ConfigError(f"{place}: not valid YAML: {error.problem or error.context}") from error
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{source}: not valid YAML: {error}") from error
+        raise ConfigError(
+            f"{place}: not valid {notation}: {error.problem or error.context}"
+        ) from error
+    except yaml.reader.ReaderError as error:  # a character that no text has
+        place = f"{source}:{text.count(chr(10), 0, error.position) + 1}"
+        raise ConfigError(
+            f"{place}: not valid {notation}: {error.reason}, found {chr(error.character)!r}"
+        ) from error
     lines: Lines = {}
     return (None if root is None else _Builder(source, lines).value(root, ())), lines
 

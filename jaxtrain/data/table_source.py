@@ -19,7 +19,7 @@ from jaxtrain.data.files import find_file
 from jaxtrain.data.sources import SOURCES
 from jaxtrain.data.table import Table, read_table
 from jaxtrain.data.table_encoder import TableEncoder, parse_number
-from jaxtrain.errors import DataError
+from jaxtrain.errors import ConfigError, DataError
 
 ADULT_COLUMNS = (
     "age",
@@ -38,6 +38,7 @@ ADULT_COLUMNS = (
     "native-country",
     "income",
 )
+ADULT_CLASSES = ("<=50K", ">50K")
 
 
 @SOURCES.register("csv")
@@ -50,6 +51,7 @@ def csv_table(
     test: str,
     target: str,
     task: Literal["classification", "regression"] = "classification",
+    classes: tuple[str, ...] = (),
     columns: tuple[str, ...] = (),
     drop: tuple[str, ...] = (),
     categorical: tuple[str, ...] = (),
@@ -67,6 +69,8 @@ def csv_table(
         target: the column to predict.
         task: "classification" makes classes of the target's different values, sorted;
             "regression" takes it as a number.
+        classes: the values that the target may have, in the order of their numbers; where none
+            are given, those of the training file.
         columns: the names of the columns, for files without a header.
         drop: columns to leave out, such as identifiers.
         categorical: columns of codes, which are categories though they look like numbers.
@@ -75,9 +79,12 @@ def csv_table(
 
     Raises:
         DataNotFoundError: a file is missing.
-        ConfigError: a column that the files don't have.
-        DataError: a broken file, or a cell that can't be read; names file, line and column.
+        ConfigError: a column that the files don't have, or `classes` for a regression.
+        DataError: a broken file, a cell that can't be read or a target that is none of the
+            classes; names file, line and column.
     """
+    if classes and task == "regression":
+        raise ConfigError(f"data.classes: a regression has none, found {', '.join(classes)}")
     remedy = "set data.root to the directory that holds it"
     table = read_table(find_file(root, train, remedy=remedy), columns=columns)
     test_table = read_table(find_file(root, test, remedy=remedy), columns=columns)
@@ -91,8 +98,10 @@ def csv_table(
     features = tuple(name for name in table.columns if name != target and name not in drop)
     if not features:
         raise DataError(f"{table.path}: no column is left to learn {target!r} from")
-    targets = _targets(table, target, missing, strip_target)
-    classes = tuple(sorted(set(targets))) if task == "classification" else ()
+    if task == "classification":
+        targets = _targets(table, target, missing, strip_target)
+        classes = classes or tuple(sorted(set(targets)))
+        _classes(table, target, targets, classes)  # tell of the file's first fault, not a split's
     kept, held_out = split_indices(len(table), validation_fraction, seed)
     encoder = TableEncoder.fit(
         table.select(kept), features=features, missing=missing, categorical=categorical
@@ -143,6 +152,7 @@ def adult(validation_fraction: float, seed: int, *, root: str = "data/adult") ->
         test="adult.test",
         target="income",
         columns=ADULT_COLUMNS,
+        classes=ADULT_CLASSES,
         drop=("fnlwgt",),
         strip_target=".",  # the labels of the test file end in one
     )
@@ -165,9 +175,9 @@ def _classes(table: Table, target: str, targets: list[str], classes: tuple[str, 
         place = places.get(cell)
         if place is None:
             raise DataError(
-                f"{table.place(row, target)}: {cell!r} is not one of the "
-                f"{len(classes)} classes of the training file: {', '.join(classes[:10])}"
-                f"{', ...' if len(classes) > 10 else ''}"
+                f"{table.place(row, target)}: expected one of the {len(classes)} classes "
+                f"({', '.join(classes[:10])}{', ...' if len(classes) > 10 else ''}), "
+                f"found {cell!r}"
             )
         labels[row] = place
     return labels

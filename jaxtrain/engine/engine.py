@@ -79,7 +79,7 @@ class Engine(Emitter):
         self._process = step
         self.form: Form | None = form
         self._pinned = form is not None
-        self._dispatch_seconds = dispatch_seconds
+        self._pacer = Pacer(dispatch_seconds)
         self._metrics: dict[str, Metric[Any]] = {}
         self._host_metrics: list[str] = []
         self._tracked: tuple[str, ...] = ()
@@ -125,6 +125,8 @@ class Engine(Emitter):
         `update(output)` and `compute` is updated on the host: every iteration is then a dispatch
         of its own, and is waited for.
         """
+        if self._continues or self._running is not None:
+            raise ValueError("metrics are added before the run, or before it is restored")
         taken = {*self.metric_names} & metrics.keys()
         if taken:
             raise ValueError(f"metrics named {', '.join(sorted(taken))} are there already")
@@ -319,8 +321,8 @@ class Engine(Emitter):
         """Run the step over the loader's batches.
 
         A run that was interrupted or restored continues where it stood, and one that is over goes
-        on where more epochs or iterations are asked for than it has done; otherwise it begins
-        anew, with the TrainState that it has.
+        on where more epochs or iterations are asked for than it has done; otherwise, and after an
+        exception, it begins anew, with the TrainState that it has.
 
         Args:
             loader: an iterable of batches; each `iter()` gives what is left of an epoch.
@@ -334,6 +336,8 @@ class Engine(Emitter):
         """
         if max_epochs is not None and max_iters is not None:
             raise ValueError("expected max_epochs or max_iters, found both")
+        if epoch_length is not None and epoch_length < 1:
+            raise ValueError(f"epoch_length: expected at least 1, found {epoch_length}")
         now = self.state
         now.max_iters = max_iters
         now.max_epochs = 1 if max_epochs is None and max_iters is None else max_epochs
@@ -355,6 +359,7 @@ class Engine(Emitter):
             self._loop(loader)
         except BaseException as error:
             self._at_rest.clear()
+            now.stopped = "failed"
             if not any(r is True for r in self.fire(Events.EXCEPTION_RAISED, error)):
                 raise
         finally:
@@ -369,7 +374,7 @@ class Engine(Emitter):
     def _loop(self, loader: Iterable[Any]) -> None:
         """The loop: every event in its place."""
         state, dispatch = self.state, self._dispatched
-        pacer = Pacer(self._dispatch_seconds)
+        self._pacer.begin()
         self.fire(Events.STARTED)
         while not state.is_over() and not self._stop:
             began = time.perf_counter()
@@ -380,7 +385,7 @@ class Engine(Emitter):
                 self._stop_epoch = False  # asked for after the last one had ended
                 dispatch.reset_metrics()
                 self.fire(Events.EPOCH_STARTED)
-            self._epoch(loader, pacer)
+            self._epoch(loader)
             if self._stop_epoch and not self._stop:
                 self._stop_epoch = False
                 self.fire(Events.TERMINATE_EPOCH)
@@ -404,12 +409,12 @@ class Engine(Emitter):
             self.fire(Events.TERMINATE)
         self.fire(Events.COMPLETED)
 
-    def _epoch(self, loader: Iterable[Any], pacer: Pacer) -> None:
+    def _epoch(self, loader: Iterable[Any]) -> None:
         """Dispatches until the epoch ends or somebody stops it; events where they are observed."""
         state = self.state
         while self._epoch_goes_on():
             self.fire(Events.GET_BATCH_STARTED)
-            window = self._take(loader, *self._lengths(pacer))
+            window = self._take(loader, *self._lengths())
             if window is None:
                 if not self._broken_off:
                     state.epoch_length = state.epoch_iteration
@@ -419,7 +424,7 @@ class Engine(Emitter):
             state.iteration += 1
             state.epoch_iteration += 1
             self.fire(Events.ITERATION_STARTED)
-            self._iterate(window, pacer)
+            self._iterate(window)
             # The iterations between were observed by nobody: no event was due in them.
             state.iteration += window.length - 1
             state.epoch_iteration += window.length - 1
@@ -434,14 +439,14 @@ class Engine(Emitter):
             return False
         return state.epoch_length is None or state.epoch_iteration < state.epoch_length
 
-    def _lengths(self, pacer: Pacer) -> tuple[int, int | None]:
+    def _lengths(self) -> tuple[int, int | None]:
         """How many iterations the next dispatch may do, and how many the epoch still wants."""
         state = self.state
         wanted = None if state.epoch_length is None else state.epoch_length - state.epoch_iteration
         if state.max_iters is not None:
             left = state.max_iters - state.iteration
             wanted = left if wanted is None else min(wanted, left)
-        limit = pacer.limit(state.iteration)
+        limit = self._pacer.limit(state.iteration)
         cut = self._plan.next_cut(state.iteration)
         if cut is not None:
             limit = min(limit, cut.iteration - state.iteration)
@@ -486,12 +491,12 @@ class Engine(Emitter):
             self._source_loader = loader
         return self._source
 
-    def _iterate(self, window: Window, pacer: Pacer) -> None:
+    def _iterate(self, window: Window) -> None:
         self._scalars = None
         dispatch = self._dispatched
         if self._pure:
             token, changed = dispatch.run(self.state, window)
-            pacer.launched(token, window.length)
+            self._pacer.launched(token, window.length)
             if changed:
                 self.fire(Events.RECOMPILED, changed)
         else:

@@ -98,13 +98,13 @@ class Events:
     | RECOMPILED           | a batch of new shapes compiled the step    | times fired       |
     | COMPLETED            | the run is over                            | runs              |
 
-    What stops what:
+    What stops what (outside of an iteration: after the current event):
 
     | call                | heeded                  | then come                            |
     |---------------------|-------------------------|--------------------------------------|
-    | `terminate()`       | after the current event | TERMINATE, COMPLETED                 |
-    | `terminate_epoch()` | after the current event | TERMINATE_EPOCH, EPOCH_COMPLETED     |
-    | `interrupt()`       | after the current event | INTERRUPT; the next `run` continues  |
+    | `terminate()`       | after the iteration     | TERMINATE, COMPLETED                 |
+    | `terminate_epoch()` | after the iteration     | TERMINATE_EPOCH, EPOCH_COMPLETED     |
+    | `interrupt()`       | after the iteration     | INTERRUPT; the next `run` continues  |
     | an exception        | at once                 | EXCEPTION_RAISED; it is raised again |
     """
 

@@ -35,6 +35,11 @@ class Pacer:
         self._last_done = time.perf_counter()
         self.chunk = 1
 
+    def begin(self) -> None:
+        """A run begins: what was launched in an earlier one is done or forgotten."""
+        self._launched.clear()
+        self._last_done = time.perf_counter()
+
     def limit(self, iteration: int) -> int:
         """How many iterations after `iteration` the next dispatch may do."""
         return self.chunk - iteration % self.chunk

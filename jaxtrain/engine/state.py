@@ -27,7 +27,7 @@ class EngineState:
         epoch_length: iterations an epoch, or None until the first epoch of an iterator ends.
         epoch_open: True between EPOCH_STARTED and EPOCH_COMPLETED.
         times: seconds that the last epoch ("EPOCH_COMPLETED") and the run ("COMPLETED") took.
-        stopped: "terminate" or "interrupt" where that ended the run, "" otherwise.
+        stopped: "terminate", "interrupt" or "failed" where that ended the run, "" otherwise.
     """
 
     epoch: int = 0
@@ -102,7 +102,7 @@ class EngineState:
 
     def is_over(self) -> bool:
         """Whether nothing is left to do: terminated, or all epochs or iterations are done."""
-        if self.stopped == "terminate":
+        if self.stopped in ("terminate", "failed"):
             return True
         if self.max_iters is not None and self.iteration >= self.max_iters:
             return not self.epoch_open

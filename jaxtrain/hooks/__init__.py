@@ -21,7 +21,7 @@ from jaxtrain.hooks.progress import Progress
 from jaxtrain.hooks.registry import HOOKS, METRICS
 from jaxtrain.hooks.tensorboard import TensorBoard
 from jaxtrain.hooks.time_limit import TimeLimit
-from jaxtrain.hooks.validation import Validation
+from jaxtrain.hooks.validation import Validation, run_unless_stopping
 
 __all__ = [
     "CSV",
@@ -41,4 +41,5 @@ __all__ = [
     "Validation",
     "read_rows",
     "resume",
+    "run_unless_stopping",
 ]

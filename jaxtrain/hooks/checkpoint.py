@@ -63,7 +63,7 @@ class Checkpoint:
         run can be continued from.
         """
         arrays, record = engine.snapshot()
-        if record["counters"] == self._last or engine.first_nonfinite() is not None:
+        if _place(record) == self._last or engine.first_nonfinite() is not None:
             return
         self.note_saved(record)
         meta = {
@@ -81,7 +81,13 @@ class Checkpoint:
 
     def note_saved(self, record: Mapping[str, Any]) -> None:
         """Know that the run stands where this record of a checkpoint says: it is saved."""
-        self._last = record["counters"]
+        self._last = _place(record)
+
+
+def _place(record: Mapping[str, Any]) -> dict[str, Any]:
+    """Where the run stands. That it was interrupted there makes no other place of it."""
+    place = dict(record["counters"])
+    return place | {"stopped": ""} if place["stopped"] == "interrupt" else place
 
 
 def resume(engine: Engine, loader: Any, saved: Saved, store: CheckpointStore) -> None:

@@ -44,7 +44,7 @@ class Console:
         steps = state.iteration - self._first
         seconds = state.times["EPOCH_COMPLETED"]
         if steps and seconds > 0:
-            parts.append(f"{steps / seconds:,.0f} steps/s")
+            parts.append(speed(steps, seconds))
         print(" | ".join(parts), flush=True)
 
 
@@ -56,6 +56,16 @@ def figure(value: float) -> str:
     """
     plain = value == 0 or 1e-3 <= abs(value) < 1e4
     return f"{value:.4f}" if plain else f"{value:.3e}"
+
+
+def speed(steps: int, seconds: float) -> str:
+    """How fast it goes, as a person reads it.
+
+    >>> speed(8123, 1.0), speed(70, 2.0), speed(7, 2.0), speed(2, 5.0), speed(3, 100.0)
+    ('8,123 steps/s', '35 steps/s', '3.5 steps/s', '0.4 steps/s', '0.03 steps/s')
+    """
+    rate = steps / seconds
+    return f"{rate:,.0f} steps/s" if rate >= 10 else f"{rate:.2g} steps/s"
 
 
 def _groups(metrics: Mapping[str, float]) -> list[str]:

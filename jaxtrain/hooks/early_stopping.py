@@ -13,8 +13,9 @@ from typing import Annotated, Any
 import pydantic
 
 from jaxtrain.engine import Engine, Events
-from jaxtrain.hooks.monitor import Mode, Monitor
+from jaxtrain.hooks.monitor import Monitor
 from jaxtrain.hooks.registry import HOOKS, METRICS
+from jaxtrain.metrics import Mode
 
 logger = logging.getLogger(__name__)
 
@@ -28,7 +29,8 @@ class EarlyStopping:
     Args:
         monitor: the metric that decides.
         patience: how many epochs in a row it may fail to improve.
-        mode: "min" where smaller is better, "max" where larger is.
+        mode: "min" where smaller is better, "max" where larger is; "auto" goes by the name
+            of the metric (`jaxtrain.metrics.better`).
         min_delta: a value has to be better by more than this.
 
     Raises:
@@ -40,7 +42,7 @@ class EarlyStopping:
         *,
         monitor: str = "val/loss",
         patience: pydantic.PositiveInt = 5,
-        mode: Mode = "min",
+        mode: Mode = "auto",
         min_delta: Annotated[float, pydantic.Field(ge=0)] = 0.0,
     ) -> None:
         self.monitor = Monitor(monitor, mode, min_delta)

@@ -88,7 +88,7 @@ def read_rows(path: str | Path) -> tuple[list[dict[str, Any]], int]:
     for line in Path(path).read_bytes().splitlines(keepends=True):
         try:
             row = json.loads(line) if line.endswith(b"\n") else None
-        except ValueError:  # not JSON, or not even UTF-8
+        except (ValueError, RecursionError):  # not JSON, or not even UTF-8
             row = None
         if isinstance(row, dict):
             rows.append(row)

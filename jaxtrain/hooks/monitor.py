@@ -1,6 +1,6 @@
 """A metric that decides something: which epoch was the best, when to stop.
 
-    monitor = Monitor("val/accuracy", mode="max")
+    monitor = Monitor("val/accuracy")            # larger is better; see metrics/direction.py
     value = monitor.read(engine.state.metrics)
     if monitor.improves(value, best):
         best = value
@@ -13,11 +13,9 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
 
 from jaxtrain.errors import ConfigError, did_you_mean
-
-Mode = Literal["min", "max"]
+from jaxtrain.metrics import Direction, Mode, better
 
 
 @dataclass(frozen=True)
@@ -25,14 +23,19 @@ class Monitor:
     """One metric of `engine.state.metrics`, and which way is better."""
 
     name: str  # for instance "val/loss"
-    mode: Mode = "min"  # "min": smaller is better
+    mode: Mode = "auto"  # "min": smaller is better; "auto": by the name
     min_delta: float = 0.0  # a change has to be larger than this to count
 
     def __post_init__(self) -> None:
-        if self.mode not in ("min", "max"):
-            raise ConfigError(f"mode: expected 'min' or 'max', found {self.mode!r}")
+        if self.mode not in ("auto", "min", "max"):
+            raise ConfigError(f"mode: expected 'auto', 'min' or 'max', found {self.mode!r}")
         if not self.min_delta >= 0:
             raise ConfigError(f"min_delta: expected a number of at least 0, found {self.min_delta}")
+
+    @property
+    def direction(self) -> Direction:
+        """What `mode` comes to: "min" where smaller is better, "max" where larger is."""
+        return better(self.name, self.mode)
 
     def read(self, metrics: Mapping[str, float]) -> float:
         """Its value.
@@ -57,5 +60,5 @@ class Monitor:
             return False
         if best is None:
             return True
-        gain = best - value if self.mode == "min" else value - best
+        gain = best - value if self.direction == "min" else value - best
         return gain > self.min_delta

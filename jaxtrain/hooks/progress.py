@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, TextIO
 import pydantic
 
 from jaxtrain.engine import Engine, Events
-from jaxtrain.hooks.console import figure
+from jaxtrain.hooks.console import figure, speed
 from jaxtrain.hooks.registry import HOOKS
 
 if TYPE_CHECKING:
@@ -79,8 +79,8 @@ class Progress:
         if "loss" in engine.scalars():
             figures.append(f"loss {figure(engine.scalars()['loss'])}")
         if state.iteration > self._first:
-            speed = (state.iteration - self._first) / (self._refreshed - self._began)
-            figures.append(f"{speed:,.0f} steps/s")
+            steps, seconds = state.iteration - self._first, self._refreshed - self._began
+            figures.append(speed(steps, seconds))
         if self._bar is not None and self._task is not None:
             self._bar.update(
                 self._task,

@@ -6,15 +6,19 @@
     trainer.run(loader)
     trainer.state.metrics["val/loss"]
 
-The evaluator is handed the trainer's TrainState each time.
+The evaluator is handed the trainer's TrainState each time. A validation that takes long does not
+keep the trainer from stopping: it is left, and the continued run does it anew.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from jaxtrain.engine import Engine, Events
+from jaxtrain.engine import Engine, EngineState, Events, Interrupted
 from jaxtrain.hooks.registry import METRICS
+
+_FIRST = 1e6
+_LOOK_SECONDS = 0.1
 
 
 class Validation:
@@ -44,8 +48,13 @@ class Validation:
         """Subscribe. Everything that needs metrics runs after it."""
         if engine is self.evaluator:
             raise ValueError("Validation: an engine can't be its own evaluator; expected a second")
+        # Before all handlers that remember anything: where the validation is left, none of them
+        # has seen the epoch yet, so that the continued run can fire the event again.
         engine.attach_handler(
-            Events.EPOCH_COMPLETED, self._validate, provides=(METRICS, *self.metric_names)
+            Events.EPOCH_COMPLETED,
+            self._validate,
+            provides=(METRICS, *self.metric_names),
+            priority=_FIRST,
         )
 
     @property
@@ -60,6 +69,35 @@ class Validation:
             for name in [name for name in state.metrics if name.startswith(self.prefix)]:
                 del state.metrics[name]
             return
-        result = self.evaluator.run(self.loader, state=state.train_state)
+        result = run_unless_stopping(engine, self.evaluator, self.loader, state.train_state)
         for name, value in result.metrics.items():
             state.metrics[self.prefix + name] = value
+
+
+def run_unless_stopping(
+    trainer: Engine, evaluator: Engine, loader: Any, train_state: Any
+) -> EngineState:
+    """Run `evaluator` once over `loader`, and leave it when `trainer` is asked to stop.
+
+    Returns:
+        The evaluator's state, with its metrics.
+
+    Raises:
+        Interrupted: it was left. Evaluator and loader are as if it had not begun.
+    """
+    left = False
+
+    def look() -> None:
+        nonlocal left
+        if trainer.stopping:
+            left = True
+            evaluator.terminate()
+
+    place = loader.cursor() if hasattr(loader, "restore") else None
+    with evaluator.attach_handler(Events.ITERATION_COMPLETED(every_seconds=_LOOK_SECONDS), look):
+        result = evaluator.run(loader, state=train_state)
+    if left:
+        if place is not None:
+            loader.restore(place)
+        raise Interrupted
+    return result

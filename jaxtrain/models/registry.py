@@ -9,6 +9,9 @@ The program gives `num_outputs`, the config what stands after a `*` in the signa
 
 from __future__ import annotations
 
+from jaxtrain.models.model import Model
 from jaxtrain.registry import Registry
 
-MODELS = Registry("model")
+MODELS = Registry(
+    "model", returns=Model, hint="from_linen(...) or from_nnx(...) makes one of a module"
+)

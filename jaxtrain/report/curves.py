@@ -8,6 +8,7 @@ One panel a metric, training and validation in it, the best epoch marked.
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 from pathlib import Path
@@ -15,10 +16,15 @@ from typing import TYPE_CHECKING, Any
 
 from jaxtrain.atomic import replacing
 from jaxtrain.engine import Engine, Events
-from jaxtrain.report.epochs import Epochs, Mode, best, column
+from jaxtrain.metrics import Mode
+from jaxtrain.report.epochs import Epochs, best, column
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+logger = logging.getLogger(__name__)
+
+logger = logging.getLogger(__name__)
 
 # Two colours that stay apart for colour-blind eyes and in grey.
 _COLOURS = {"train": "#8da9c4", "val": "#d1495b"}
@@ -32,14 +38,16 @@ _SECONDS_BETWEEN = 60.0
 class LearningCurves:
     """Draws `learning_curves.png` at the end of a run, and about once a minute on the way.
 
-    The end may also be an interruption or an error: the picture then shows how far it came.
+    The end may also be an interruption or an error: the picture then shows how far it came. A
+    picture that can't be drawn costs a warning, never the run.
 
     Args:
         directory: where the picture goes.
         epochs: the list to which a history hook adds one row an epoch.
         title: written above the picture.
         monitor: the metric by which the best epoch is chosen.
-        mode: "min" where a smaller value of it is better, "max" where a larger is.
+        mode: "min" where a smaller value of it is better, "max" where a larger is, "auto" to go
+            by its name.
     """
 
     FILE_NAME = "learning_curves.png"
@@ -51,7 +59,7 @@ class LearningCurves:
         *,
         title: str = "",
         monitor: str = "val/loss",
-        mode: Mode = "min",
+        mode: Mode = "auto",
     ) -> None:
         self.path = Path(directory) / self.FILE_NAME
         self.epochs = epochs
@@ -75,11 +83,18 @@ class LearningCurves:
             self._draw(engine)
 
     def _draw(self, engine: Engine, *_: object) -> None:
-        if self.epochs:
+        if not self.epochs:
+            return
+        self._drawn = time.monotonic()
+        try:
             draw_curves(
                 self.epochs, self.path, title=self.title, monitor=self.monitor, mode=self.mode
             )
-            self._drawn = time.monotonic()
+        # As broad as that on purpose: for want of a picture no save may fail, and no other error be
+        # hidden. Matplotlib has no error of its own: a bad font, a broken matplotlibrc, a font
+        # cache nobody may write end in anything from ImportError to RuntimeError.
+        except Exception as error:
+            logger.warning("%s was not drawn: %s: %s", self.path, type(error).__name__, error)
 
 
 def draw_curves(
@@ -88,7 +103,7 @@ def draw_curves(
     *,
     title: str = "",
     monitor: str = "val/loss",
-    mode: Mode = "min",
+    mode: Mode = "auto",
 ) -> None:
     """Draw the metrics `train/<name>` and `val/<name>` over the epochs, the loss first.
 
@@ -97,18 +112,16 @@ def draw_curves(
         path: the PNG file; it is replaced whole or not at all.
         title: written above the picture.
         monitor: the metric by which the best epoch is chosen.
-        mode: "min" where a smaller value of it is better, "max" where a larger is.
+        mode: "min" where a smaller value of it is better, "max" where a larger is, "auto" to go
+            by its name.
 
-    Raises:
-        ValueError: where no row holds such a metric.
+    A panel without one finite value, and the picture of no epoch at all, says so.
     """
     # Figure, not pyplot: no global state, no window, no backend to choose.
     from matplotlib.figure import Figure
     from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-    names = _panels(epochs)
-    if not names:
-        raise ValueError("expected at least one metric named train/... or val/..., found none")
+    names = _panels(epochs) or ["loss"]
     best_row = best(epochs, monitor, mode)
     rows, columns = -(-len(names) // 2), min(len(names), 2)
     layout = ConstrainedLayoutEngine(w_pad=0.15, h_pad=0.12)  # inches
@@ -119,7 +132,10 @@ def draw_curves(
     for axes in grid[len(names) :]:
         axes.set_visible(False)
     if title:
-        figure.suptitle(title, x=0.02, ha="left", fontsize=14, fontweight="bold", color=_INK)
+        # A title is a name, not TeX: "$" is a dollar.
+        figure.suptitle(
+            title, x=0.02, ha="left", fontsize=14, fontweight="bold", color=_INK, parse_math=False
+        )
     with replacing(path) as temporary:
         figure.savefig(temporary, format="png", dpi=150)
 
@@ -133,7 +149,7 @@ def _panels(epochs: Epochs) -> list[str]:
 
 
 def _draw_panel(axes: Axes, name: str, epochs: Epochs, best_epoch: int | None) -> None:
-    from matplotlib.ticker import MaxNLocator, PercentFormatter
+    from matplotlib.ticker import MaxNLocator
 
     values_seen: list[float] = []
     for group, colour in _COLOURS.items():
@@ -146,33 +162,67 @@ def _draw_panel(axes: Axes, name: str, epochs: Epochs, best_epoch: int | None) -
                 xs, ys, marker=marker, color=colour, linewidth=2, markersize=4,
                 label=_NAMES[group],
             )  # fmt: skip
+    # Above the axes stands the legend, where no curve can run through it, and above that the title.
+    axes.set_title(name.replace("_", " "), loc="left", fontsize=12, color=_INK, pad=24)
+    _tidy(axes)
+    if not values_seen:
+        axes.text(
+            0.5, 0.5, "no finite value", transform=axes.transAxes, ha="center", color=_INK
+        )  # fmt: skip
+        axes.set(xticks=[], yticks=[])
+        return
     if best_epoch is not None:
-        axes.axvline(best_epoch, color=_INK, linewidth=1, linestyle=(0, (2, 3)), zorder=0)
         _mark_best(axes, name, epochs, best_epoch)
-    axes.set_title(name.replace("_", " "), loc="left", fontsize=12, color=_INK)
     axes.set_xlabel("epoch", color=_INK)
     axes.xaxis.set_major_locator(MaxNLocator(steps=[1, 2, 5, 10], integer=True, min_n_ticks=1))
-    if name.startswith("accuracy"):
-        axes.yaxis.set_major_formatter(PercentFormatter(1.0))
-    elif values_seen and min(values_seen) > 0 and max(values_seen) > 30 * min(values_seen):
+    first, last = int(epochs[0]["epoch"]), int(epochs[-1]["epoch"])
+    # Never as far as epoch 0, which does not exist.
+    margin = min(0.04 * (last - first), 0.5) or 0.5
+    axes.set_xlim(first - margin, last + margin)
+    axes.margins(y=0.05 if last > first else 0.3)
+    _scale(axes, name, values_seen)
+    axes.legend(
+        loc="lower left", bbox_to_anchor=(0, 1), ncols=3, frameon=False, labelcolor=_INK,
+        fontsize=9, borderpad=0.4, borderaxespad=0, handlelength=1.4, columnspacing=1.4,
+    )  # fmt: skip
+
+
+def _scale(axes: Axes, name: str, values: list[float]) -> None:
+    """Percent for an accuracy, and no tick above 100%; a logarithm for what falls far."""
+    low, high = min(values), max(values)
+    if _is_share(name):
+        axes.yaxis.set_major_formatter(lambda value, _: _percent(value))
+        bottom, top = axes.get_ylim()
+        if high <= 1 < top:
+            axes.set_ylim(bottom, 1 + 0.02 * (1 - bottom))  # half of a marker
+    elif low > 0 and high > 30 * low:
         axes.set_yscale("log")
         axes.yaxis.set_major_formatter("{x:g}")
-    _tidy(axes)
-    axes.legend(frameon=False, labelcolor=_INK, loc="best")
 
 
 def _mark_best(axes: Axes, name: str, epochs: Epochs, best_epoch: int) -> None:
-    """A ring around the validation value of the best epoch, and the value beside it."""
+    """A line at the best epoch, a ring around its validation value, and the value beside it."""
+    if len(epochs) > 1:  # one epoch is the best without a line saying so
+        axes.axvline(best_epoch, color=_INK, linewidth=1, linestyle=(0, (2, 3)), zorder=0)
     xs, ys = column(epochs, f"val/{name}")
     if best_epoch not in xs:
         return
     value = ys[xs.index(best_epoch)]
-    text = f"{value:.2%}" if name.startswith("accuracy") else f"{value:.4g}"
+    text = _percent(value) if _is_share(name) else f"{value:.4g}"
     axes.plot(
         best_epoch, value, "o", markersize=9, markerfacecolor="white",
-        markeredgecolor=_COLOURS["val"], markeredgewidth=2,
+        markeredgecolor=_COLOURS["val"], markeredgewidth=2, clip_on=False,
         label=f"best epoch ({best_epoch}): {text}",
     )  # fmt: skip
+
+
+def _is_share(name: str) -> bool:
+    return "accuracy" in name.split("_")
+
+
+def _percent(share: float) -> str:
+    """No more digits than there are: 97.08%, 97.5%, 100%."""
+    return f"{round(100 * share, 2):g}%"
 
 
 def _tidy(axes: Any) -> None:

@@ -2,7 +2,7 @@
 
     epochs = [{"epoch": 1, "iteration": 900, "train/loss": 0.3, "val/loss": 0.2}, ...]
     column(epochs, "val/loss")           # ([1, 2, ...], [0.2, ...])
-    best(epochs, "val/loss", "min")      # the row of the best epoch
+    best(epochs, "val/loss")             # the row of the best epoch
 
 An epoch that was not validated simply lacks the `val/` keys.
 """
@@ -11,10 +11,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Literal
+
+from jaxtrain.metrics import Mode, better
 
 Epochs = Sequence[Mapping[str, int | float]]
-Mode = Literal["min", "max"]
 
 
 def column(epochs: Epochs, name: str) -> tuple[list[int], list[float]]:
@@ -27,12 +27,12 @@ def column(epochs: Epochs, name: str) -> tuple[list[int], list[float]]:
     return [int(row["epoch"]) for row in rows], [float(row[name]) for row in rows]
 
 
-def best(epochs: Epochs, name: str, mode: Mode) -> Mapping[str, int | float] | None:
+def best(epochs: Epochs, name: str, mode: Mode = "auto") -> Mapping[str, int | float] | None:
     """The row with the best value of `name`, the earliest among equals; None if no row has one.
 
-    >>> best([{"epoch": 1, "a": 0.5}, {"epoch": 2, "a": 0.4}, {"epoch": 3, "a": 0.4}], "a", "min")
+    >>> best([{"epoch": 1, "a": 0.5}, {"epoch": 2, "a": 0.4}, {"epoch": 3, "a": 0.4}], "a")
     {'epoch': 2, 'a': 0.4}
     """
     rows = [row for row in epochs if math.isfinite(row.get(name, math.nan))]
-    sign = 1 if mode == "min" else -1
+    sign = 1 if better(name, mode) == "min" else -1
     return min(rows, key=lambda row: sign * row[name], default=None)

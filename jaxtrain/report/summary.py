@@ -18,6 +18,7 @@
 | `training_time_seconds` | wall-clock seconds of training and validation, restarts included     |
 | `parameters`            | numbers the model is trained by, where given                         |
 | `test_<metric>`         | each metric of the test set, where given                             |
+| `checkpoint_epoch`      | the epoch of the checkpoint that the test figures belong to          |
 
 What a run does not have (accuracy in a regression, `val/` without a validation set) is null, and so
 is what is not finite.
@@ -32,7 +33,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from jaxtrain.atomic import replacing
-from jaxtrain.report.epochs import Epochs, Mode, best, column
+from jaxtrain.metrics import Mode
+from jaxtrain.report.epochs import Epochs, best, column
 
 
 def summarize(
@@ -40,9 +42,10 @@ def summarize(
     *,
     training_time_seconds: float,
     monitor: str = "val/loss",
-    mode: Mode = "min",
+    mode: Mode = "auto",
     parameters: int | None = None,
     test: Mapping[str, float] | None = None,
+    checkpoint_epoch: int | None = None,
 ) -> dict[str, Any]:
     """The fields of metrics.json, in the order of the table above.
 
@@ -50,9 +53,11 @@ def summarize(
         epochs: one row an epoch (`hooks.History.epochs`).
         training_time_seconds: of all the processes that worked on the run.
         monitor: the metric by which the best epoch is chosen.
-        mode: "min" where a smaller value of it is better, "max" where a larger is.
+        mode: "min" where a smaller value of it is better, "max" where a larger is, "auto" to go
+            by its name.
         parameters: how many numbers are trained.
         test: metrics of the test set, by their bare names.
+        checkpoint_epoch: the epoch whose checkpoint was tested.
     """
     best_row = best(epochs, monitor, mode)
     fields = {
@@ -68,6 +73,7 @@ def summarize(
         "total_steps": epochs[-1]["iteration"] if epochs else 0,
         "training_time_seconds": round(training_time_seconds, 3),
         "parameters": parameters,
+        "checkpoint_epoch": checkpoint_epoch,
         **{f"test_{name}": value for name, value in (test or {}).items()},
     }
     return {name: _finite(value) for name, value in fields.items()}

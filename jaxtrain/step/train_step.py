@@ -70,9 +70,9 @@ def make_train_step(
         updates = {name: update for name, update in updates.items() if name != "frozen"}
         outputs = chosen.to_output(outputs)
         total, weight = loss(outputs, batch)
-        # Over the batch size: the gradient then has the magnitude of a mean, which is what
-        # float16 can hold; the true weight comes in when all micro-batches are summed.
-        scaled = total / _batch_size(batch)
+        # A micro-batch does not know the weight of the whole batch. Its size stands in for that
+        # until all are summed: the gradient has the magnitude of a mean, as float16 wants it.
+        scaled = total / (_positive(weight) if accumulate == 1 else _batch_size(batch))
         if state.loss_scale is not None:
             scaled = scaled * state.loss_scale.scale
         return scaled, (total, weight, outputs, updates)
@@ -113,17 +113,18 @@ def make_train_step(
         compute = whole if accumulate == 1 else in_micro_batches
         grads, (total, weight, outputs, updates) = compute(state, batch, key)
 
-        divisor = jnp.maximum(weight, 1e-30)  # a batch of padding alone has a gradient of zero
-        factor = _batch_size(batch) / divisor
+        divisor = _positive(weight)
+        mean_loss = total / divisor
+        # One factor for all that scales the gradient: on large models each pass over it counts.
+        factor = jnp.float32(1) if accumulate == 1 else _batch_size(batch) / divisor
         if state.loss_scale is not None:
             factor = factor / state.loss_scale.scale
-        grads = jax.tree.map(lambda g: g * factor, grads)
-        mean_loss = total / divisor
-        norm = global_norm(grads)
+        norm = global_norm(grads) * factor
         sound = jnp.isfinite(mean_loss) & jnp.isfinite(norm)
         if clip_norm is not None:
-            shrink = jnp.minimum(1.0, clip_norm / jnp.maximum(norm, 1e-30))
-            grads = jax.tree.map(lambda g: g * shrink, grads)
+            factor = factor * jnp.minimum(1.0, clip_norm / _positive(norm))
+        if accumulate > 1 or state.loss_scale is not None or clip_norm is not None:
+            grads = jax.tree.map(lambda g: g * factor, grads)
 
         changes, opt_state = tx.update(grads, state.opt_state, state.params)
         finite, loss_scale = sound, state.loss_scale
@@ -174,7 +175,7 @@ def make_eval_step(model: Model, loss: Loss, *, precision: str | Policy = "float
         outputs = chosen.to_output(outputs)
         total, weight = loss(outputs, batch)
         return state, {
-            "loss": total / jnp.maximum(weight, 1e-30),
+            "loss": total / _positive(weight),
             "loss_sum": total,
             "loss_weight": weight,
             **_for_metrics(outputs, batch),
@@ -199,6 +200,11 @@ def _variables(state: TrainState, chosen: Policy) -> dict[str, Any]:
         params=chosen.to_compute(state.params), frozen=chosen.to_compute(state.frozen)
     )
     return cast.variables()
+
+
+def _positive(weight: jax.Array) -> jax.Array:
+    """A divisor that is never zero: a batch of padding alone has a loss and a gradient of zero."""
+    return jnp.maximum(weight, 1e-30)
 
 
 def _for_metrics(outputs: Any, batch: Batch) -> dict[str, Any]:

@@ -131,6 +131,21 @@ def test_every_difference_is_listed():
     ]
 
 
+@pytest.mark.parametrize(
+    ("stored", "template"),
+    [
+        ({"a": np.ones(2), "b": np.ones(1)}, {"a": np.ones(2)}),
+        ({"a": np.ones(2)}, {"a": np.ones(2), "b": np.ones(1)}),
+        ({"a": np.ones(2)}, {"a": np.ones((2, 1))}),
+        ({"a": np.ones((), np.float32)}, {"a": np.ones((), np.float16)}),
+        ({"a": np.ones(2, np.uint32)}, {"a": np.ones(2, np.int32)}),
+    ],
+)
+def test_one_difference_is_enough(stored, template):
+    with pytest.raises(CheckpointMismatchError):
+        from_host(stored, template)
+
+
 @pytest.mark.parametrize(("count", "more"), [(20, None), (23, "  and 3 more")])
 def test_of_very_many_differences_the_rest_is_counted(count, more):
     stored = {f"{i:02}": np.ones(1) for i in range(count)}

@@ -73,7 +73,7 @@ def registries() -> dict[str, Registry]:
     @kinds["schedule"].register("cosine")
     def cosine(*, warmup_steps: Annotated[int, Field(ge=0)] = 0): ...
 
-    for name in ("console", "csv", "nan_guard"):
+    for name in ("progress", "console", "csv", "nan_guard"):
 
         def plain(): ...
 

@@ -3,7 +3,14 @@ import json
 import pydantic
 import pytest
 
-from jaxtrain.config import ConfigDict, ExperimentConfig, check, load
+from jaxtrain.config import (
+    ConfigDict,
+    ExperimentConfig,
+    check,
+    from_cli_dotlist,
+    load,
+    merge,
+)
 from jaxtrain.config.fields import fields_of
 from jaxtrain.errors import ConfigError, FrozenConfigError
 from jaxtrain.registry import Registry
@@ -27,7 +34,8 @@ def test_nothing_said_is_the_defaults(registries):
     config = check({}, registries)
     assert isinstance(config, ExperimentConfig)
     assert (config.model.name, config.model.hidden, config.train.epochs) == ("mlp", (128,), 10)
-    assert config.hooks == {}
+    assert list(config.hooks) == ["progress", "console", "jsonl", "csv", "nan_guard"]
+    assert config.hooks["jsonl"].every == 100
 
 
 def test_options_are_those_of_the_named_component(registries):
@@ -51,7 +59,7 @@ def test_every_problem_is_told_at_once(registries, write):
         "  jsonl: {every: 0}\n"
         "  erly_stopping: {}\n",
     )
-    assert set(problems(load(path), registries)) == {
+    assert problems(load(path), registries) == [
         "x.yaml:1: seed: expected a whole number of at least 0 and below 2147483648, found -1",
         "x.yaml:3: optimizer.learning_rat: unknown key; did you mean 'learning_rate'? "
         "(known: name, learning_rate, clip_norm, weight_decay, b1)",
@@ -64,9 +72,9 @@ def test_every_problem_is_told_at_once(registries, write):
         "x.yaml:7: loss: expected a section, found 3",
         "x.yaml:9: hooks.jsonl.every: expected a whole number of at least 1, found 0",
         "x.yaml:10: hooks.erly_stopping.name: unknown hook 'erly_stopping'; did you mean "
-        "'early_stopping'? (known: console, csv, early_stopping, jsonl, nan_guard, tensorboard; "
-        "--plugin adds your own)",
-    }
+        "'early_stopping'? (known: console, csv, early_stopping, jsonl, nan_guard, progress, "
+        "tensorboard; --plugin adds your own)",
+    ]
 
 
 def test_shared_options_are_judged_even_where_the_component_is_unknown(registries):
@@ -123,11 +131,9 @@ def test_refusals(tree, message, registries):
 @pytest.mark.parametrize(
     ("tree", "dotted", "value"),
     [
-        ({"optimizer": {"learning_rate": "3e-4"}}, "optimizer.learning_rate", 3e-4),
         ({"optimizer": {"learning_rate": 1}}, "optimizer.learning_rate", 1.0),
-        ({"train": {"epochs": "12"}}, "train.epochs", 12),
         ({"train": {"epochs": 1e3}}, "train.epochs", 1000),
-        ({"model": {"hidden": ["64", 32.0]}}, "model.hidden", (64, 32)),
+        ({"model": {"hidden": [64, 32.0]}}, "model.hidden", (64, 32)),
         ({"data": {"eval_batch_size": None}}, "data.eval_batch_size", None),
     ],
 )
@@ -136,6 +142,62 @@ def test_what_can_only_mean_one_number_is_taken_as_it(tree, dotted, value, regis
     for key in dotted.split("."):
         config = getattr(config, key)
     assert (config, type(config)) == (value, type(value))
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("x.yaml", 'train:\n  epochs: "12"\n'),
+        ("x.sdn", "train:\n  epochs: '12'\n"),
+        ("x.json", '{"train":\n {"epochs": "12"}}'),
+    ],
+)
+def test_a_quoted_number_in_a_file_is_text(name, text, registries, write):
+    assert problems(load(write(name, text)), registries) == [
+        f"{name}:2: train.epochs: expected a whole number between 1 and 1000000, found '12', "
+        "which is text; take away the quotes"
+    ]
+
+
+def test_a_quoted_number_in_a_list_or_a_dict_is_text_too(registries):
+    tree = {"model": {"hidden": ["64"]}, "optimizer": {"clip_norm": "1"}}
+    assert [line.split(": ")[1] for line in problems(tree, registries)] == [
+        "model.hidden",
+        "optimizer.clip_norm",
+    ]
+
+
+def test_problems_come_in_the_order_of_the_lines(registries, write):
+    text = "train: {epochs: 0}\nmodel: {name: mpl}\nseed: -1\ndata: {name: mnist, flat: 3}\n"
+    found = [line.split(": ")[:2] for line in problems(load(write("x.yaml", text)), registries)]
+    assert found == [
+        ["x.yaml:1", "train.epochs"],
+        ["x.yaml:2", "model.name"],
+        ["x.yaml:3", "seed"],
+        ["x.yaml:4", "data.root"],  # missing
+        ["x.yaml:4", "data.flat"],
+    ]
+
+
+def test_problems_come_source_by_source_and_without_lines_in_the_order_of_the_keys(
+    registries, write
+):
+    file = load(write("x.yaml", "seed: -1\nloss: {name: l2}\ntrain: {epochs: 0}\n"))
+    over = from_cli_dotlist(["train.accumulate=0", "loss.name=l1"])
+    found = [line.split(": ")[:2] for line in problems(merge(file, over), registries)]
+    assert found == [
+        ["x.yaml:1", "seed"],
+        ["x.yaml:3", "train.epochs"],
+        ["command line", "loss.name"],
+        ["command line", "train.accumulate"],
+    ]
+    tree = {"train": {"epochs": 0}, "model": {"name": "mpl"}, "hooks": {"x": {}}, "seed": -1}
+    assert [line.split(": ")[1] for line in problems(tree, registries)] == [
+        "train.epochs",
+        "model.name",
+        "hooks.x.name",
+        "seed",
+    ]
 
 
 def test_hooks_are_named_by_their_key_and_switched_off_by_null_or_false(registries):
@@ -148,8 +210,10 @@ def test_hooks_are_named_by_their_key_and_switched_off_by_null_or_false(registri
         }
     }
     hooks = check(tree, registries).hooks
-    assert {key: (hook.name, hook.every) for key, hook in hooks.items()} == {
+    assert {key: (hook.name, getattr(hook, "every", None)) for key, hook in hooks.items()} == {
+        "progress": ("progress", None),
         "jsonl": ("jsonl", 7),
+        "nan_guard": ("nan_guard", None),
         "second": ("jsonl", 100),
     }
     assert tree["hooks"]["csv"] is None  # the caller's tree is as it was

@@ -17,4 +17,5 @@ def test_each_loads_from_anywhere_and_is_named_after_its_file(
     config = check(load(CONFIGS / f"{name}.py"), registries)
     assert config.project == name
     assert config.schedule.name == "cosine"
-    assert "nan_guard" in config.hooks
+    assert list(config.hooks)[-2:] == ["nan_guard", "tensorboard"]
+    assert config.checkpoint.mode == "auto"

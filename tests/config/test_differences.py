@@ -30,7 +30,11 @@ def test_differences_from_the_defaults_of_the_named_components(registries):
             "seed": 3,
             "data": {"name": "mnist", "root": "data"},
             "model": {"name": "cnn", "channels": [32, 64], "dropout": 0.5},
-            "hooks": {"log": {"name": "jsonl", "every": 5}},
+            "hooks": {
+                "log": {"name": "jsonl", "every": 5},
+                "jsonl": {"every": 7},
+                "console": None,
+            },
         },
         registries,
     )
@@ -40,6 +44,8 @@ def test_differences_from_the_defaults_of_the_named_components(registries):
         ("data.root", MISSING, "data"),
         ("model.name", "mlp", "cnn"),
         ("model.dropout", 0.0, 0.5),
+        ("hooks.console", "console", None),
+        ("hooks.jsonl.every", 100, 7),
         ("hooks.log.name", MISSING, "jsonl"),
         ("hooks.log.every", 100, 5),
     ]

@@ -1,6 +1,9 @@
+import re
+from pathlib import Path
+
 import pytest
 
-from jaxtrain.config import load
+from jaxtrain.config import check, load
 from jaxtrain.config.files import MAX_BYTES
 from jaxtrain.errors import ConfigError
 
@@ -46,9 +49,14 @@ def test_a_python_config_may_return_a_dict_and_leaves_nothing_beside_it(write, t
         ("x.json", '{"a": 1,\n"a": 2}', r"^x\.json:2: a: duplicate key"),
         ("x.toml", "a = 1\na = 2\nb = 3", r"^x\.toml: not valid TOML: .*line 2"),
         ("x.toml", "[s]\nday = 2024-01-01", r"^x\.toml: s\.day: put the date 2024-01-01 in quotes"),
-        ("x.sdn", "a: &x 1\nb: *x", r"^x\.sdn:1: anchors and aliases"),
+        ("x.sdn", "a: &x 1\nb: *x", r"^x\.sdn:1: anchors and aliases are not part of SDN"),
         ("x.yaml", "[1, 2]", r"^x\.yaml: expected a mapping .* found \(1, 2\)"),
-        ("x.yaml", "optimizer.name: adamw", r"^x\.yaml: a config key is text without dots"),
+        ("x.yaml", "optimizer.name: adamw", r"^x\.yaml:1: a config key is text without dots"),
+        ("x.sdn", "a:\n  b.c: 1", r"^x\.sdn:2: a config key is text without dots"),
+        ("x.sdn", "a: 1\nb: [1", r"^x\.sdn:2: not valid SDN: "),
+        ("x.sdn", "a: 1\nb: 2: 3", r"^x\.sdn:2: not valid SDN: "),
+        ("x.sdn", "a: 1\nb: \x00", r"^x\.sdn:2: not valid SDN: "),
+        ("x.sdn", "a: 1\nb: !!int 3", r"^x\.sdn:2: tags are refused in SDN"),
         ("x.json", "[" * 100_000, r"^x\.json: nested too deeply"),
         ("x.yaml", "[" * 20_000, r"^x\.yaml: nested too deeply"),
         ("x.toml", "a = " + "[" * 20_000, r"^x\.toml: "),
@@ -88,8 +96,6 @@ def test_other_bytes_than_text_and_too_many_are_refused(write, tmp_path):
 
 
 def test_a_base_shared_by_python_configs_keeps_its_own_place_in_errors(write, registries):
-    from jaxtrain.config import check
-
     write("base.py", "def get_config(): return {'seed': -1, 'train': {'epochs': 3}}\n")
     path = write(
         "x.py",
@@ -103,3 +109,14 @@ def test_a_base_shared_by_python_configs_keeps_its_own_place_in_errors(write, re
         "base.py: seed: expected a whole number of at least 0 and below 2147483648, found -1",
         "x.py: train.epochs: expected a whole number between 1 and 1000000, found 0",
     ]
+
+
+def test_the_readmes_examples_are_configs(write):
+    from jaxtrain.experiment import REGISTRIES
+
+    readme = (Path(__file__).parents[2] / "README.md").read_text()
+    examples = re.findall(r"```(yaml|sdn)\n(.*?)```", readme, re.DOTALL)
+    assert [suffix for suffix, _ in examples] == ["yaml", "sdn"]
+    for suffix, text in examples:
+        config = check(load(write(f"x.{suffix}", text)), REGISTRIES)
+        assert config.model.hidden == (64, 64)

@@ -17,7 +17,7 @@ def test_a_checked_config_comes_back_equal(tmp_path, registries):
             "workdir": "no",
             "model": {"name": "cnn", "channels": [8], "dropout": 1e-5},
             "optimizer": {"learning_rate": 3e-4, "clip_norm": None},
-            "hooks": {"a": {"name": "jsonl", "every": 3}, "csv": {}},
+            "hooks": {"a": {"name": "jsonl", "every": 3}, "csv": {}, "console": None},
         },
         registries,
     )
@@ -25,6 +25,7 @@ def test_a_checked_config_comes_back_equal(tmp_path, registries):
     assert check(load(tmp_path / "config.yaml"), registries) == config
     assert check(to_dict(config), registries) == config
     assert "  channels: [8]\n" in dumps(config)
+    assert "  console: null\n" in dumps(config)  # else it would be back by default
 
 
 def test_what_no_file_can_hold_is_refused_before_the_file_is_touched(tmp_path):

@@ -2,7 +2,7 @@ import sys
 
 import pytest
 
-from jaxtrain.config import import_plugin
+from jaxtrain.config import import_plugin, plugin_digest
 from jaxtrain.errors import ConfigError
 
 
@@ -40,12 +40,24 @@ def test_by_path_once(plugin):
         ("../up", "expected a dotted module name"),
         ("needs_more", "needs a module that is missing: No module named 'more_of_it'"),
         ("fails", r"plugin 'fails': ZeroDivisionError: .*fails\.py:2\)"),
-        ("fails.py", r"fails\.py:2: ZeroDivisionError"),
+        ("fails.py", r"plugin 'fails\.py': .*fails\.py:2: ZeroDivisionError: division by zero"),
+        ("wrong.py", r"plugin 'wrong\.py': .*wrong\.py:1: SyntaxError: "),
+        ("wrong", r"plugin 'wrong': SyntaxError: "),
+        ("refuses.py", r"plugin 'refuses\.py': model 'mlp' is taken"),
+        ("refuses", r"plugin 'refuses': ConfigError: model 'mlp' is taken"),
+        ("leaves.py", r"plugin 'leaves\.py': SystemExit: 3"),
+        ("leaves", r"plugin 'leaves': SystemExit: 3"),
     ],
 )
 def test_refusals(plugin, target, message):
     plugin("needs_more.py", "import more_of_it\n")
-    plugin("fails.py", "a = 1\na / 0\n")
+    plugin("fails.py", "a = 1\na = a / 0\n")
+    plugin("wrong.py", "def f(:\n")
+    plugin(
+        "refuses.py",
+        "from jaxtrain.errors import ConfigError\nraise ConfigError(\"model 'mlp' is taken\")\n",
+    )
+    plugin("leaves.py", "raise SystemExit(3)\n")
     with pytest.raises(ConfigError, match=message):
         import_plugin(target)
 
@@ -56,3 +68,32 @@ def test_a_plugin_that_failed_can_be_mended_and_imported_again(plugin):
         import_plugin(str(path))
     plugin("broken.py", "a = 1\n")
     assert import_plugin(str(path)).a == 1
+
+
+def test_the_digest_is_that_of_the_source_and_of_nothing_else(plugin, tmp_path):
+    digests = {}
+    for folder, text in {"a": "x = 1\n", "b": "x = 1\n", "c": "x = 2\n"}.items():
+        (tmp_path / folder).mkdir()
+        path = plugin(f"{folder}/mine.py", text)
+        digests[folder] = plugin_digest(str(path))
+    assert digests["a"] == digests["b"] != digests["c"]
+    assert len(digests["a"]) == 64
+    plugin("mine.py", "x = 1\n")
+    assert plugin_digest("mine") == digests["a"]
+
+
+def test_the_digest_of_a_package_is_that_of_all_its_files(plugin, tmp_path):
+    (tmp_path / "some_package/deep").mkdir(parents=True)
+    plugin("some_package/__init__.py", "")
+    before = plugin_digest("some_package")
+    plugin("some_package/deep/models.py", "x = 1\n")
+    after = plugin_digest("some_package")
+    (tmp_path / "some_package/deep/models.py").rename(tmp_path / "some_package/models.py")
+    assert len({before, after, plugin_digest("some_package")}) == 3
+    plugin("some_package/notes.txt", "not source")
+    assert plugin_digest("some_package.models") == plugin_digest("some_package/models.py")
+
+
+def test_a_module_without_source_has_no_digest():
+    with pytest.raises(ConfigError, match="plugin 'itertools': expected a module with a source"):
+        plugin_digest("itertools")

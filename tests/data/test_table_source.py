@@ -81,8 +81,37 @@ def test_regression(load):
 
 
 def test_a_label_the_training_file_does_not_know(load):
-    with pytest.raises(DataError, match=r"test\.csv:2: .* 'yes\.' is not one of the 2 classes"):
+    with pytest.raises(DataError, match=r"test\.csv:2: .* 2 classes \(no, yes\), found 'yes\.'"):
         load(strip_target="")
+
+
+def test_classes_given_are_the_only_ones_and_keep_their_order(load):
+    splits = load(classes=("yes", "no"))
+    assert splits.train.label_names == ("yes", "no")
+    assert splits.test.labels.tolist() == [0, 1]
+    with pytest.raises(DataError, match=r"train\.csv:3: .* 2 classes \(no, maybe\), found 'yes'"):
+        load(classes=("no", "maybe"))
+    with pytest.raises(ConfigError, match="a regression has none"):
+        load(target="size", task="regression", drop=("id", "label"), classes=("1", "2"))
+
+
+def test_adult_has_two_labels_in_both_files(tmp_path):
+    row = (
+        "39, State-gov, 7, Bachelors, 13, Never-married, Sales, Wife, White, Male, 0, 0, 40, Cuba, "
+    )
+
+    def write(name, *labels):
+        (tmp_path / name).write_text("".join(f"{row}{label}\n" for label in labels))
+
+    write("adult.data", "<=50K", ">50K", "<=50K")
+    write("adult.test", "<=50K.", ">50K.")
+    assert adult(0.0, 0, root=str(tmp_path)).test.labels.tolist() == [0, 1]
+    write("adult.test", "<=50K.", "50K.")
+    with pytest.raises(DataError, match=r"adult\.test:2: column 'income': .*<=50K, >50K.* '50K'"):
+        adult(0.0, 0, root=str(tmp_path))
+    write("adult.data", "<=50K", ">50K", "rich", "<=50K")
+    with pytest.raises(DataError, match=r"adult\.data:3: column 'income': .* found 'rich'"):
+        adult(0.0, 0, root=str(tmp_path))
 
 
 def test_a_missing_label(load):

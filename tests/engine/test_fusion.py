@@ -355,3 +355,25 @@ def test_a_handler_that_waits_in_every_iteration_is_named_once(caplog):
     told = [record.getMessage() for record in caplog.records]
     assert len(told) == 1
     assert "greedy reads the output in every iteration" in told[0]
+
+
+def test_after_an_exception_a_run_begins_anew():
+    """An evaluation that was broken off must not go on in the middle of its epoch."""
+    engine = Engine(step, start())
+    engine.add_metrics({"mean": Mean("loss")})
+    handle = engine.attach_handler(Events.ITERATION_COMPLETED(once=5), lambda: 1 / 0)
+    loader = ArrayLoader({"x": ROWS}, batch_size=5, shuffle=False)
+    with pytest.raises(ZeroDivisionError):
+        engine.run(loader)
+    handle.remove()
+    loader.restore(loader.cursor() | {"batch": 0})
+    state = engine.run(loader)
+    assert (state.epoch, state.iteration) == (1, 12)
+    assert state.metrics["mean"] == pytest.approx(ROWS.sum() / 12)
+
+
+def test_metrics_are_not_added_to_a_run_under_way():
+    engine = Engine(step, start())
+    engine.attach_handler(Events.STARTED, lambda e: e.add_metrics({"mean": Mean("loss")}))
+    with pytest.raises(ValueError, match="before the run"):
+        engine.run(ArrayLoader({"x": ROWS}, batch_size=5))

@@ -17,7 +17,7 @@ def test_one_line_an_epoch(make_engine, capsys):
         "epoch  1/10 | train: loss 0.5000, mean error 2.000e-05 | val: loss 0.2500 | lr 0.0001 | "
     )
     assert lines[9].startswith("epoch 10/10 | ")
-    assert re.search(r"\| [\d,]+ steps/s$", lines[0])
+    assert re.search(r"\| [\d,.e+]+ steps/s$", lines[0])
 
 
 def test_the_learning_rate_is_told_once_and_needs_no_hook(make_engine, capsys):
@@ -40,3 +40,13 @@ def test_the_speed_counts_only_the_steps_of_this_process(make_engine, saved, cap
     again.restore(*snapshots[0])
     again.run([0] * 6)
     assert "| 4 steps/s" in capsys.readouterr().out  # 5 and 6, in half a second
+
+
+def test_slow_steps_are_not_told_as_none(make_engine, capsys):
+    engine = make_engine()
+    engine.attach(Console())
+    engine.attach_handler(
+        Events.EPOCH_COMPLETED, lambda e: e.state.times.update(EPOCH_COMPLETED=5.0), priority=1
+    )
+    engine.run([0] * 2)
+    assert "| 0.4 steps/s" in capsys.readouterr().out

@@ -87,3 +87,11 @@ def test_a_run_begun_anew_counts_anew(make_engine):
     engine.run([0], max_epochs=3)
     engine.run([0], max_epochs=3)
     assert engine.state.epoch == 3
+
+
+def test_an_accuracy_is_better_where_it_is_larger_without_saying_so(make_engine):
+    engine = make_engine(epochs={"val/accuracy": [0.5, 0.6, 0.7, 0.7, 0.6]})
+    hook = EarlyStopping(monitor="val/accuracy", patience=2)
+    engine.attach(hook)
+    engine.run([0], max_epochs=5)
+    assert (hook.best, hook.best_epoch, engine.state.epoch) == (0.7, 3, 5)

@@ -39,9 +39,16 @@ def test_an_unknown_metric_is_told_with_those_there_are():
 
 
 def test_mode_and_min_delta_are_checked():
-    with pytest.raises(ConfigError, match="mode: expected 'min' or 'max', found 'lowest'"):
+    with pytest.raises(ConfigError, match="mode: expected 'auto', 'min' or 'max', found 'lowest'"):
         Monitor("x", "lowest")
     with pytest.raises(ConfigError, match=r"min_delta: .* found -1"):
         Monitor("x", min_delta=-1)
     with pytest.raises(ConfigError, match=r"min_delta: .* found nan"):
         Monitor("x", min_delta=math.nan)
+
+
+def test_which_way_is_better_goes_by_the_name_unless_it_is_said():
+    assert Monitor("val/accuracy").improves(0.6, 0.5)
+    assert not Monitor("val/loss").improves(0.6, 0.5)
+    assert Monitor("val/loss", "max").improves(0.6, 0.5)
+    assert Monitor("val/accuracy", "min").direction == "min"

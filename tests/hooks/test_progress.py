@@ -35,9 +35,9 @@ def test_plain_lines_now_and_then_where_there_is_no_terminal(make_engine, clock)
     engine.attach_handler(Events.ITERATION_STARTED, lambda: clock.__setitem__(0, clock[0] + 0.7))
     engine.run([0] * 30, max_epochs=2)
     assert stream.getvalue().splitlines() == [
-        "epoch 1/2  iteration 20/60  loss 0.0500  1 steps/s",
-        "epoch 2/2  iteration 40/60  loss 0.0250  1 steps/s",
-        "epoch 2/2  iteration 60/60  loss 0.0167  1 steps/s",
+        "epoch 1/2  iteration 20/60  loss 0.0500  1.4 steps/s",
+        "epoch 2/2  iteration 40/60  loss 0.0250  1.4 steps/s",
+        "epoch 2/2  iteration 60/60  loss 0.0167  1.4 steps/s",
     ]
 
 
@@ -68,7 +68,7 @@ def test_an_unknown_length_is_no_obstacle(make_engine, terminal, clock):
     engine.attach(Progress(stream, every=1), name="lines")
     engine.attach_handler(Events.ITERATION_STARTED, lambda: clock.__setitem__(0, clock[0] + 10))
     engine.run(iter([0, 0]))
-    assert stream.getvalue().splitlines()[0] == "epoch 1/1  iteration 1  0 steps/s"
+    assert stream.getvalue().splitlines()[0] == "epoch 1/1  iteration 1  0.1 steps/s"
 
 
 def test_an_error_takes_the_bar_away_and_gives_stdout_back(make_engine, terminal, monkeypatch):

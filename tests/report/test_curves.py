@@ -53,7 +53,7 @@ def test_a_panel_for_the_loss_and_one_for_the_accuracy(tmp_path, figures):
     assert loss.get_title(loc="left") == "loss"
     assert accuracy.get_title(loc="left") == "accuracy"
     assert labels(loss) == ["training", "validation", "best epoch (8): 0.01"]
-    assert labels(accuracy) == ["training", "validation", "best epoch (8): 22.50%"]
+    assert labels(accuracy) == ["training", "validation", "best epoch (8): 22.5%"]
     assert figures[0].get_suptitle() == "mnist"
     image = pixels(path)
     assert image.shape[1] > 1.5 * image.shape[0]
@@ -108,10 +108,68 @@ def test_three_metrics_and_an_empty_corner(tmp_path, figures):
     assert figures[0].axes[2].get_title(loc="left") == "mean error"
 
 
-def test_nothing_to_draw_is_an_error(tmp_path):
-    with pytest.raises(ValueError, match="found none"):
-        draw_curves(history(3, "learning_rate"), tmp_path / "a.png")
-    assert list(tmp_path.iterdir()) == []
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_nothing_finite_to_draw_is_said_in_the_picture(tmp_path, figures, bad):
+    for epochs in (
+        [],
+        history(3, "learning_rate"),
+        [row | dict.fromkeys(CLASSIFICATION, bad) for row in history(3)],
+    ):
+        draw_curves(epochs, tmp_path / "a.png")
+        for axes in figures[-1].axes:
+            assert [text.get_text() for text in axes.texts] == ["no finite value"]
+    assert len(figures[-1].axes) == 2
+
+
+def test_an_empty_panel_beside_a_full_one(tmp_path, figures):
+    epochs = [row | {"train/accuracy": math.nan} for row in history(3, "train/loss", "val/loss")]
+    draw_curves(epochs, tmp_path / "a.png")
+    loss, accuracy = figures[0].axes
+    assert len(labels(loss)) == 3
+    assert [text.get_text() for text in accuracy.texts] == ["no finite value"]
+
+
+@pytest.mark.parametrize("length", [1, 2, 3, 12, 100, 1000])
+def test_the_axis_shows_the_epochs_there_are(tmp_path, figures, length):
+    draw_curves(history(length, *CLASSIFICATION), tmp_path / "a.png")
+    for axes in figures[0].axes:
+        low, high = axes.get_xlim()
+        assert 0 < low < 1 <= length < high < length + 1
+        ticks = [tick for tick in axes.get_xticks() if low <= tick <= high]
+        assert ticks
+        assert all(tick == int(tick) for tick in ticks)
+
+
+@pytest.mark.parametrize("length", [1, 2, 12, 100])
+def test_the_legend_stands_clear_of_what_is_drawn(tmp_path, figures, length):
+    epochs = history(length, *CLASSIFICATION)
+    epochs[length // 2]["val/loss"] = 0.01
+    draw_curves(epochs, tmp_path / "a.png", title="x")
+    for axes in figures[0].axes:
+        legend, panel = axes.get_legend().get_window_extent(), axes.get_window_extent()
+        title = axes._left_title.get_window_extent()
+        assert panel.y1 <= legend.y0 + 1
+        assert legend.y1 <= title.y0 + 1
+        assert legend.x1 <= panel.x1
+
+
+def test_percents_have_the_digits_they_need_and_end_at_a_hundred(tmp_path, figures):
+    epochs = history(4, "train/accuracy")
+    for row, value in zip(epochs, (0.9, 0.97, 0.999, 1.0), strict=True):
+        row["val/accuracy"] = row["train/accuracy"] = value
+    draw_curves(epochs, tmp_path / "a.png", monitor="val/accuracy")
+    (axes,) = figures[0].axes
+    assert labels(axes)[2] == "best epoch (4): 100%"
+    shown = [
+        tick.get_text() for tick in axes.get_yticklabels() if 0.8 < tick.get_position()[1] <= 1
+    ]
+    assert "100%" in shown
+    assert "90%" in shown
+    assert axes.get_ylim()[1] < 1.01
+
+
+def test_a_title_is_text_and_no_formula(tmp_path):
+    draw_curves(history(2, "train/loss"), tmp_path / "a.png", title=r"a$\frac$b")
 
 
 def test_pyplot_and_its_global_state_are_left_alone(tmp_path):
@@ -165,4 +223,19 @@ def test_a_run_without_a_whole_epoch_leaves_no_picture(tmp_path):
     engine = run_with_curves(tmp_path)
     engine.attach_handler(Events.ITERATION_COMPLETED, lambda e: e.terminate())
     engine.run([0, 0], max_epochs=3)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("error", [RuntimeError("no font"), OSError("disk full")])
+def test_a_picture_that_can_not_be_drawn_does_not_end_the_run(tmp_path, monkeypatch, caplog, error):
+    def fail(*args, **kwargs):
+        raise error
+
+    monkeypatch.setattr("matplotlib.figure.Figure.savefig", fail)
+    engine = run_with_curves(tmp_path)
+    engine.run([0], max_epochs=3)
+    assert engine.state.epoch == 3
+    (record,) = caplog.records
+    assert record.levelname == "WARNING"
+    assert f"was not drawn: {type(error).__name__}: {error}" in record.getMessage()
     assert list(tmp_path.iterdir()) == []

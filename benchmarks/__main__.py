@@ -1,0 +1,26 @@
+"""`python -m benchmarks NAME [options]` runs `benchmarks/NAME.py`."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+BENCHMARKS = {
+    "loop": "steps a second: this engine, a loop written by hand, the peers",
+    "saves": "checkpoints: seconds a save takes, and how long it holds the training up",
+}
+
+
+def main(argv: list[str]) -> int:
+    if not argv or argv[0] not in BENCHMARKS:
+        print("usage: python -m benchmarks NAME [options]    (NAME --help lists the options)")
+        for name, what in BENCHMARKS.items():
+            print(f"  {name:8}{what}")
+        return 0 if argv[:1] in (["-h"], ["--help"]) else 2
+    module = importlib.import_module(f"benchmarks.{argv[0]}")
+    module.main(argv[1:])
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

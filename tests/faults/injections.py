@@ -1,0 +1,172 @@
+"""What a fault test does to the process it spawns, before the command line runs in it.
+
+Each function changes one thing of the library from outside: the library itself has no switch that
+makes it fail.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import resource
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+
+
+def kill_at(target: str, nth: int = 1, when: str = "before") -> None:
+    """SIGKILL to this process before, after or in the middle of the nth call of a function.
+
+    Args:
+        target: `module:function`, or `module:Class.method`.
+        nth: which call.
+        when: "before", "after", or "within": 2 ms after it began.
+    """
+
+    def around(function, count, args, kwargs):
+        if count != nth:
+            return function(*args, **kwargs)
+        if when == "before":
+            _die()
+        if when == "within":
+            threading.Timer(0.002, _die).start()
+        result = function(*args, **kwargs)
+        if when == "after":
+            _die()
+        return result
+
+    _wrap(target, around)
+
+
+def fail_at(target: str, nth: int = 1, message: str = "injected") -> None:
+    """OSError from the nth call of a function."""
+
+    def around(function, count, args, kwargs):
+        if count == nth:
+            raise OSError(5, message)
+        return function(*args, **kwargs)
+
+    _wrap(target, around)
+
+
+def say_at(target: str, path: str, nth: int = 1, seconds: float = 0.0) -> None:
+    """Make the file `path` when the nth call of a function begins, and wait a while in it."""
+
+    def around(function, count, args, kwargs):
+        if count == nth:
+            Path(path).touch()
+            time.sleep(seconds)
+        return function(*args, **kwargs)
+
+    _wrap(target, around)
+
+
+def interrupt_at(iteration: int) -> None:
+    """Ask the trainer to stop after an iteration, as a signal would."""
+    on_iteration(iteration, lambda engine: engine.interrupt())
+
+
+def poison_at(iteration: int) -> None:
+    """Make every parameter NaN after an iteration."""
+    import jax
+
+    def poison(engine):
+        state = engine.state.train_state
+        bad = jax.tree.map(lambda p: p * float("nan"), state.params)
+        engine.state.train_state = state.replace(params=bad)
+
+    on_iteration(iteration, poison)
+
+
+def nan_gradients() -> None:
+    """A loss that stays finite, and whose gradient is NaN in a batch with padding in it."""
+    import jax.numpy as jnp
+
+    def around(function, count, args, kwargs):
+        loss = function(*args, **kwargs)
+
+        def treacherous(outputs, batch):
+            total, weight = loss(outputs, batch)
+            padded = (batch["mask"].min() == 0).astype(jnp.float32)
+            zero = (outputs * 0).sum()
+            # The root of 0 is 0, its slope is infinite: 0 * inf is NaN.
+            return total + jnp.sqrt(zero * zero + 1 - padded) - (1 - padded), weight
+
+        return treacherous
+
+    _wrap("jaxtrain.experiment:LOSSES.build", around)
+
+
+def on_iteration(iteration: int, action) -> None:
+    from jaxtrain.engine import Events
+
+    def around(function, count, args, kwargs):
+        function(*args, **kwargs)
+        trainer = args[0].trainer
+        trainer.attach_handler(Events.ITERATION_COMPLETED(once=iteration), action)
+
+    _wrap("jaxtrain.experiment:Experiment.__init__", around)
+
+
+def slow_evaluation(seconds: float) -> None:
+    """Every batch of a validation takes so much longer."""
+    from jaxtrain.engine import Events
+
+    def around(function, count, args, kwargs):
+        _, evaluator, *_ = args
+        with evaluator.attach_handler(Events.ITERATION_COMPLETED, lambda: time.sleep(seconds)):
+            return function(*args, **kwargs)
+
+    _wrap("jaxtrain.hooks.validation:run_unless_stopping", around)
+    sys.modules["jaxtrain.experiment"].run_unless_stopping = sys.modules[
+        "jaxtrain.hooks.validation"
+    ].run_unless_stopping
+
+
+def variable(name: str, value: str) -> None:
+    """An environment variable."""
+    os.environ[name] = value
+
+
+def setting(name: str, value: object) -> None:
+    """A setting of jax."""
+    import jax
+
+    jax.config.update(name, value)
+
+
+def memory(size: int) -> None:
+    """This process can't have more than `size` bytes of address space beyond what it has."""
+    own = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (own + size, own + size))
+
+
+def pretend(path: str, value: object) -> None:
+    """Put a value in the place of a name, as a changed environment would."""
+    module, _, name = path.partition(":")
+    setattr(sys.modules[module], name, value)
+
+
+def _die() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _wrap(target: str, around) -> None:
+    module_name, _, path = target.partition(":")
+    __import__(module_name)
+    holder = sys.modules[module_name]
+    *parts, name = path.split(".")
+    for part in parts:
+        holder = getattr(holder, part)
+    function = getattr(holder, name)
+    calls = 0
+
+    @functools.wraps(function)
+    def wrapped(*args, **kwargs):
+        nonlocal calls
+        calls += 1
+        return around(function, calls, args, kwargs)
+
+    setattr(holder, name, wrapped)

@@ -1,0 +1,86 @@
+"""Forks processes that run the command line, from one that has imported everything already.
+
+A sweep kills a hundred processes; each of them importing jax and the rest anew would take minutes.
+This process imports, but never initialises a device, so that a fork of it is as good as a fresh
+interpreter. It reads one JSON request a line, and answers with one:
+
+    {"argv": [...], "inject": [["kill_at", {...}]], "log": "..."}  ->  {"pid": 123}
+    {"wait": 123, "seconds": 60}                                   ->  {"status": 75} or null
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import json
+import os
+import signal
+import sys
+import time
+import traceback
+from pathlib import Path
+
+_NEEDED = (
+    "jaxtrain.main",
+    "jaxtrain.experiment",
+    "jaxtrain.hooks.validation",
+    "matplotlib.backends.backend_agg",
+    "matplotlib.figure",
+    "orbax.checkpoint",
+    "sklearn.datasets",
+    "sklearn.model_selection",
+)
+
+
+def main() -> None:
+    for name in _NEEDED:
+        importlib.import_module(name)
+    for line in sys.stdin:
+        request = json.loads(line)
+        answer = _wait(request) if "wait" in request else {"pid": _fork(request)}
+        print(json.dumps(answer), flush=True)
+
+
+def _wait(request: dict) -> dict:
+    deadline = time.monotonic() + request["seconds"]
+    while time.monotonic() < deadline:
+        pid, status = os.waitpid(request["wait"], os.WNOHANG)
+        if pid:
+            return {"status": os.waitstatus_to_exitcode(status)}
+        time.sleep(0.002)
+    os.kill(request["wait"], signal.SIGKILL)
+    os.waitpid(request["wait"], 0)
+    return {"status": None}
+
+
+def _fork(request: dict) -> int:
+    pid = os.fork()
+    if pid:
+        return pid
+    code = 1
+    try:
+        log = os.open(request["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        nothing = os.open(os.devnull, os.O_RDONLY)
+        for number, source in enumerate((nothing, log, log)):
+            os.dup2(source, number)
+        spec = importlib.util.spec_from_file_location(
+            "injections", Path(__file__).with_name("injections.py")
+        )
+        injections = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(injections)
+        for name, options in request["inject"]:
+            getattr(injections, name)(**options)
+        code = sys.modules["jaxtrain.main"].main(request["argv"])
+    except SystemExit as error:
+        code = error.code
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        # As at the end of an interpreter, but without the tear-down of the parent's modules.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+
+
+if __name__ == "__main__":
+    main()

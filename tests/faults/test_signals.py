@@ -1,0 +1,94 @@
+"""Faults 3 to 5: SIGTERM at whatever moment. (5 is in tests/test_main.py.)"""
+
+from __future__ import annotations
+
+import json
+import signal
+import time
+
+import pytest
+
+# A moment: where the process is when the signal comes, and what it has saved by then.
+MOMENTS = {
+    "in a step": ["say_at", {"target": "jaxtrain.engine.dispatch:Dispatch.run", "nth": 9}],
+    "compiling": ["say_at", {"target": "jaxtrain.engine.dispatch:Dispatch._prepare", "nth": 1}],
+    "waiting for data": ["say_at", {"target": "jaxtrain.engine.source:Resident.take", "nth": 9}],
+    "validating": ["say_at", {"target": "jaxtrain.hooks.validation:run_unless_stopping", "nth": 2}],
+}
+KEEP = {"checkpoint__keep": "50", "data__eval_batch_size": "4"}
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_faults_3_and_4_a_signal_saves_once_and_the_run_goes_on(
+    runs, undisturbed, tmp_path, moment, number
+):
+    expected = undisturbed(**KEEP)
+    name, options = MOMENTS[moment]
+    there = tmp_path / "there"
+    inject = [[name, {**options, "path": str(there), "seconds": 1.0}]]
+    process = runs.start("run", inject, **KEEP)
+    runs.wait_for(there)
+    time.sleep(0.4)  # a save in the background ends meanwhile
+    before = runs.checkpoints("run")
+    began = time.monotonic()
+    process.kill(number)
+    assert process.wait(30) == 75, process.said
+    assert time.monotonic() - began < 15
+    assert len(runs.checkpoints("run")) == len(before) + 1
+    assert json.loads((tmp_path / "run/metadata.json").read_text())["status"] == "interrupted"
+    runs.finish("run", expected, **KEEP)
+
+
+def test_fault_4_a_long_validation_is_left_and_done_anew(runs, undisturbed, tmp_path):
+    """36 batches of 0.3 s are not waited for."""
+    expected = undisturbed(**KEEP)
+    there = tmp_path / "there"
+    inject = [
+        ["slow_evaluation", {"seconds": 0.3}],
+        ["say_at", {"target": "jaxtrain.hooks.validation:run_unless_stopping", "path": str(there)}],
+    ]
+    process = runs.start("run", inject, **KEEP)
+    runs.wait_for(there)
+    time.sleep(1)
+    began = time.monotonic()
+    process.kill(signal.SIGTERM)
+    assert process.wait(30) == 75, process.said
+    assert time.monotonic() - began < 6
+    newest = tmp_path / "run/checkpoints" / runs.checkpoints("run")[-1]
+    meta = json.loads((newest / "meta.json").read_text())
+    assert meta["engine"]["counters"]["epoch_open"] is True
+    assert '"event": "epoch"' not in (tmp_path / "run/metrics.jsonl").read_text()
+    runs.finish("run", expected, **KEEP)
+
+
+def test_fault_4_stopped_in_the_evaluation_of_the_report(runs, whole, tmp_path):
+    there = tmp_path / "there"
+    target = "jaxtrain.report.summary:write_summary"
+    inject = [
+        ["slow_evaluation", {"seconds": 0.5}],
+        ["say_at", {"target": "jaxtrain.experiment:Experiment._report", "path": str(there)}],
+        ["kill_at", {"target": target}],  # it must not come so far
+    ]
+    process = runs.start("run", inject)
+    runs.wait_for(there)
+    process.kill(signal.SIGTERM)
+    assert process.wait(30) == 75, process.said
+    assert not (tmp_path / "run/metrics.json").exists()
+    runs.finish("run", whole)
+    assert len(runs.checkpoints("run")) == 2  # the finished run was not saved once more
+
+
+def test_a_signal_while_the_checkpoint_is_loaded_saves_no_second_one(runs, whole, tmp_path):
+    assert runs.run("run", [["kill_at", {"target": "jaxtrain.hooks.jsonl:_append", "nth": 9}]]) < 0
+    before = runs.checkpoints("run")
+    there = tmp_path / "there"
+    target = "jaxtrain.hooks.checkpoint:CheckpointStore.load"
+    process = runs.start(
+        "run", [["say_at", {"target": target, "path": str(there), "seconds": 0.5}]]
+    )
+    runs.wait_for(there)
+    process.kill(signal.SIGTERM)
+    assert process.wait(30) == 75, process.said
+    assert runs.checkpoints("run") == before
+    runs.finish("run", whole)

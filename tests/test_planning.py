@@ -1,0 +1,75 @@
+"""`plan` says what a run will do before anything of it is done, and it is then what happens."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import jax
+
+from jaxtrain.experiment import Experiment, make_config
+from jaxtrain.main import main
+from jaxtrain.planning import calibrate
+from jaxtrain.run_directory import RunDirectory
+
+CONFIGS = Path(__file__).parents[1] / "configs"
+DIGITS = str(CONFIGS / "digits.py")
+
+
+def test_the_plan_of_digits(tmp_path, capsys):
+    workdir = tmp_path / "run"
+    words = ["--config", DIGITS, "--workdir", str(workdir), "--config.checkpoint.every=25"]
+    assert main(["plan", *words, "--config.hooks.nan_guard.every=10"]) == 0
+    said = capsys.readouterr().out
+    assert "digits: 1,293 train, 144 validation, 360 test rows of [64], 10 outputs" in said
+    assert "of 32; the last has 13 rows and is padded" in said
+    assert "26,122 parameters" in said
+    assert "30 epochs of 41 iterations: 1,230" in said
+    assert "form       scanned" in said
+    assert "ITERATION_COMPLETED every 10: NaNGuard._look" in said
+    assert "ITERATION_COMPLETED every 25: Checkpoint" in said
+    assert re.search(r"dispatches in the first epoch: .*10", said)
+    assert "MiB temporary" in said
+    assert not workdir.exists()
+
+
+def test_nothing_is_computed_for_it(monkeypatch):
+    config = make_config(DIGITS)
+    experiment = Experiment(config, abstract=True)
+    leaves = jax.tree.leaves(experiment.trainer.state.train_state)
+    assert all(isinstance(leaf, jax.ShapeDtypeStruct) for leaf in leaves)
+
+
+def test_what_is_planned_is_what_happens(tmp_path, monkeypatch):
+    from jaxtrain.engine import pacer
+
+    monkeypatch.setattr(pacer.Pacer, "limit", lambda self, iteration: 10**6)
+    overrides = [f"workdir={tmp_path / 'run'}", "train.epochs=2", "hooks.nan_guard.every=15"]
+    experiment = Experiment(make_config(DIGITS, overrides))
+    store = experiment.attach(RunDirectory(tmp_path / "run"))
+    engine, lengths = experiment.trainer, []
+    planned = [p.length for p in engine.plan.dispatches(0, 82, epoch_length=41)]
+    dispatch = engine._dispatched
+    run = dispatch.run
+    monkeypatch.setattr(dispatch, "run", lambda s, w: lengths.append(w.length) or run(s, w))
+    engine.run(experiment.loader, max_epochs=2)
+    store.close()
+    assert lengths == planned
+    assert engine.compilations == 1
+
+
+def test_calibration_times_both_forms_and_prints_the_line_to_pin(monkeypatch):
+    from jaxtrain import planning
+
+    monkeypatch.setattr(planning, "_SECONDS_A_ROUND", 0.02)
+    said = calibrate(Experiment(make_config(DIGITS))).splitlines()
+    assert [line.split()[0] for line in said[:2]] == ["single", "scanned"]
+    assert re.fullmatch(r"to pin it: --config\.train\.form=(single|scanned)", said[2])
+
+
+def test_the_form_can_be_pinned(tmp_path):
+    overrides = [f"workdir={tmp_path / 'run'}", "train.epochs=1", "train.form=single"]
+    experiment = Experiment(make_config(DIGITS, overrides))
+    experiment.train()
+    assert experiment.trainer.form == "single"
+    assert experiment.evaluator.form == "single"

@@ -1,0 +1,215 @@
+from typing import Annotated
+
+import pydantic
+import pytest
+
+from jaxtrain.errors import ConfigError, UnknownNameError
+from jaxtrain.registry import Registry
+
+
+class Section(pydantic.BaseModel):
+    model_config = pydantic.ConfigDict(extra="forbid")
+
+    name: str
+    learning_rate: float = 0.1
+
+
+@pytest.fixture
+def registry():
+    made = Registry("model")
+
+    @made.register("mlp")
+    def mlp(
+        num_outputs: int,
+        seed: int = 5,
+        *,
+        hidden: tuple[int, ...] = (8,),
+        dropout: Annotated[float, pydantic.Field(ge=0, lt=1)] = 0.0,
+        width: int,
+    ):
+        return num_outputs, seed, hidden, dropout, width
+
+    return made
+
+
+def build(registry, name="mlp", context=(), **options):
+    return registry.build(registry.schema(name, Section)(name=name, **options), **dict(context))
+
+
+# -- names ---------------------------------------------------------------------------------------
+
+
+def test_a_factory_is_found_by_its_name_and_stays_what_it_is(registry):
+    @registry.register("other")
+    def other():
+        return "made"
+
+    assert registry["other"] is other
+    assert other() == "made"
+    assert registry.names() == ["mlp", "other"]
+
+
+def test_an_unknown_name_lists_the_known_ones(registry):
+    registry.register("cnn")(lambda: None)
+    with pytest.raises(UnknownNameError) as error:
+        registry["mpl"]
+    assert str(error.value) == (
+        "unknown model 'mpl'; did you mean 'mlp'? (known: cnn, mlp; --plugin adds your own)"
+    )
+    assert error.value.__suppress_context__
+    assert isinstance(error.value, ConfigError)
+    for call in (registry.schema, lambda name, _: registry.build(Section(name=name))):
+        with pytest.raises(UnknownNameError, match="unknown model 'zebra' "):
+            call("zebra", Section)
+
+
+def test_a_taken_name_is_refused_and_the_first_stays(registry):
+    first = registry["mlp"]
+    with pytest.raises(ValueError, match="already registered") as error:
+        registry.register("mlp")(lambda: None)
+    assert str(error.value).startswith(f"model 'mlp' is already registered by {__name__}.")
+    assert "mlp" in str(error.value)
+    assert registry["mlp"] is first
+
+
+def test_the_same_factory_may_be_registered_again_and_under_two_names(registry):
+    factory = registry["mlp"]
+    registry.register("mlp")(factory)
+    registry.register("perceptron")(factory)
+    assert registry["perceptron"] is registry["mlp"]
+
+
+def test_registries_know_nothing_of_each_other(registry):
+    with pytest.raises(UnknownNameError):
+        Registry("model")["mlp"]
+
+
+# -- the schema ----------------------------------------------------------------------------------
+
+
+def test_the_schema_has_the_keyword_only_parameters_and_the_fields_of_its_base(registry):
+    schema = registry.schema("mlp", Section)
+    assert issubclass(schema, Section)
+    assert set(schema.model_fields) == {"name", "learning_rate", "hidden", "dropout", "width"}
+    section = schema(name="mlp", width=3)
+    assert (section.hidden, section.dropout, section.learning_rate) == ((8,), 0.0, 0.1)
+
+
+@pytest.mark.parametrize(
+    ("options", "key"),
+    [
+        ({"width": 3, "dropout": 1.0}, "dropout"),
+        ({"width": 3, "hidden": ["wide"]}, "hidden"),
+        ({"width": 3, "wdith": 3}, "wdith"),
+        ({"width": 3, "num_outputs": 3}, "num_outputs"),  # the program's, not the config's
+        ({}, "width"),
+    ],
+)
+def test_what_does_not_fit_the_signature_is_refused(registry, options, key):
+    with pytest.raises(pydantic.ValidationError, match=key):
+        registry.schema("mlp", Section)(name="mlp", **options)
+
+
+def test_a_field_of_the_base_stays_and_the_factory_gets_its_value():
+    registry = Registry("optimizer")
+
+    @registry.register("sgd")
+    def sgd(*, learning_rate: int = 99, momentum: float = 0.5):
+        return learning_rate, momentum
+
+    schema = registry.schema("sgd", Section)
+    assert schema.model_fields["learning_rate"].annotation is float
+    assert build(registry, "sgd", learning_rate=0.25) == (0.25, 0.5)
+    assert build(registry, "sgd") == (0.1, 0.5)
+
+
+def test_a_parameter_without_annotation_takes_anything():
+    registry = Registry("thing")
+    registry.register("free")(lambda *, value=None: value)
+    assert build(registry, "free", value={"a": [1]}) == {"a": [1]}
+
+
+def test_annotations_may_be_strings():
+    registry = Registry("thing")
+
+    def factory(*, rate: "Annotated[float, pydantic.Field(gt=0)]" = 1.0):
+        return rate
+
+    registry.register("late")(factory)
+    assert build(registry, "late", rate="2.5") == 2.5
+    with pytest.raises(pydantic.ValidationError, match="rate"):
+        build(registry, "late", rate=0)
+
+
+def test_a_class_is_a_factory():
+    registry = Registry("hook")
+
+    @registry.register("counter")
+    class Counter:
+        def __init__(self, directory: str, *, every: pydantic.PositiveInt = 10):
+            self.directory, self.every = directory, every
+
+    counter = build(registry, "counter", {"directory": "runs"}, every=3)
+    assert isinstance(counter, Counter)
+    assert (counter.directory, counter.every) == ("runs", 3)
+    with pytest.raises(pydantic.ValidationError, match="every"):
+        build(registry, "counter", {"directory": "runs"}, every=0)
+
+
+# -- building ------------------------------------------------------------------------------------
+
+
+def test_parameters_come_from_the_program_by_name_and_options_from_the_section(registry):
+    made = build(
+        registry, context={"num_outputs": 10, "unused": None}, hidden=[64, 32], width=7, dropout=0.5
+    )
+    assert made == (10, 5, (64, 32), 0.5, 7)
+    assert build(registry, context={"num_outputs": 10, "seed": 6}, width=7)[1] == 6
+
+
+def test_the_program_can_not_overrule_the_config(registry):
+    made = build(registry, context={"num_outputs": 1, "width": 1000}, width=7)
+    assert made[-1] == 7
+
+
+def test_a_parameter_that_the_program_does_not_offer(registry):
+    with pytest.raises(TypeError) as error:
+        build(registry, context={"labels": 1, "directory": 2}, width=7)
+    assert str(error.value) == (
+        "model 'mlp' asks for 'num_outputs'; the run offers directory, labels. "
+        "Options that the config sets stand after a `*` in the signature."
+    )
+
+
+def test_what_a_factory_returns_is_checked():
+    registry = Registry("model", returns=dict, hint="dict(...) makes one")
+    registry.register("right")(lambda: {})
+
+    @registry.register("wrong")
+    def wrong():
+        return registry
+
+    @registry.register("nothing")
+    def nothing(): ...
+
+    assert build(registry, "right") == {}
+    with pytest.raises(ConfigError) as error:
+        build(registry, "wrong")
+    assert str(error.value) == (
+        f"model 'wrong': expected {__name__}.{wrong.__qualname__} to return a dict, "
+        "found a jaxtrain.registry.Registry; dict(...) makes one"
+    )
+    with pytest.raises(ConfigError, match="found None"):
+        build(registry, "nothing")
+
+
+def test_a_module_that_is_no_model_is_told_what_to_do():
+    from flax import linen as nn
+
+    from jaxtrain.models import MODELS
+
+    MODELS.register("tests_bare_module")(lambda num_outputs: nn.Dense(num_outputs))
+    with pytest.raises(
+        ConfigError, match=r"return a Model, found a flax.*Dense; from_linen\(\.\.\.\)"
+    ):
+        build(MODELS, "tests_bare_module", {"num_outputs": 3})

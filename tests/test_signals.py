@@ -1,0 +1,153 @@
+import os
+import signal
+import threading
+
+import pytest
+
+from jaxtrain.engine import Engine, Events
+from jaxtrain.signals import StopOnSignals, stop_on_signals
+
+
+@pytest.fixture(autouse=True)
+def own_handlers():
+    """Handlers that note what reaches them; what was there before comes back afterwards."""
+    reached = []
+    before = {}
+    for number in (signal.SIGINT, signal.SIGTERM):
+        before[number] = signal.signal(number, lambda number, frame: reached.append(number))
+    handlers = {number: signal.getsignal(number) for number in before}
+    yield reached, handlers
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+def now():
+    return {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+
+def sending(*numbers, at=2):
+    """An engine that sends itself these signals in an iteration."""
+
+    def process(engine, batch):
+        if engine.state.iteration == at:
+            for number in numbers:
+                os.kill(os.getpid(), number)
+
+    return Engine(process)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_the_first_signal_interrupts_the_run(own_handlers, number):
+    reached, handlers = own_handlers
+    engine = sending(number)
+    seen = []
+    engine.attach_handler(Events.INTERRUPT, lambda engine: seen.append(engine.state.iteration))
+    with stop_on_signals(engine):
+        state = engine.run([0] * 5)
+        assert now() == handlers  # from the first signal on
+    assert (state.iteration, state.stopped, seen) == (2, "interrupt", [2])
+    assert reached == []
+    assert engine.run([0] * 5).iteration == 5
+
+
+@pytest.mark.parametrize("second", [signal.SIGINT, signal.SIGTERM])
+def test_the_second_signal_does_what_it_did_before(own_handlers, second):
+    reached, _ = own_handlers
+    engine = sending(signal.SIGTERM, second)
+    with stop_on_signals(engine):
+        engine.run([0] * 5)
+    assert reached == [second]
+
+
+def test_a_second_ctrl_c_is_a_keyboard_interrupt():
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    engine = sending(signal.SIGINT, signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt), stop_on_signals(engine):
+        engine.run([0] * 5)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_a_signal_before_the_run_is_not_lost(own_handlers):
+    engine = sending()
+    with stop_on_signals(engine):
+        os.kill(os.getpid(), signal.SIGTERM)
+        state = engine.run([0] * 5)
+    assert (state.iteration, state.stopped) == (0, "interrupt")
+
+
+def test_a_signal_before_there_is_an_engine_is_not_lost(own_handlers, capfd):
+    reached, handlers = own_handlers
+    with StopOnSignals() as signals:
+        assert not signals.received
+        os.kill(os.getpid(), signal.SIGINT)
+        assert signals.received
+        assert now() == handlers
+        engine = sending()
+        with signals.guard(engine):
+            state = engine.run([0] * 5)
+    assert (state.iteration, state.stopped, reached) == (0, "interrupt", [])
+    assert "stopping at the next safe place" in capfd.readouterr().err
+
+
+def test_a_signal_after_the_guarded_run_touches_no_engine(own_handlers):
+    engine = sending()
+    with StopOnSignals() as signals:
+        with signals.guard(engine):
+            engine.run([0] * 5)
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert signals.received
+    assert engine.run([0] * 5).stopped == ""
+
+
+def test_what_the_second_signal_does_can_be_said(own_handlers):
+    reached, handlers = own_handlers
+    ended = []
+    with StopOnSignals(second=lambda number, frame: ended.append(number)):
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGINT):
+            os.kill(os.getpid(), number)
+    assert (reached, ended) == ([], [signal.SIGTERM, signal.SIGINT])
+    assert now() == handlers
+
+
+def test_without_a_signal_all_is_as_before(own_handlers):
+    reached, handlers = own_handlers
+    engine = sending()
+    with stop_on_signals(engine):
+        assert now() != handlers
+        assert engine.run([0] * 5).stopped == ""
+    assert now() == handlers
+    os.kill(os.getpid(), signal.SIGTERM)
+    assert reached == [signal.SIGTERM]
+
+
+def test_an_exception_puts_the_handlers_back(own_handlers):
+    _, handlers = own_handlers
+
+    def process(engine, batch):
+        raise RuntimeError("in the step")
+
+    engine = Engine(process)
+    with pytest.raises(RuntimeError), stop_on_signals(engine):
+        engine.run([0])
+    assert now() == handlers
+
+
+def test_other_signals_are_left_alone():
+    before = signal.getsignal(signal.SIGUSR1)
+    with stop_on_signals(sending()):
+        assert signal.getsignal(signal.SIGUSR1) is before
+
+
+def test_in_another_thread_it_does_nothing(own_handlers):
+    _, handlers = own_handlers
+    states = []
+
+    def work():
+        engine = sending()
+        with stop_on_signals(engine):
+            states.append((engine.run([0] * 3).iteration, now()))
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join(30)
+    assert states == [(3, handlers)]
