@@ -36,13 +36,21 @@ from jaxtrain.data import SOURCES, ArrayLoader, Dataset, Splits, check_dataset, 
 from jaxtrain.engine import Engine, Interrupted
 from jaxtrain.errors import (
     CheckpointError,
+    CheckpointMismatchError,
     ConfigError,
     DataError,
-    JaxtrainError,
     Preempted,
     did_you_mean,
 )
-from jaxtrain.hooks import HOOKS, Checkpoint, History, Validation, run_unless_stopping
+from jaxtrain.hooks import (
+    HOOKS,
+    METRICS,
+    Checkpoint,
+    History,
+    NaNGuard,
+    Validation,
+    run_unless_stopping,
+)
 from jaxtrain.hooks import resume as resume_from
 from jaxtrain.metrics import Accuracy, Direction, Loss, MeanSquaredError, Metric, better
 from jaxtrain.models import MODELS
@@ -132,7 +140,9 @@ class Experiment:
             data, validation_fraction=data.validation_fraction, seed=config.seed
         )
         train = self.splits.train
-        _refuse_broken(train)
+        for dataset in (train, self.splits.validation, self.splits.test):
+            if dataset is not None:
+                _refuse_broken(dataset)
         form = None if config.train.form == "auto" else config.train.form
         self.loader: Any = ArrayLoader(
             train,
@@ -158,8 +168,7 @@ class Experiment:
             accumulate=config.train.accumulate,
         )
         eval_step = make_eval_step(self.model, self.loss, precision=config.precision)
-        # Shapes that don't fit show themselves here, before a directory is made.
-        jax.eval_shape(self.train_step, state, self._example())
+        self._refuse_misfit(state)
 
         self.trainer = Engine(self.train_step, state, form=form)
         self.trainer.add_metrics({f"train/{n}": m for n, m in self.metrics().items()})
@@ -227,7 +236,11 @@ class Experiment:
             self.loader,
             every_epochs=config.checkpoint.every_epochs,
             every=config.checkpoint.every,
-            describe={"config": to_dict(config), "environment": environment.current()},
+            describe={
+                "config": to_dict(config),
+                "environment": environment.current(),
+                "data": self._fingerprints(),
+            },
         )
         self.trainer.attach(hook, "checkpoint")
         return store
@@ -249,6 +262,17 @@ class Experiment:
         if self.config.data.last_batch == "pad":
             batch["mask"] = np.ones(size, np.float32)
         return batch
+
+    def _refuse_misfit(self, state: TrainState) -> None:
+        """Shapes and dtypes that don't go together show themselves before anything is made."""
+        try:
+            jax.eval_shape(self.train_step, state, self._example())
+        except (TypeError, ValueError) as error:
+            config = self.config
+            raise ConfigError(
+                f"data {config.data.name!r}, model {config.model.name!r}, loss "
+                f"{config.loss.name!r} and the other options do not fit together: {error}"
+            ) from error
 
     def _eval_loader(self, dataset: Dataset) -> ArrayLoader:
         size = self.config.data.eval_batch_size or self.config.data.batch_size
@@ -281,10 +305,14 @@ class Experiment:
         """
         directory = RunDirectory.of(self.config)
         _check_resume(directory, resume)
-        self._check_monitors()
-        # From here to the end a signal is heeded, and no other process may write here.
-        with guard(self.trainer), directory.held(self.config):
-            return self._train(directory)
+        store = self.attach(directory)
+        try:
+            self._check_monitors()
+            # From here to the end a signal is heeded, and no other process may write here.
+            with guard(self.trainer), directory.held(self.config):
+                return self._train(store, directory, resume)
+        finally:
+            store.close()
 
     def evaluate(self, checkpoint: Saved | Path | None = None) -> dict[str, dict[str, float]]:
         """Metrics of every data set that the config has.
@@ -301,10 +329,8 @@ class Experiment:
         """
         state = self._state
         if checkpoint is not None:
-            template, _ = self.trainer.snapshot()
             path = checkpoint.path if isinstance(checkpoint, Saved) else checkpoint
-            arrays, _ = CheckpointStore(path.parent).load(path, template)
-            state = arrays["train_state"]
+            state, _ = CheckpointStore(path.parent).load(path, state, part="train_state")
         sets = {
             "train": self.splits.train,
             "validation": self.splits.validation,
@@ -318,28 +344,29 @@ class Experiment:
 
     # -- inside train --------------------------------------------------------------------------
 
-    def _train(self, directory: RunDirectory) -> dict[str, Any]:
-        store = self.attach(directory)
+    def _train(
+        self, store: CheckpointStore, directory: RunDirectory, resume: Resume
+    ) -> dict[str, Any]:
         try:
-            self._resume(store, directory)
+            self._resume(store, directory, resume)
             if self._is_finished() and (directory / "metrics.json").exists():
                 logger.info("%s: the run is finished already; nothing to do", directory.path)
                 figures: dict[str, Any] = json.loads((directory / "metrics.json").read_text())
                 return figures
             self._note(directory, "running")
             self.trainer.run(self.loader, max_epochs=self.config.train.epochs)
+            # However the run came to its end: nothing was saved since such a step.
+            NaNGuard().look(self.trainer)
             store.wait()
             if self.trainer.state.stopped == "interrupt":
                 raise self._preempted(directory)
             figures = self._report(store, directory)
             self._note(directory, "completed")
-        except (JaxtrainError, OSError) as error:
+        except BaseException as error:
             status = "interrupted" if isinstance(error, Preempted) else f"failed: {error}"
             with suppress(OSError):  # a full disk, say: `error` tells of it already
                 self._note(directory, status)
             raise
-        finally:
-            store.close()
         return figures
 
     def _preempted(self, directory: RunDirectory) -> Preempted:
@@ -354,14 +381,20 @@ class Experiment:
         done = state.epoch >= self.config.train.epochs and not state.epoch_open
         return done or state.stopped == "terminate"
 
-    def _resume(self, store: CheckpointStore, directory: RunDirectory) -> None:
+    def _resume(self, store: CheckpointStore, directory: RunDirectory, resume: Resume) -> None:
         saved = store.latest()
         if saved is None:
+            if resume == "must" or (directory / "metrics.json").exists():
+                raise CheckpointError(
+                    f"{store.directory}: the run in {directory.path} has no checkpoint any more; "
+                    "not starting over from step 0. Choose another --workdir to begin anew"
+                )
             if (directory / "metadata.json").exists():  # it was begun before
                 logger.warning(
                     "%s holds no checkpoint: beginning from iteration 0", store.directory
                 )
             return
+        self._refuse_other_data(saved)
         changed = environment.changes(saved.meta.get("environment", {}))
         if changed:
             logger.warning(
@@ -373,17 +406,33 @@ class Experiment:
         resume_from(self.trainer, self.loader, saved, store)
         logger.info("continuing after iteration %d, from %s", saved.iteration, saved.path)
 
+    def _fingerprints(self) -> dict[str, str]:
+        """Which data the run is about: what it is judged by counts as much as what it learns."""
+        sets = {"validation": self.splits.validation, "test": self.splits.test}
+        return {"train": self.loader.fingerprint()} | {
+            name: dataset.fingerprint() for name, dataset in sets.items() if dataset is not None
+        }
+
+    def _refuse_other_data(self, saved: Saved) -> None:
+        before, now = saved.meta.get("data", {}), self._fingerprints()
+        other = sorted(n for n in before.keys() | now.keys() if before.get(n) != now.get(n))
+        if other:
+            raise CheckpointMismatchError(
+                f"the {' and '.join(other)} data are not those that the run was begun with\n"
+                + "\n".join(
+                    f"  {n}: saved: {before.get(n)}\n  {n}: now: {now.get(n)}" for n in other
+                )
+                + "\nrestore the data and options, or start a new run with another --workdir"
+            )
+
     def _report(self, store: CheckpointStore, directory: RunDirectory) -> dict[str, Any]:
         best = store.best()
         if best is None:
             raise CheckpointError(f"{store.directory}: the run is over, but nothing was saved")
-        template, _ = self.trainer.snapshot()
-        arrays, _ = store.load(best, template)
+        state, _ = store.load(best, self._state, part="train_state")
         loader = self._eval_loader(self.splits.test)
         try:
-            test = run_unless_stopping(
-                self.trainer, self.evaluator, loader, arrays["train_state"]
-            ).metrics
+            test = run_unless_stopping(self.trainer, self.evaluator, loader, state).metrics
         except Interrupted:
             raise self._preempted(directory) from None
         return write_summary(
@@ -398,13 +447,11 @@ class Experiment:
         )
 
     def _note(self, directory: RunDirectory, status: str) -> None:
-        directory.write_metadata(self.config, status, data=self.loader.fingerprint())
+        directory.write_metadata(self.config, status, data=self._fingerprints())
 
     def _check_monitors(self) -> None:
         """A monitor nobody provides would be found out after an epoch; find it now."""
-        known = list(self.trainer.metric_names)
-        if self.splits.validation is not None:
-            known += [f"val/{name}" for name in self.evaluator.metric_names]
+        known = {*self.trainer.metric_names, *self.trainer.provided} - {METRICS, "history"}
         wanted = {"checkpoint": self.config.checkpoint.monitor}
         wanted |= {
             f"hooks.{name}": section.monitor
@@ -420,16 +467,25 @@ class Experiment:
 
 
 def _choose_device(device: str) -> None:
-    """Make `device` the default; must come before anything is put on a device."""
+    """Run on `device`, and initialise no other; JAX fixes this when it is first used."""
     if device == "auto":
         return
+    before = getattr(jax.config, "jax_platforms")  # noqa: B009  (mypy does not know it)
+    jax.config.update("jax_platforms", device)
     try:
-        found = jax.devices(device)
+        found = jax.default_backend()
     except RuntimeError as error:
+        jax.config.update("jax_platforms", before)
         raise ConfigError(
-            f"device: expected {device!r}, found {jax.default_backend()!r} alone: {error}"
+            f"device: {device!r} can't be used here: {error}. Use device: auto"
+            + (", or install jaxtrain[cuda]" if device == "gpu" else "")
         ) from error
-    jax.config.update("jax_default_device", found[0])
+    if found != device:
+        jax.config.update("jax_platforms", before)
+        raise ConfigError(
+            f"device: expected {device!r}, but JAX runs on {found!r} in this process already; "
+            "use device: auto, or set the device before JAX is used"
+        )
 
 
 def _refuse_broken(dataset: Dataset) -> None:

@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -46,7 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING)
     logging.getLogger("jaxtrain").setLevel(logging.INFO)
     try:
-        if not words or words[0].startswith("--config"):
+        if not words or words[0] not in (*COMMANDS, "-h", "--help", "--version"):
             words = ["train", *words]
         options, overrides = _parse(words)
         command = {
@@ -60,6 +61,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except JaxtrainError as error:
         print(f"{_heading(error)}: {error}", file=sys.stderr)
         return error.exit_code
+    except BrokenPipeError:  # `| head` has seen enough; Python must not try to flush to it again
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     except OSError as error:  # a full disk, a lost mount: not a fault of the program
         print(f"storage error: {error}", file=sys.stderr)
         return CheckpointError.exit_code
@@ -286,13 +290,7 @@ def _introduction(experiment: Experiment, directory: Path) -> str:
         f"data: {splits.train.name}, {rows} rows",
         f"model: {config.model.name}, {experiment.parameter_count():,} parameters",
     ]
-    changed = [
-        f"{key}={_short(value)}"
-        for key, _, value in differences(config)
-        if not key.endswith(".name") or not key.startswith("hooks.")
-    ]
-    if config.hooks:
-        changed.append(f"hooks={','.join(config.hooks)}")
+    changed = [f"{key}={_short(value)}" for key, _, value in differences(config)]
     if changed:
         lines.append("differs from the defaults: " + ", ".join(changed))
     return "\n".join(lines)

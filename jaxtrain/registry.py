@@ -15,6 +15,7 @@ component the same way.
 from __future__ import annotations
 
 import inspect
+import sys
 from collections.abc import Callable
 from typing import Any, TypeVar, get_type_hints
 
@@ -119,11 +120,15 @@ class Registry:
         if not isinstance(made, self.returns):
             raise ConfigError(
                 f"{self.kind} {section.name!r}: expected "  # type: ignore[attr-defined]
-                f"{factory.__module__}.{factory.__qualname__} to return a "
+                f"{factory.__qualname__} in {_file_of(factory)} to return a "
                 f"{self.returns.__name__}, found {_kind_of(made)}"
                 f"{self.hint and '; '}{self.hint}"
             )
         return made
+
+
+def _file_of(factory: Callable[..., Any]) -> str:
+    return getattr(sys.modules.get(factory.__module__), "__file__", None) or factory.__module__
 
 
 def _kind_of(value: Any) -> str:

@@ -24,7 +24,15 @@ from typing import Any
 
 from jaxtrain.atomic import UNFINISHED, replacing
 from jaxtrain.checkpoint import environment
-from jaxtrain.config import ExperimentConfig, diff, dump, load, to_dict
+from jaxtrain.config import (
+    MISSING,
+    ExperimentConfig,
+    diff,
+    differences,
+    dump,
+    load,
+    to_dict,
+)
 from jaxtrain.errors import ConfigError
 from jaxtrain.lock import NAME as LOCK
 from jaxtrain.lock import lock
@@ -41,6 +49,8 @@ _FREE = {
     "checkpoint.keep",
     "checkpoint.asynchronous",
     "data.root",
+    "data.download",
+    "data.mirror",
     "data.prefetch",
 }
 _SHOWN = 10
@@ -113,11 +123,16 @@ class RunDirectory:
 
     def _refuse_another(self, config: ExperimentConfig) -> None:
         saved = _deciding(load(self / "config.yaml").to_dict())
-        differences = diff(saved, _deciding(to_dict(config)))
-        if config.schedule.name == "constant":  # no schedule is stretched: simply more epochs
-            differences = [d for d in differences if d[0] != "train.epochs"]
-        if differences:
-            lines = [f"{key}: {old!r} there, {new!r} now" for key, old, new in differences]
+        told = {key for key, _, _ in differences(config)}
+        lines = []
+        for key, old, new in diff(saved, _deciding(to_dict(config))):
+            # A key that the saved config does not know has come since; its default is what was.
+            is_new = old is MISSING and key not in told
+            # Where no schedule is stretched by it, a run may simply get longer.
+            longer = key == "train.epochs" and config.schedule.name == "constant" and new >= old
+            if not (is_new or longer):
+                lines.append(f"{key}: {old!r} there, {new!r} now")
+        if lines:
             more = f"\n  and {len(lines) - _SHOWN} more" if len(lines) > _SHOWN else ""
             raise ConfigError(
                 f"{self.path}: holds a run with another config; continuing it would mix the two. "
@@ -149,9 +164,16 @@ class RunDirectory:
 
 
 def run_id(config: ExperimentConfig) -> str:
-    """`seed<seed>-<digest>`; the digest covers all that decides the figures of a run."""
-    text = json.dumps(_deciding(to_dict(config)), sort_keys=True)
+    """`seed<seed>-<digest>`; the digest covers what a run says of its figures beyond the defaults."""
+    told = {key: value for key, _, value in differences(config) if not _is_free(key)}
+    text = json.dumps(told, sort_keys=True, default=repr)
     return f"seed{config.seed}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+
+
+def _is_free(key: str) -> bool:
+    """Whether a dotted key, or a section around it, is free to change."""
+    parts = key.split(".")
+    return any(".".join(parts[:depth]) in _FREE for depth in range(1, len(parts) + 1))
 
 
 def _deciding(config: dict[str, Any], prefix: str = "") -> dict[str, Any]:

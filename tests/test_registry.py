@@ -196,7 +196,7 @@ def test_what_a_factory_returns_is_checked():
     with pytest.raises(ConfigError) as error:
         build(registry, "wrong")
     assert str(error.value) == (
-        f"model 'wrong': expected {__name__}.{wrong.__qualname__} to return a dict, "
+        f"model 'wrong': expected {wrong.__qualname__} in {__file__} to return a dict, "
         "found a jaxtrain.registry.Registry; dict(...) makes one"
     )
     with pytest.raises(ConfigError, match="found None"):

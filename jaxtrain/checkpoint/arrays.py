@@ -35,8 +35,8 @@ def describe_arrays(directory: Path) -> dict[str, jax.ShapeDtypeStruct]:
     Raises:
         CheckpointError: where orbax can't read it.
     """
-    with _checkpointer() as (_, checkpointer), _named(directory):
-        metadata = checkpointer.metadata(directory.absolute()).item_metadata
+    with _named(directory):
+        metadata = _handler().metadata(_orbax_path(directory))
         full = {
             name: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype)
             for name, leaf in _flatten(metadata.tree).items()
@@ -78,11 +78,23 @@ def _checkpointer() -> Iterator[tuple[Any, Any]]:
     import orbax.checkpoint as ocp  # imported here: it takes 100 ms that most runs never need
 
     logging.getLogger("absl").setLevel(logging.WARNING)
-    checkpointer = ocp.Checkpointer(ocp.PyTreeCheckpointHandler(use_ocdbt=True, use_zarr3=True))
+    checkpointer = ocp.Checkpointer(_handler())
     try:
         yield ocp, checkpointer
     finally:
         checkpointer.close()
+
+
+def _handler() -> Any:
+    import orbax.checkpoint as ocp
+
+    return ocp.PyTreeCheckpointHandler(use_ocdbt=True, use_zarr3=True)
+
+
+def _orbax_path(directory: Path) -> Any:
+    from etils import epath  # comes with orbax, which takes no other paths here
+
+    return epath.Path(directory.absolute())
 
 
 def _nest(arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import os
 import shutil
 from collections.abc import Mapping
@@ -68,6 +69,7 @@ class CheckpointStore:
         self._mode = mode
         self._writer = ThreadPoolExecutor(1, "checkpoint") if asynchronous else None
         self._writing: Future[None] | None = None
+        self._best: float | None = None  # of the monitor, over what was saved
 
     # -- writing -------------------------------------------------------------------------------
 
@@ -80,6 +82,8 @@ class CheckpointStore:
         self.wait()
         arrays = to_host(tree)
         meta = {"format": FORMAT, "iteration": iteration, **meta}
+        if self.improves(meta.get("metrics", {})):
+            self._best = meta["metrics"][self._monitor]
         if self._writer is None:
             self._commit(arrays, meta)
         else:
@@ -182,8 +186,28 @@ class CheckpointStore:
         rest = [path for path in committed(self.directory)[::-1] if path not in ranked]
         return self._soundest([*ranked, *rest])
 
-    def load(self, saved: Saved | Path, template: Any) -> tuple[Any, dict[str, Any]]:
+    def improves(self, metrics: Mapping[str, Any]) -> bool:
+        """Whether a checkpoint with these metrics would be the best so far. NaN never is."""
+        value = metrics.get(self._monitor)
+        if not isinstance(value, int | float) or math.isnan(value):
+            return False
+        if self._best is None:
+            ranked = self._ranked(self.saved())
+            self._best = ranked[0].value(self._monitor) if ranked else None
+        if self._best is None or math.isnan(self._best):
+            return True
+        return value < self._best if self._mode == "min" else value > self._best
+
+    def load(
+        self, saved: Saved | Path, template: Any, *, part: str | None = None
+    ) -> tuple[Any, dict[str, Any]]:
         """Read a checkpoint into a tree like `template`.
+
+        Args:
+            saved: which.
+            template: a tree with the structure, shapes and dtypes that are expected.
+            part: read only what stands under this name in the tree that was saved; `template` is
+                then like that part.
 
         Returns:
             The tree and the meta that was saved with it.
@@ -201,9 +225,14 @@ class CheckpointStore:
             raise CheckpointError(
                 f"{path}: format {found.meta.get('format')!r}; this version reads {FORMAT}"
             )
+        wanted = template if part is None else {part: template}
+        prefix = "" if part is None else f"{part}/"
+        described = describe_arrays(path / "arrays")
         # Compared before any array is read: no memory is taken for what a file merely claims.
-        refuse_differences(describe_arrays(path / "arrays"), template)
-        return from_host(read_arrays(path / "arrays"), template), found.meta
+        refuse_differences({n: d for n, d in described.items() if n.startswith(prefix)}, wanted)
+        stored = {n: a for n, a in read_arrays(path / "arrays").items() if n.startswith(prefix)}
+        tree = from_host(stored, wanted)
+        return (tree if part is None else tree[part]), found.meta
 
     def _soundest(self, candidates: list[Path]) -> Saved | None:
         faults: dict[Path, str] = {}

@@ -98,6 +98,11 @@ class Emitter:
             if handler.function is function and (event is None or event.name == handler.event.name):
                 yield handler
 
+    @property
+    def provided(self) -> set[str]:
+        """All that attached handlers say they provide."""
+        return {name for handler in self._handlers for name in handler.provides}
+
     def register_events(self, *events: Event, event_to_attr: Mapping[Event, str]) -> None:
         """Keep the count of custom events in attributes of `state`, from 0.
 

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 
 class Interrupted(Exception):
     """Raised by a handler of EPOCH_COMPLETED that can't finish, since the run is to stop.
@@ -91,7 +93,7 @@ class EngineState:
     def counters(self) -> dict[str, Any]:
         """The part that a resumed run needs, as plain JSON values."""
         return {name: getattr(self, name) for name in self.COUNTERS} | {
-            "metrics": dict(self.metrics)
+            "metrics": {n: v if np.ndim(v) == 0 else v.tolist() for n, v in self.metrics.items()}
         }
 
     def restore(self, counters: dict[str, Any]) -> None:

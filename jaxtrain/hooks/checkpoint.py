@@ -16,11 +16,14 @@ from typing import Any
 
 from jaxtrain.checkpoint import CheckpointStore, Saved
 from jaxtrain.engine import Engine, Events
+from jaxtrain.hooks.registry import METRICS
 from jaxtrain.hooks.rows import epoch_figures
 
 
 class Checkpoint:
     """Saves at epoch ends, every so many iterations, on interruption and at the end.
+
+    Besides, an epoch whose monitored metric is the best so far is saved whatever the periods are.
 
     Args:
         store: where to.
@@ -48,13 +51,19 @@ class Checkpoint:
 
     def attach(self, engine: Engine) -> None:
         """Subscribe to the events named above."""
-        moments = Events.EPOCH_COMPLETED(every=self._every_epochs) | Events.INTERRUPT
-        moments |= Events.COMPLETED
+        moments = Events.INTERRUPT | Events.COMPLETED
         if self._every is not None:
             moments |= Events.ITERATION_COMPLETED(every=self._every)
-        engine.attach_handler(
-            moments, lambda engine: engine.when_at_rest(lambda: self.save(engine))
-        )
+        engine.attach_handler(moments, self._save_at_rest)
+        engine.attach_handler(Events.EPOCH_COMPLETED, self._end_epoch, needs=(METRICS,))
+
+    def _end_epoch(self, engine: Engine) -> None:
+        due = engine.state.epoch % self._every_epochs == 0
+        if due or self.store.improves(epoch_figures(engine)):
+            self._save_at_rest(engine)
+
+    def _save_at_rest(self, engine: Engine) -> None:
+        engine.when_at_rest(lambda: self.save(engine))
 
     def save(self, engine: Engine) -> None:
         """Save now, unless nothing happened since the last save.

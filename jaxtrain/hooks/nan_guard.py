@@ -30,9 +30,10 @@ class NaNGuard:
     def attach(self, engine: Engine) -> None:
         """Subscribe, before everything else: nobody should act on the figures of a broken run."""
         looks = Events.ITERATION_COMPLETED(every=self.every) | Events.EPOCH_COMPLETED
-        engine.attach_handler(looks, self._look, priority=float("inf"))
+        engine.attach_handler(looks, self.look, priority=float("inf"))
 
-    def _look(self, engine: Engine) -> None:
+    def look(self, engine: Engine) -> None:
+        """Raise `NonFiniteError` where a step of this run was not finite."""
         first = engine.first_nonfinite()
         if first is None:
             return

@@ -38,10 +38,10 @@ def make_train_step(
 ) -> TrainStep:
     """Build the step that the Engine runs. The step is pure; the caller compiles it.
 
-    A step whose loss or gradient is not finite leaves parameters, optimizer and model state as
-    they were and says `finite: False`; only `step` goes on. Under float16 an overflow of the
-    scaled gradient is part of the method: the update is left out, the scale halves, and `finite`
-    stays True unless the scale is at its floor of 1 or the loss itself is not finite.
+    A step whose loss, gradient or new model state is not finite leaves parameters, optimizer and
+    model state as they were and says `finite: False`; only `step` goes on. Under float16 an
+    overflow of the scaled gradient is part of the method: the update is left out, the scale
+    halves, and `finite` stays True unless the scale is at its floor of 1 or the loss itself is not finite.
 
     Args:
         model: the model.
@@ -65,9 +65,11 @@ def make_train_step(
     def objective(params: Any, state: TrainState, batch: Batch, key: jax.Array) -> Any:
         """The scaled total over a constant, with what else the pass gives."""
         variables = _variables(state.replace(params=params), chosen)
-        inputs = {**batch, "inputs": chosen.to_compute(finite_padding(batch, batch["inputs"]))}
-        outputs, updates = model.apply(variables, inputs, train=True, rngs={"dropout": key})
-        updates = {name: update for name, update in updates.items() if name != "frozen"}
+        # A module that draws from a stream of another name falls back to "params".
+        rngs = {"dropout": key, "params": jax.random.fold_in(key, 1)}
+        outputs, updates = model.apply(variables, _inputs(batch, chosen), train=True, rngs=rngs)
+        # What was sown has no place in the state, and `frozen` is not for changing.
+        updates = {name: new for name, new in updates.items() if name in state.model_state}
         outputs = chosen.to_output(outputs)
         total, weight = loss(outputs, batch)
         # A micro-batch does not know the weight of the whole batch. Its size stands in for that
@@ -120,7 +122,7 @@ def make_train_step(
         if state.loss_scale is not None:
             factor = factor / state.loss_scale.scale
         norm = global_norm(grads) * factor
-        sound = jnp.isfinite(mean_loss) & jnp.isfinite(norm)
+        sound = jnp.isfinite(mean_loss) & jnp.isfinite(norm) & _all_finite(updates)
         if clip_norm is not None:
             factor = factor * jnp.minimum(1.0, clip_norm / _positive(norm))
         if accumulate > 1 or state.loss_scale is not None or clip_norm is not None:
@@ -200,6 +202,22 @@ def _variables(state: TrainState, chosen: Policy) -> dict[str, Any]:
         params=chosen.to_compute(state.params), frozen=chosen.to_compute(state.frozen)
     )
     return cast.variables()
+
+
+def _inputs(batch: Batch, chosen: Policy) -> dict[str, Any]:
+    """The batch as the model gets it: its float arrays clean and cast, but for labels and mask."""
+    return {
+        name: value
+        if name in ("labels", "mask")
+        else chosen.to_compute(finite_padding(batch, value))
+        for name, value in batch.items()
+    }
+
+
+def _all_finite(tree: Any) -> jax.Array:
+    """Whether no leaf of floats has NaN or Inf; for batch statistics, which are small."""
+    floats = [x for x in jax.tree.leaves(tree) if jnp.issubdtype(x.dtype, jnp.floating)]
+    return jnp.stack([jnp.isfinite(x).all() for x in floats]).all() if floats else jnp.bool_(True)
 
 
 def _positive(weight: jax.Array) -> jax.Array:

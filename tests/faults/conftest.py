@@ -24,10 +24,12 @@ class Process:
 
     def __init__(self, spawner: Spawner, pid: int, log: Path) -> None:
         self._spawner, self.pid, self.log = spawner, pid, log
+        self.peak = 0  # bytes of memory, once it has ended
 
     def wait(self, seconds: float = 120) -> int:
         """The exit code, that of a signal negative; killed where it takes longer than that."""
-        status = self._spawner.ask({"wait": self.pid, "seconds": seconds})["status"]
+        answer = self._spawner.ask({"wait": self.pid, "seconds": seconds})
+        status, self.peak = answer["status"], answer.get("peak", 0)
         assert status is not None, f"still running after {seconds} s:\n{self.said}"
         return status
 
@@ -107,7 +109,8 @@ class Runs:
         return self.log(name).read_text()
 
     def checkpoints(self, name: str) -> list[str]:
-        return sorted(p.name for p in (self.root / name).glob("checkpoints/[0-9]*"))
+        found = (self.root / name).glob("checkpoints/[0-9]*")
+        return sorted(path.name for path in found if not path.is_symlink())
 
     def outcome(self, name: str) -> dict:
         """All that two equal runs must agree in, to the byte."""

@@ -5,7 +5,7 @@ This process imports, but never initialises a device, so that a fork of it is as
 interpreter. It reads one JSON request a line, and answers with one:
 
     {"argv": [...], "inject": [["kill_at", {...}]], "log": "..."}  ->  {"pid": 123}
-    {"wait": 123, "seconds": 60}                                   ->  {"status": 75} or null
+    {"wait": 123, "seconds": 60}                                   ->  {"status": 75, "peak": 1e8}
 """
 
 from __future__ import annotations
@@ -44,9 +44,9 @@ def main() -> None:
 def _wait(request: dict) -> dict:
     deadline = time.monotonic() + request["seconds"]
     while time.monotonic() < deadline:
-        pid, status = os.waitpid(request["wait"], os.WNOHANG)
+        pid, status, used = os.wait4(request["wait"], os.WNOHANG)
         if pid:
-            return {"status": os.waitstatus_to_exitcode(status)}
+            return {"status": os.waitstatus_to_exitcode(status), "peak": used.ru_maxrss * 1024}
         time.sleep(0.002)
     os.kill(request["wait"], signal.SIGKILL)
     os.waitpid(request["wait"], 0)

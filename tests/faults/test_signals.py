@@ -92,3 +92,18 @@ def test_a_signal_while_the_checkpoint_is_loaded_saves_no_second_one(runs, whole
     assert process.wait(30) == 75, process.said
     assert runs.checkpoints("run") == before
     runs.finish("run", whole)
+
+
+def test_fault_4_a_loader_that_hangs_is_not_waited_for(runs, tmp_path):
+    """The fourth batch takes a minute; the signal does not."""
+    assert runs.run("whole", [["streamed", {}]]) == 0
+    process = runs.start("run", [["streamed", {"stall_at": 4, "seconds": 60}]])
+    runs.wait_for(tmp_path / "run/metadata.json")
+    time.sleep(2)
+    began = time.monotonic()
+    process.kill(signal.SIGTERM)
+    assert process.wait(30) == 75, process.said
+    assert time.monotonic() - began < 10
+    assert len(runs.checkpoints("run")) == 1
+    assert runs.run("run", [["streamed", {}]]) == 0
+    runs.assert_equal("run", runs.outcome("whole"))

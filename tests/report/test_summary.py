@@ -37,7 +37,12 @@ EPOCHS = [
 def test_the_documented_fields(tmp_path):
     path = tmp_path / "run" / "metrics.json"
     fields = write_summary(
-        path, EPOCHS, training_time_seconds=12.34567, parameters=1234, test={"accuracy": 0.91}
+        path,
+        EPOCHS,
+        training_time_seconds=12.34567,
+        parameters=1234,
+        test={"accuracy": 0.91},
+        checkpoint_epoch=3,
     )
     assert json.loads(path.read_text()) == fields
     assert fields == {
@@ -53,6 +58,7 @@ def test_the_documented_fields(tmp_path):
         "total_steps": 40,
         "training_time_seconds": 12.346,
         "parameters": 1234,
+        "checkpoint_epoch": 3,
         "test_accuracy": 0.91,
     }
 
@@ -74,6 +80,7 @@ def test_what_is_not_there_is_null():
         "best_val_accuracy",
         "best_epoch",
         "parameters",
+        "checkpoint_epoch",
     }
 
 
