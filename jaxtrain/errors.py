@@ -9,7 +9,6 @@
     ├── NonFiniteError                3   NaN or Inf in the loss or the gradient
     ├── CheckpointError               4   a checkpoint could not be written or read
     │   └── CheckpointMismatchError   2   a checkpoint of another model, optimizer or data set
-    ├── CheckFailedError              1   `jaxtrain check` found a fault
     └── Preempted                    75   stopped by a signal, saved; the same command goes on
 
 `ConfigError` is also a `ValueError`, `FrozenConfigError` an `AttributeError` and
@@ -69,10 +68,6 @@ class CheckpointMismatchError(CheckpointError):
     """The checkpoint belongs to another model, optimizer or data set."""
 
     exit_code = 2
-
-
-class CheckFailedError(JaxtrainError):
-    """At least one check of `jaxtrain check` failed."""
 
 
 class Preempted(JaxtrainError):

@@ -164,7 +164,7 @@ class RunDirectory:
 
 
 def run_id(config: ExperimentConfig) -> str:
-    """`seed<seed>-<digest>`; the digest covers what a run says of its figures beyond the defaults."""
+    """`seed<seed>-<digest>`; the digest covers what decides the figures and is no default."""
     told = {key: value for key, _, value in differences(config) if not _is_free(key)}
     text = json.dumps(told, sort_keys=True, default=repr)
     return f"seed{config.seed}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"

@@ -7,9 +7,9 @@ check(load(run_directory / "config.yaml"), registries) == config
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import Any
 
+from jaxtrain.atomic import replacing
 from jaxtrain.config.schema import DEFAULT_HOOKS, ExperimentConfig, Section
 from jaxtrain.config.tree import Tree, from_dict
 from jaxtrain.config.yaml_form import dumps_plain
@@ -38,14 +38,11 @@ def dumps(config: Tree | Section) -> str:
 
 
 def dump(config: Tree | Section, path: str | os.PathLike[str]) -> None:
-    """Write `config` as YAML to `path`, whose directory exists.
+    """Write `config` as YAML to `path`, whole or not at all; its directory is made where missing.
 
     Raises:
         ConfigError: as `dumps`, before the file is opened.
     """
     text = dumps(config)
-    path = Path(path)
-    # Renaming is the last thing done, so that a reader finds the old file or the new, never half.
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    partial.write_text(text, encoding="utf-8")
-    os.replace(partial, path)
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")

@@ -111,6 +111,41 @@ class ConfigDict(ml_collections.ConfigDict):
             node = node[part]
         return node
 
+    def update(self, *other: Any, **values: Any) -> None:
+        """As of `ml_collections`: section by section."""
+        self._refuse_if_frozen(", ".join(values) or "...")
+        super().update(*other, **values)
+
+    def setdefault(self, key: str, default: Any = None) -> Any:
+        """As of a dict."""
+        self._refuse_if_frozen(key)
+        if key not in self:
+            self[key] = default
+        return self[key]
+
+    def pop(self, key: str, *default: Any) -> Any:
+        """As of a dict."""
+        self._refuse_if_frozen(key)
+        if key not in self and default:
+            return default[0]
+        value = self[key]
+        del self[key]
+        return value
+
+    def popitem(self) -> tuple[str, Any]:
+        """As of a dict: the last key."""
+        self._refuse_if_frozen("...")
+        if not len(self):
+            raise KeyError("popitem(): the config is empty")
+        key = list(self)[-1]
+        return key, self.pop(key)
+
+    def clear(self) -> None:
+        """As of a dict."""
+        self._refuse_if_frozen("...")
+        for key in list(self):
+            del self[key]
+
     def freeze(self) -> ConfigDict:
         """Make every later write a `FrozenConfigError` that says where this call stood."""
         self._freeze(_caller())

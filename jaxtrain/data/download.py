@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import hashlib
 import http.client
-import os
 import urllib.error
 import urllib.parse
 import urllib.request
 from pathlib import Path
 from typing import BinaryIO
 
+from jaxtrain.atomic import replacing
 from jaxtrain.errors import ConfigError, DataError, DataNotFoundError
 from jaxtrain.retry import Retry
 
@@ -56,7 +56,6 @@ def fetch(
         raise ConfigError(
             f"expected an http:// or https:// address to download from, found {url!r}"
         )
-    path.parent.mkdir(parents=True, exist_ok=True)
     retry = Retry() if retry is None else retry
     try:
         retry.call(lambda: _attempt(url, path, sha256, max_bytes), on=(_TransientError,))
@@ -68,18 +67,8 @@ def fetch(
 
 
 def _attempt(url: str, path: Path, sha256: str, max_bytes: int) -> None:
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    try:
-        with part.open("wb") as file:
-            _stream(url, file, sha256, max_bytes)
-            file.flush()
-            os.fsync(file.fileno())
-        # The order matters: were the name given before the sync, a crash could leave it on a file
-        # whose bytes never reached the disk.
-        part.replace(path)
-        _sync_directory(path.parent)
-    finally:
-        part.unlink(missing_ok=True)
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        _stream(url, file, sha256, max_bytes)
 
 
 def _stream(url: str, file: BinaryIO, sha256: str, max_bytes: int) -> None:
@@ -140,14 +129,3 @@ def _open(url: str) -> http.client.HTTPResponse:
     if response is None:  # what a director without a handler for a redirection's scheme returns
         raise DataNotFoundError(f"could not download {url}: redirected to an unknown scheme")
     return response
-
-
-def _sync_directory(directory: Path) -> None:
-    """Make the new name itself durable; on POSIX it belongs to the directory's own data."""
-    if os.name != "posix":
-        return
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -68,13 +68,14 @@ class Table:
         return f"{self.path}:{self.lines[row]}: column {column!r}"
 
 
-def read_table(path: Path, *, columns: tuple[str, ...] = ()) -> Table:
+def read_table(path: Path, *, columns: tuple[str, ...] = (), preamble: str = "") -> Table:
     """The rows of a comma-separated UTF-8 file; blanks around cells and empty lines are dropped.
 
     Args:
         path: the file; `.gz` is inflated.
         columns: the names of the columns, for a file without a header; where none are given, the
             first line is the header.
+        preamble: the file's first line is skipped where it begins with this.
 
     Raises:
         DataError: a row with more or fewer cells than columns, a column named twice, no rows, or
@@ -94,6 +95,8 @@ def read_table(path: Path, *, columns: tuple[str, ...] = ()) -> Table:
         for cells in reader:
             row = [cell.strip() for cell in cells]
             if not any(row):
+                continue
+            if preamble and reader.line_num == 1 and row[0].startswith(preamble):
                 continue
             if not names:
                 names = tuple(row)

@@ -57,6 +57,7 @@ def csv_table(
     categorical: tuple[str, ...] = (),
     missing: tuple[str, ...] = ("?", ""),
     strip_target: str = "",
+    preamble: str = "",
 ) -> Splits:
     """A training file and a test file of the same columns.
 
@@ -76,6 +77,7 @@ def csv_table(
         categorical: columns of codes, which are categories though they look like numbers.
         missing: what stands for a missing value.
         strip_target: characters to take off the end of each target, such as a full stop.
+        preamble: a file's first line is skipped where it begins with this.
 
     Raises:
         DataNotFoundError: a file is missing.
@@ -86,8 +88,10 @@ def csv_table(
     if classes and task == "regression":
         raise ConfigError(f"data.classes: a regression has none, found {', '.join(classes)}")
     remedy = "set data.root to the directory that holds it"
-    table = read_table(find_file(root, train, remedy=remedy), columns=columns)
-    test_table = read_table(find_file(root, test, remedy=remedy), columns=columns)
+    table, test_table = (
+        read_table(find_file(root, name, remedy=remedy), columns=columns, preamble=preamble)
+        for name in (train, test)
+    )
     if test_table.columns != table.columns:
         raise DataError(
             f"{test_table.path}: expected the columns of {table.path} "
@@ -155,6 +159,7 @@ def adult(validation_fraction: float, seed: int, *, root: str = "data/adult") ->
         classes=ADULT_CLASSES,
         drop=("fnlwgt",),
         strip_target=".",  # the labels of the test file end in one
+        preamble="|",  # and its first line is "|1x3 Cross validator"
     )
 
 

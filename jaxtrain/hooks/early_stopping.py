@@ -50,7 +50,6 @@ class EarlyStopping:
         self.best: float | None = None
         self.best_epoch: int | None = None
         self.waited = 0  # epochs since the best one
-        self._seen = False
 
     def attach(self, engine: Engine) -> None:
         """Subscribe, after everything that adds metrics."""
@@ -75,10 +74,10 @@ class EarlyStopping:
 
     def _look(self, engine: Engine) -> None:
         metrics = engine.state.metrics
-        if self._seen and self.monitor.name not in metrics:
+        seen = self.best is not None or self.waited > 0
+        if seen and self.monitor.name not in metrics:
             return  # an epoch without validation
         value = self.monitor.read(metrics)
-        self._seen = True
         if self.monitor.improves(value, self.best):
             self.best, self.best_epoch, self.waited = value, engine.state.epoch, 0
         else:

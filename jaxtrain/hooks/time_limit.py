@@ -1,8 +1,10 @@
-"""Ends a run in time.
+"""Lets go of a machine in time.
 
     trainer.attach(TimeLimit(limit="2h"))
 
-The run ends in good order, with a checkpoint and a report.
+The run is saved and left as on a signal: `python -m jaxtrain.main` exits with 75, and the same
+command goes on, with the whole limit again. Nothing is lost, and nothing is over before
+`train.epochs` is reached.
 """
 
 from __future__ import annotations
@@ -45,9 +47,9 @@ Duration = Annotated[float, pydantic.BeforeValidator(seconds)]
 
 @HOOKS.register("time_limit")
 class TimeLimit:
-    """Terminates once this process has trained for `limit`.
+    """Interrupts the run once this process has trained for `limit`.
 
-    A restarted run gets the whole limit again.
+    Where the engine runs without checkpoints, its next `run` goes on.
 
     Args:
         limit: seconds, or a number with a unit: s, m, h or d.
@@ -70,8 +72,8 @@ class TimeLimit:
     def _look(self, engine: Engine) -> None:
         if time.monotonic() - self._started >= self.limit:
             logger.info(
-                "stopped by the time limit of %g s at iteration %d",
+                "interrupted by the time limit of %g s after iteration %d",
                 self.limit,
                 engine.state.iteration,
             )
-            engine.terminate()
+            engine.interrupt()

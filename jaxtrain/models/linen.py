@@ -41,7 +41,8 @@ def from_linen(module: nn.Module, *, inputs: str = "inputs") -> Model:
     def init(rng: jax.Array, batch: Batch) -> dict[str, Any]:
         options = call_options(module, batch, train=False)
         variables = module.init(rng, entry(batch, inputs), **options)
-        return {"params": {}, **variables}
+        kept = {name: values for name, values in variables.items() if not _is_sown(values)}
+        return {"params": {}, **kept}
 
     def apply(
         variables: Variables, batch: Batch, *, train: bool, rngs: Rngs | None = None
@@ -59,3 +60,9 @@ def from_linen(module: nn.Module, *, inputs: str = "inputs") -> Model:
         return outputs, dict(updated)
 
     return Model(init=init, apply=apply)
+
+
+def _is_sown(collection: Any) -> bool:
+    """Whether a collection was made by `sow`, which appends to tuples: results, not variables."""
+    leaves = jax.tree.leaves(collection, is_leaf=lambda value: isinstance(value, tuple))
+    return bool(leaves) and all(isinstance(leaf, tuple) for leaf in leaves)

@@ -3,7 +3,8 @@
     optimizer: {name: adamw, learning_rate: 1e-3}
     schedule: {name: cosine, warmup_steps: 100}
 
-A step here is an update of the parameters: with accumulation, one for several batches.
+A step here is an update of the parameters: one a batch, whatever number of micro-batches
+`train.accumulate` splits that into.
 """
 
 from __future__ import annotations

@@ -41,7 +41,8 @@ def make_train_step(
     A step whose loss, gradient or new model state is not finite leaves parameters, optimizer and
     model state as they were and says `finite: False`; only `step` goes on. Under float16 an
     overflow of the scaled gradient is part of the method: the update is left out, the scale
-    halves, and `finite` stays True unless the scale is at its floor of 1 or the loss itself is not finite.
+    halves, and `finite` stays True unless the scale is at its floor of 1 or the loss itself is not
+    finite.
 
     Args:
         model: the model.
