@@ -103,8 +103,7 @@ class RunDirectory:
             self._refuse_others(config)  # somebody may have come in between
             for left in self.path.glob(UNFINISHED):  # by a kill; nobody else writes here now
                 left.unlink()
-            with replacing(self / "config.yaml") as temporary:
-                dump(config, temporary)
+            dump(config, self / "config.yaml")
             yield
 
     def _refuse_others(self, config: ExperimentConfig) -> None:

@@ -26,6 +26,7 @@ FLOORS = [
     ["checkpoint", "signals"],
     ["hooks", "report"],
     ["run_directory"],
+    ["parts"],
     ["experiment"],
     ["checks", "planning"],
     ["main"],

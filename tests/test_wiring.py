@@ -61,7 +61,7 @@ def test_data_options_reach_the_loader():
 
 def test_evaluation_has_its_own_batch_size_and_every_row():
     experiment = make("data.eval_batch_size=100", "data.last_batch=drop")
-    loader = experiment._eval_loader(experiment.splits.test)
+    loader = experiment.eval_loader(experiment.splits.test)
     assert loader.batch_size == 100
     assert sum(int(batch["mask"].sum()) for batch in loader) == 360
 
