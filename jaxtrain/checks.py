@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxtrain.config import ExperimentConfig
-from jaxtrain.data import ArrayLoader, Finding, check_dataset
+from jaxtrain.data import SOURCES, ArrayLoader, Finding, check_dataset
 from jaxtrain.experiment import Experiment
 from jaxtrain.models import Model
 from jaxtrain.optim import OPTIMIZERS
@@ -35,18 +35,24 @@ Batch = dict[str, np.ndarray]
 
 SMALL_BATCH = 16
 OVERFIT_STEPS = 1000
-OVERFIT_LOSS = 0.01
+OVERFIT_LOSS = 0.01  # of a regression: of the variance of the batch's labels
 GRADIENT_TOLERANCE = 0.02
+RANDOM_TOLERANCE = 0.2
+RANDOM_DIRECTIONS = 3
 
 
 def run_checks(config: ExperimentConfig) -> Iterator[Finding]:
-    """Check data, model and step of `config`, one finding after the other."""
+    """Check data, model and step of `config`, one finding after the other.
+
+    Where the data are broken, what they are broken by is all that can be said.
+    """
+    sound = True
+    for finding in _data_findings(config):
+        sound &= finding.ok or finding.name.endswith("class balance")
+        yield finding
+    if not sound:
+        return
     experiment = Experiment(config)
-    for part in ("train", "validation", "test"):
-        dataset = getattr(experiment.splits, part)
-        if dataset is not None:
-            for finding in check_dataset(dataset):
-                yield Finding(f"{part} {finding.name}", finding.ok, finding.detail)
     batch = _small_batch(experiment)
     state = experiment.initial_state()
     yield check_gradients_reach(experiment.model, experiment.loss, state, batch)
@@ -76,12 +82,24 @@ def check_gradients_reach(model: Model, loss: Loss, state: TrainState, batch: Ba
 def check_gradient_numerically(
     model: Model, loss: Loss, state: TrainState, batch: Batch
 ) -> Finding:
-    """Whether the gradient is what central differences along it say, for each parameter array.
+    """Whether the gradient is what central differences say, for each parameter array.
 
-    Along a unit direction d the loss changes by `(L(p + h d) - L(p - h d)) / 2h`; with d the
-    gradient of one array, that has to be the gradient's norm. The step h is the one among several
-    at which the two agree best: a large one sees the curvature, a small one float32's rounding.
+    Along a unit direction d the loss changes by `(L(p + h d) - L(p - h d)) / 2h`, which has to be
+    the product of d and the gradient g. Two kinds of d are tried. With d = g / |g| the product is
+    |g|: wrong values show. Components that g lacks altogether only show along directions that
+    have them, so some random ones, always the same, are tried as well. Along one of them the
+    product is about |g| / sqrt(n) large, for an array of n numbers, and that is what the
+    difference is compared with there.
+
+    The step h is the one among several at which the two agree best: a large one sees the
+    curvature, a small one float32's rounding.
     """
+    # Matrix products of less than float32, an accelerator's default, would be all that is seen.
+    with jax.default_matmul_precision("float32"):
+        return _check_gradient(model, loss, state, batch)
+
+
+def _check_gradient(model: Model, loss: Loss, state: TrainState, batch: Batch) -> Finding:
     objective = jax.jit(_loss_of(model, loss, state, batch))
     grads = jax.jit(jax.grad(_loss_of(model, loss, state, batch)))(state.params)
     leaves, treedef = jax.tree.flatten(state.params)
@@ -90,36 +108,52 @@ def check_gradient_numerically(
     name, start = "gradient equals finite differences", float(objective(state.params))
     if not (np.isfinite(start) and np.isfinite(largest)):
         return Finding(name, False, f"the loss is {start}, the gradient's norm {largest}")
-    worst, where = 0.0, ""
+    random = np.random.default_rng(0)
+    worst = {"along it": (0.0, ""), "along random directions": (0.0, "")}
     for i, (path, grad) in enumerate(zip(paths, jax.tree.leaves(grads), strict=True)):
         norm = float(jnp.linalg.norm(grad.reshape(-1)))
         if norm < 1e-3 * largest:
             continue  # below what differences of float32 losses can resolve
         scale = max(float(jnp.linalg.norm(leaves[i].reshape(-1))), 1.0)
 
-        def at(distance: float, i: int = i, direction: Any = grad / norm) -> float:
-            moved = [
-                leaf + distance * direction if j == i else leaf for j, leaf in enumerate(leaves)
-            ]
-            return float(objective(jax.tree.unflatten(treedef, moved)))
+        def slope(direction: Any, distance: float, i: int = i) -> float:
+            ends = []
+            for signed in (distance, -distance):
+                moved = [*leaves[:i], leaves[i] + signed * direction, *leaves[i + 1 :]]
+                ends.append(float(objective(jax.tree.unflatten(treedef, moved))))
+            return (ends[0] - ends[1]) / (2 * distance)
 
-        errors = []
-        for h in (1e-1, 3e-2, 1e-2, 3e-3, 1e-3):
-            slope = (at(h * scale) - at(-h * scale)) / (2 * h * scale)
-            errors.append(abs(slope - norm) / norm)
-        # One that leaves the range of the numbers says nothing, unless all of them do.
-        error = min((error for error in errors if np.isfinite(error)), default=float("inf"))
-        if error > worst:
-            worst = error
-            where = " at " + jax.tree_util.keystr(path, simple=True, separator="/")
-    detail = f"largest relative difference {worst:.1e}{where} (at most {GRADIENT_TOLERANCE})"
-    return Finding(name, worst <= GRADIENT_TOLERANCE, detail)
+        directions = [("along it", grad / norm, norm)]
+        for _ in range(RANDOM_DIRECTIONS):
+            drawn = random.normal(size=grad.shape)
+            drawn = (drawn / np.linalg.norm(drawn)).astype(grad.dtype)
+            directions.append(("along random directions", drawn, norm / np.sqrt(grad.size)))
+        for kind, direction, unit in directions:
+            expected = float(jnp.vdot(grad, direction))
+            errors = [
+                abs(slope(direction, h * scale) - expected) / unit
+                for h in (1e-1, 3e-2, 1e-2, 3e-3, 1e-3)
+            ]
+            # One that leaves the range of the numbers says nothing, unless all of them do.
+            error = min((error for error in errors if np.isfinite(error)), default=float("inf"))
+            if error > worst[kind][0]:
+                where = " at " + jax.tree_util.keystr(path, simple=True, separator="/")
+                worst[kind] = error, where
+    allowed = {"along it": GRADIENT_TOLERANCE, "along random directions": RANDOM_TOLERANCE}
+    detail = "largest relative difference " + "; ".join(
+        f"{kind} {error:.1e}{where} (at most {allowed[kind]})"
+        for kind, (error, where) in worst.items()
+    )
+    return Finding(name, all(worst[kind][0] <= allowed[kind] for kind in worst), detail)
 
 
 def check_overfits(
     model: Model, loss: Loss, tx: Any, batch: Batch, *, seed: int = 0, steps: int = OVERFIT_STEPS
 ) -> Finding:
-    """Whether training on one small batch alone, finite throughout, brings its loss below 0.01.
+    """Whether training on one small batch alone, finite throughout, brings its loss near zero.
+
+    That is below 0.01, or, where the labels are numbers to predict, below 1% of their variance in
+    the batch: the squared error of their mean, which a model that learns nothing may reach.
 
     Args:
         model: the model; its loss is taken without dropout.
@@ -133,6 +167,10 @@ def check_overfits(
     step = jax.jit(make_train_step(model, loss, tx))
     evaluate = jax.jit(make_eval_step(model, loss))
     name, reached, finite = "overfits a tiny batch", float("inf"), jnp.bool_(True)
+    bound, labels = OVERFIT_LOSS, np.asarray(batch["labels"])
+    if np.issubdtype(labels.dtype, np.floating):
+        variance = float(labels.astype(np.float64).var(axis=0).mean())
+        bound *= variance or 1.0  # where they are all equal
     for done in range(1, steps + 1):
         state, output = step(state, batch)
         finite &= output["finite"]
@@ -140,11 +178,10 @@ def check_overfits(
             if not finite:
                 return Finding(name, False, f"NaN or Inf within the first {done} steps")
             reached = float(evaluate(state, batch)[1]["loss"])
-            if reached < OVERFIT_LOSS:
+            if reached < bound:
                 break
-    rows = len(batch["labels"])
-    detail = f"{rows} rows, loss {reached:.4f} after {done} steps (must fall below {OVERFIT_LOSS})"
-    return Finding(name, reached < OVERFIT_LOSS, detail)
+    detail = f"{len(labels)} rows, loss {reached:.3g} after {done} steps"
+    return Finding(name, reached < bound, f"{detail} (must fall below {bound:.3g})")
 
 
 def check_repeats(step: Any, state: TrainState, batch: Batch, *, steps: int = 5) -> Finding:
@@ -176,7 +213,20 @@ def _overfit(experiment: Experiment, batch: Batch) -> Finding:
     """With the config's own model and optimizer, at a constant rate and without smoothing."""
     config = experiment.config
     tx = OPTIMIZERS.build(config.optimizer, learning_rate=config.optimizer.learning_rate)
-    return check_overfits(experiment.model, LOSSES[config.loss.name](), tx, batch, seed=config.seed)
+    section = config.loss
+    if hasattr(section, "label_smoothing"):
+        section = section.model_copy(update={"label_smoothing": 0.0})
+    return check_overfits(experiment.model, LOSSES.build(section), tx, batch, seed=config.seed)
+
+
+def _data_findings(config: ExperimentConfig) -> Iterator[Finding]:
+    data = config.data
+    splits = SOURCES.build(data, validation_fraction=data.validation_fraction, seed=config.seed)
+    for part in ("train", "validation", "test"):
+        dataset = getattr(splits, part)
+        if dataset is not None:
+            for finding in check_dataset(dataset):
+                yield Finding(f"{part} {finding.name}", finding.ok, finding.detail)
 
 
 def _small_batch(experiment: Experiment) -> Batch:

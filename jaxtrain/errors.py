@@ -9,7 +9,7 @@
     ├── NonFiniteError                3   NaN or Inf in the loss or the gradient
     ├── CheckpointError               4   a checkpoint could not be written or read
     │   └── CheckpointMismatchError   2   a checkpoint of another model, optimizer or data set
-    └── Preempted                    75   stopped by a signal, saved; the same command goes on
+    └── Preempted                    75   stopped by a signal or time limit; run it again to go on
 
 `ConfigError` is also a `ValueError`, `FrozenConfigError` an `AttributeError` and
 `DataNotFoundError` a `FileNotFoundError`, so code that knows only Python's own errors can still
@@ -71,7 +71,7 @@ class CheckpointMismatchError(CheckpointError):
 
 
 class Preempted(JaxtrainError):
-    """Training stopped on a signal after saving; running the same command continues it."""
+    """Stopped by a signal or a time limit, and saved; running the same command continues it."""
 
     exit_code = 75
 

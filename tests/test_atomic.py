@@ -1,6 +1,7 @@
 import pytest
 
 from jaxtrain.atomic import replacing
+from jaxtrain.errors import DataNotFoundError
 
 
 def test_the_new_content_takes_the_place_of_the_old(tmp_path):
@@ -25,6 +26,24 @@ def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path):
         write_half()
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_an_error_that_is_not_the_file_systems_keeps_its_text(tmp_path):
+    def refuse():
+        with replacing(tmp_path / "file.txt"):
+            raise DataNotFoundError("the server says no")  # an OSError, by its tree
+
+    with pytest.raises(DataNotFoundError, match="^the server says no$"):
+        refuse()
+
+
+def test_a_failed_write_names_its_file(tmp_path):
+    def write():
+        with replacing(tmp_path / "file.txt"):
+            raise OSError(28, "No space left on device")
+
+    with pytest.raises(OSError, match=r"No space left on device: '.*file\.txt'"):
+        write()
 
 
 def test_a_block_that_writes_nothing_is_an_error(tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import jax
@@ -18,10 +19,19 @@ from jaxtrain.checks import (
     check_repeats,
     run_checks,
 )
-from jaxtrain.experiment import make_config
+from jaxtrain.config import RESERVED_HOOKS
+from jaxtrain.data import SOURCES, Dataset, Splits
+from jaxtrain.experiment import Experiment, make_config
 from jaxtrain.main import main
 from jaxtrain.models import Model, from_linen
-from jaxtrain.step import create_train_state, cross_entropy, make_train_step
+from jaxtrain.run_directory import RunDirectory
+from jaxtrain.step import (
+    LOSSES,
+    create_train_state,
+    cross_entropy,
+    make_train_step,
+    mean_squared_error,
+)
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 RNG = np.random.default_rng(0)
@@ -90,6 +100,122 @@ def test_a_wrong_gradient_is_found():
     assert "hidden" in finding.detail
     right = from_linen(Net())
     assert check_gradient_numerically(right, cross_entropy(), state_of(right), BATCH).ok
+
+
+class HalfStopped(nn.Module):
+    """A gradient that is right where it is, and missing for half of a kernel."""
+
+    @nn.compact
+    def __call__(self, x):
+        kernel = self.param("kernel", nn.initializers.he_normal(), (5, 32))
+        kernel = kernel.at[:, :16].set(jax.lax.stop_gradient(kernel[:, :16]))
+        return nn.Dense(3, name="out")(nn.tanh(x @ kernel))
+
+
+def test_a_gradient_that_lacks_components_is_found():
+    model = from_linen(HalfStopped())
+    state = state_of(model)
+    assert check_gradients_reach(model, cross_entropy(), state, BATCH).ok
+    finding = check_gradient_numerically(model, cross_entropy(), state, BATCH)
+    assert not finding.ok
+    assert re.search(r"random directions \S+ at kernel", finding.detail)
+
+
+@pytest.mark.parametrize("name", ["adult_mlp", "mnist_mlp", "mnist_cnn"])
+def test_the_gradients_of_the_configs_equal_finite_differences(name, shared_data):
+    root = shared_data / name.partition("_")[0]
+    experiment = Experiment(make_config(CONFIGS / f"{name}.py", [f"data.root={root}"]))
+    train = experiment.splits.train
+    batch = {"inputs": train.inputs[:16], "labels": train.labels[:16]}
+    state = experiment.initial_state()
+    finding = check_gradient_numerically(experiment.model, experiment.loss, state, batch)
+    assert finding.ok, finding.detail
+
+
+def regression(scale):
+    labels = RNG.normal(loc=100 * scale, scale=scale, size=16).astype(np.float32)
+    return {"inputs": BATCH["inputs"], "labels": labels}
+
+
+class Line(nn.Module):
+    unit: float
+
+    @nn.compact
+    def __call__(self, x):
+        x = nn.tanh(nn.Dense(64, name="hidden")(x))
+        return nn.Dense(1, name="out")(x) * self.unit + 100 * self.unit
+
+
+@pytest.mark.parametrize("scale", [1e-3, 1.0, 1e3])
+def test_a_regression_is_judged_by_the_variance_of_its_labels(scale):
+    batch, loss = regression(scale), mean_squared_error()
+    good = check_overfits(from_linen(Line(scale)), loss, optax.adam(1e-2), batch)
+    assert good.ok, good.detail
+    # The mean alone is a loss of 1e-6 at the smallest scale, but nothing was learned.
+    stuck = check_overfits(from_linen(Line(scale)), loss, optax.sgd(1e-12), batch, steps=50)
+    assert not stuck.ok
+    bound = 0.01 * batch["labels"].var(dtype=np.float64)
+    assert f"must fall below {bound:.3g}" in stuck.detail
+
+
+def test_the_overfitted_loss_has_the_options_of_the_config(monkeypatch):
+    built = []
+    monkeypatch.setattr(LOSSES, "_factories", dict(LOSSES._factories))
+
+    @LOSSES.register("tests_weighted")
+    def weighted(*, weight: float, label_smoothing: float = 0.3):
+        built.append((weight, label_smoothing))
+        return cross_entropy(label_smoothing=label_smoothing)
+
+    config = make_config({"loss": {"name": "tests_weighted", "weight": 2.0}})
+    (finding,) = [f for f in run_checks(config) if f.name == "overfits a tiny batch"]
+    assert finding.ok, finding.detail
+    assert built == [(2.0, 0.3), (2.0, 0.0)]
+
+
+@pytest.fixture
+def broken_source(monkeypatch):
+    """A source whose parts are made of the labels given, with a NaN among the first's inputs."""
+    monkeypatch.setattr(SOURCES, "_factories", dict(SOURCES._factories))
+
+    def register(train, test, *, nan):
+        def dataset(labels, nan):
+            inputs = np.random.default_rng(0).normal(size=(len(labels), 30)).astype(np.float32)
+            inputs[0, 0] = np.nan if nan else 0.0
+            labels = np.asarray(labels, np.int32)
+            return Dataset(inputs, labels, name="made", task="classification", num_outputs=3)
+
+        @SOURCES.register("tests_made")
+        def made():
+            return Splits(train=dataset(train, nan), validation=None, test=dataset(test, False))
+
+        return make_config({"data": {"name": "tests_made"}})
+
+    return register
+
+
+def test_broken_data_are_told_in_full_and_end_the_checks(broken_source):
+    config = broken_source([0, 1, 2] * 8, [0, 1, 7], nan=True)
+    findings = list(run_checks(config))
+    assert [f.name for f in findings if not f.ok] == [
+        "train finite inputs",
+        "test label range",
+        "test class balance",
+    ]
+    assert findings[-1].name == "test class balance"
+
+
+def test_an_absent_class_does_not_end_the_checks(broken_source):
+    findings = list(run_checks(broken_source([0, 1, 2] * 8, [0, 1, 1], nan=False)))
+    assert [f.name for f in findings if not f.ok] == ["test class balance"]
+    assert findings[-1].name == "repeats bit for bit"
+
+
+def test_the_reserved_hooks_are_those_that_the_program_attaches(tmp_path):
+    experiment = Experiment(make_config({"workdir": str(tmp_path)}), abstract=True)
+    experiment.attach(RunDirectory.of(experiment.config)).close()
+    own = experiment.trainer.hooks.keys() - experiment.config.hooks.keys()
+    assert own == set(RESERVED_HOOKS)
 
 
 def test_a_model_that_can_not_learn_does_not_overfit():

@@ -16,6 +16,7 @@ from jaxtrain.config.output import dump, dumps, to_dict
 from jaxtrain.config.plugins import import_plugin, plugin_digest
 from jaxtrain.config.schema import (
     DEFAULT_HOOKS,
+    RESERVED_HOOKS,
     CheckpointSection,
     DataSection,
     ExperimentConfig,
@@ -35,6 +36,7 @@ __all__ = [
     "DEFAULT_HOOKS",
     "FORMS",
     "MISSING",
+    "RESERVED_HOOKS",
     "CheckpointSection",
     "ConfigDict",
     "DataSection",

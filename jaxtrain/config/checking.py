@@ -18,7 +18,7 @@ from typing_extensions import TypedDict
 
 from jaxtrain.config.command_line import parse
 from jaxtrain.config.fields import describe, fields_of, typed
-from jaxtrain.config.schema import DEFAULT_HOOKS, ExperimentConfig, HookSection
+from jaxtrain.config.schema import DEFAULT_HOOKS, RESERVED_HOOKS, ExperimentConfig, HookSection
 from jaxtrain.config.tree import ConfigDict, Tree, merge, origin_of, superseded
 from jaxtrain.errors import ConfigError, UnknownNameError, did_you_mean
 from jaxtrain.registry import Registry
@@ -77,7 +77,8 @@ def _drop_hooks_switched_off(tree: ConfigDict) -> None:
     hooks = tree.get("hooks")
     if isinstance(hooks, ConfigDict):
         for key in [key for key, hook in hooks.items() if hook is None or hook is False]:
-            del hooks[key]
+            if key not in RESERVED_HOOKS:  # those can't be switched off here either
+                del hooks[key]
 
 
 def _drop_superseded(tree: ConfigDict, registries: Mapping[str, Registry]) -> None:
@@ -160,7 +161,7 @@ def _concrete(
             sections[key] = _concrete_hooks(tree, registry, problems)
             continue
         base: Any = ExperimentConfig.model_fields[key].annotation
-        name = tree.get(f"{key}.name", base.model_fields["name"].default)
+        name = _name(tree.get(key), base.model_fields["name"].default)
         sections[key] = _section(registry, base, name, (key, "name"), problems)
     fields = {key: (annotation, ...) for key, annotation in sections.items()}
     return pydantic.create_model(  # type: ignore[call-overload]
@@ -169,20 +170,36 @@ def _concrete(
 
 
 def _concrete_hooks(tree: ConfigDict, registry: Registry, problems: dict[KeyPath, str]) -> Any:
-    hooks = tree.get("hooks", {})
+    hooks = tree.get("hooks")
+    keys = list(hooks) if isinstance(hooks, ConfigDict) else []
+    for key in keys:
+        if key in RESERVED_HOOKS:
+            problems["hooks", key] = (
+                f"every run has a hook of that name already (reserved: {', '.join(RESERVED_HOOKS)})"
+                "; choose another key, such as 'my_" + key + "' with `name` saying which hook it is"
+            )
     return TypedDict(  # type: ignore[operator]
         "Hooks",
         {
             key: _section(
                 registry,
                 HookSection,
-                tree.get(f"hooks.{key}.name", key),
+                _name(tree.get(f"hooks.{key}"), key),
                 ("hooks", key, "name"),
                 problems,
             )
-            for key in (hooks if isinstance(hooks, ConfigDict) else ())
+            for key in keys
+            if key not in RESERVED_HOOKS
         },
     )
+
+
+def _name(section: Any, default: str) -> Any:
+    """The name in `section`, as the schema will read it: `model.name=5` means the text '5'."""
+    if not isinstance(section, ConfigDict) or "name" not in section:
+        return default
+    origin = origin_of(section, ("name",))
+    return typed(section["name"], str, text=origin.text if origin else None)
 
 
 def _section(

@@ -14,11 +14,14 @@ from typing import Annotated, Any, Literal, NoReturn
 import pydantic
 from pydantic import Field
 
-from jaxtrain.errors import FrozenConfigError
+from jaxtrain.config.frozen_dict import FrozenDict, refuse_write
 from jaxtrain.names import PATTERN
 
 # A run that says nothing, and leaves nothing to look at, has few friends.
 DEFAULT_HOOKS = ("progress", "console", "jsonl", "csv", "nan_guard")
+
+RESERVED_HOOKS = ("validation", "history", "curves", "checkpoint")
+"""What the program calls the hooks that every run has; a config can't have others so called."""
 
 Name = Annotated[str, Field(pattern=PATTERN)]
 
@@ -35,10 +38,10 @@ class Section(pydantic.BaseModel):
         return isinstance(other, Section) and self.model_dump() == other.model_dump()
 
     def __setattr__(self, name: str, value: Any) -> NoReturn:
-        raise FrozenConfigError(
-            f"cannot write {name!r}: a checked config is frozen; "
-            "change the ConfigDict it came from and check that again"
-        )
+        refuse_write(name)
+
+    def __delattr__(self, name: str) -> NoReturn:
+        refuse_write(name)
 
 
 class DataSection(Section):
@@ -109,6 +112,7 @@ class ExperimentConfig(Section):
 
     `hooks` maps a name of the user's choice to a hook; `name` says which hook it is and defaults
     to that key. What a config says there comes on top of `DEFAULT_HOOKS`; null switches one off.
+    The names in `RESERVED_HOOKS` are taken.
     """
 
     seed: int = Field(default=0, ge=0, lt=2**31)
@@ -125,5 +129,10 @@ class ExperimentConfig(Section):
     train: TrainSection = TrainSection()
     checkpoint: CheckpointSection = CheckpointSection()
     hooks: dict[str, HookSection] = Field(
-        default_factory=lambda: {name: HookSection(name=name) for name in DEFAULT_HOOKS}
+        default_factory=lambda: FrozenDict({name: HookSection(name=name) for name in DEFAULT_HOOKS})
     )
+
+    @pydantic.field_validator("hooks", mode="after")
+    @classmethod
+    def _freeze_hooks(cls, hooks: dict[str, HookSection]) -> dict[str, HookSection]:
+        return FrozenDict(hooks)

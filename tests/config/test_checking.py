@@ -1,9 +1,11 @@
+import copy
 import json
 
 import pydantic
 import pytest
 
 from jaxtrain.config import (
+    RESERVED_HOOKS,
     ConfigDict,
     ExperimentConfig,
     check,
@@ -229,6 +231,62 @@ def test_checked_configs_are_equal_by_value_and_frozen(registries):
         config.train.epochs = 3
     with pytest.raises(FrozenConfigError):
         config.hooks["jsonl"].every = 3
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda hooks: hooks.clear(),
+        lambda hooks: hooks.pop("csv"),
+        lambda hooks: hooks.popitem(),
+        lambda hooks: hooks.update(csv=None),
+        lambda hooks: hooks.setdefault("csv"),
+        lambda hooks: hooks.__setitem__("csv", None),
+        lambda hooks: hooks.__delitem__("csv"),
+        lambda hooks: hooks.__ior__({"csv": None}),
+    ],
+)
+@pytest.mark.parametrize("written", [FULL, {}], ids=["full", "defaults"])
+def test_the_hooks_of_a_checked_config_are_frozen(registries, written, write):
+    config = check(written, registries)
+    for subject in (config, copy.deepcopy(config), ExperimentConfig()):
+        before = list(subject.hooks)
+        with pytest.raises(FrozenConfigError, match="a checked config is frozen"):
+            write(subject.hooks)
+        assert list(subject.hooks) == before
+    assert copy.deepcopy(config) == config
+
+
+def test_nothing_can_be_deleted_from_a_checked_config(registries):
+    config = check(FULL, registries)
+    with pytest.raises(FrozenConfigError, match="cannot write 'seed'"):
+        del config.seed
+    with pytest.raises(FrozenConfigError, match="cannot write 'epochs'"):
+        del config.train.epochs
+
+
+@pytest.mark.parametrize("name", RESERVED_HOOKS)
+@pytest.mark.parametrize("hook", ["{name: jsonl}", "{}", "null", "3"])
+def test_the_programs_own_hooks_can_not_be_named_anew(registries, write, name, hook):
+    path = write("x.yaml", f"hooks:\n  csv: {{}}\n  {name}: {hook}\n")
+    (problem,) = problems(load(path), registries)
+    assert f"x.yaml:3: hooks.{name}: every run has a hook of that name already" in problem
+    assert "choose another key" in problem
+
+
+@pytest.mark.parametrize("text", ["5", "true", "null", "[mlp]"])
+def test_a_name_on_the_command_line_that_looks_like_another_type(registries, text):
+    tree = merge({"model": {"hidden": [3]}}, from_cli_dotlist([f"model.name={text}"]))
+    (problem,) = problems(tree, registries)
+    assert problem.startswith(f"command line: model.name: unknown model {text!r}")
+    tree = from_cli_dotlist([f"hooks.jsonl.name={text}", "hooks.jsonl.every=3"])
+    (problem,) = problems(tree, registries)
+    assert problem.startswith(f"command line: hooks.jsonl.name: unknown hook {text!r}")
+
+
+def test_a_name_in_a_file_that_is_not_text(registries):
+    tree = {"model": {"name": 5, "hidden": [3]}}
+    assert problems(tree, registries) == ["here: model.name: expected text, found 5"]
 
 
 def test_a_python_source_is_named_for_keys_of_no_file(registries):

@@ -28,6 +28,19 @@ def test_a_checked_config_comes_back_equal(tmp_path, registries):
     assert "  console: null\n" in dumps(config)  # else it would be back by default
 
 
+def test_a_write_that_fails_leaves_the_old_file(tmp_path, monkeypatch):
+    path = tmp_path / "new" / "x.yaml"
+    dump({"a": 1}, path)  # the directory was made
+
+    def full(_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        dump({"a": 2}, path)
+    assert [entry.read_text() for entry in path.parent.iterdir()] == ["a: 1\n"]
+
+
 def test_what_no_file_can_hold_is_refused_before_the_file_is_touched(tmp_path):
     (tmp_path / "x.yaml").write_text("a: 1\n")
     with pytest.raises(ConfigError, match=r"model\.act: expected text.*\(builtin_function"):

@@ -103,6 +103,30 @@ def writes():
     def update(config):
         config.update({"model": {"name": "cnn"}})
 
+    def update_nothing(config):
+        config.update()
+
+    def update_by_keyword(config):
+        config.update(seed=1)
+
+    def set_default(config):
+        config.setdefault("seed", 1)
+
+    def set_new_default(config):
+        config.setdefault("new", 1)
+
+    def pop(config):
+        config.pop("seed")
+
+    def pop_what_is_not_there(config):
+        config.pop("new", None)
+
+    def pop_item(config):
+        config.model.popitem()
+
+    def clear(config):
+        config.clear()
+
     def update_flat(config):
         config.update_from_flattened_dict({"model.name": "cnn"})
 
@@ -151,6 +175,21 @@ def test_a_copy_of_a_frozen_tree_is_not_frozen(copied):
     other = copied(config)
     other.model.name = "cnn"
     assert config.model.name == "mlp"
+
+
+def test_until_then_it_can_be_written_to_like_a_dict():
+    config = tree()
+    assert config.setdefault("seed", 1) == 0
+    assert config.setdefault("new", [1]) == (1,)
+    assert config.pop("seed") == 0
+    assert config.pop("seed", None) is None
+    with pytest.raises(KeyError):
+        config.pop("seed")
+    assert config.popitem() == ("new", (1,))
+    config.clear()
+    assert config.to_dict() == {}
+    with pytest.raises(KeyError):
+        config.popitem()
 
 
 def test_text_is_yaml():

@@ -114,6 +114,16 @@ def test_adult_has_two_labels_in_both_files(tmp_path):
         adult(0.0, 0, root=str(tmp_path))
 
 
+def test_adult_as_uci_has_it_begins_its_test_file_with_another_line(tmp_path):
+    row = "39, Private, 7, HS, 9, Divorced, Sales, Wife, White, Male, 0, 0, 40, Cuba, "
+    (tmp_path / "adult.data").write_text(f"{row}<=50K\n{row}>50K\n")
+    (tmp_path / "adult.test").write_text(f"|1x3 Cross validator\n{row}<=50K.\n{row}>50K.\n\n")
+    assert adult(0.0, 0, root=str(tmp_path)).test.labels.tolist() == [0, 1]
+    (tmp_path / "adult.test").write_text(f"{row}<=50K.\n|1x3 Cross validator\n{row}>50K.\n")
+    with pytest.raises(DataError, match=r"adult\.test:2: expected 15 cells"):  # no row else
+        adult(0.0, 0, root=str(tmp_path))
+
+
 def test_a_missing_label(load):
     with pytest.raises(DataError, match=r"test\.csv:3: .* the target is missing \('\?'\)"):
         load(test=TEST.replace("no.", "?"))

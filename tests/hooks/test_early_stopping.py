@@ -66,6 +66,21 @@ def test_the_count_survives_a_restart(make_engine, saved):
     assert hook.state() == {"best": 0.5, "best_epoch": 1, "waited": 3}
 
 
+@pytest.mark.parametrize("first", [0.5, math.nan], ids=str)
+def test_a_run_resumed_before_an_epoch_without_validation_goes_on(make_engine, saved, first):
+    values = [first, 0.4, None, 0.3]
+    engine = make_engine(epochs={"val/loss": values})
+    engine.attach(EarlyStopping(patience=3))
+    engine.run([0], max_epochs=2 if first == 0.5 else 1)
+    snapshot = saved(engine)
+
+    again = make_engine(epochs={"val/loss": values if first == 0.5 else [first, None, 0.4, 0.3]})
+    hook = again.attach(EarlyStopping(patience=3))
+    again.restore(*snapshot)
+    again.run([0], max_epochs=4)
+    assert (hook.best, hook.best_epoch) == (0.3, 4)
+
+
 def test_a_stopped_run_started_again_does_not_train_one_epoch_more(make_engine, saved):
     values = [0.5, 0.6, 0.7]
     engine = make_engine(epochs={"val/loss": values})

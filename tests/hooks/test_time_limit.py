@@ -1,6 +1,7 @@
 import pydantic
 import pytest
 
+from jaxtrain.engine import Events
 from jaxtrain.hooks import HOOKS, TimeLimit
 from jaxtrain.hooks import time_limit as module
 from jaxtrain.hooks.time_limit import seconds
@@ -20,13 +21,33 @@ def test_what_is_no_duration_is_refused(wrong):
         seconds(wrong)
 
 
-def test_terminates_at_the_first_look_after_the_limit(make_engine, monkeypatch):
+def test_interrupts_at_the_first_look_after_the_limit(make_engine, monkeypatch):
     clock = iter(range(0, 1000, 10))  # STARTED reads 0, the looks 10, 20, ...
     monkeypatch.setattr(module.time, "monotonic", lambda: next(clock))
     engine = make_engine()
     engine.attach(TimeLimit(limit="30s", every=2))
     engine.run([0] * 100)
     assert engine.state.iteration == 6
+    assert engine.state.stopped == "interrupt"
+
+
+def test_a_restarted_run_goes_on_with_the_whole_limit_again(make_engine, saved, monkeypatch):
+    clock = iter(range(0, 1000, 10))
+    monkeypatch.setattr(module.time, "monotonic", lambda: next(clock))
+    engine = make_engine()
+    engine.attach(TimeLimit(limit="30s", every=2))
+    snapshots = saved(engine, Events.INTERRUPT)
+    engine.run(list(range(10)))
+    assert engine.state.iteration == 6
+
+    again = make_engine()
+    again.attach(TimeLimit(limit="30s", every=2))
+    again.restore(*snapshots[0])
+    batches = []
+    again.on(Events.ITERATION_STARTED)(lambda e: batches.append(e.state.batch))
+    again.run(list(range(6, 10)), epoch_length=10)  # what is left of the epoch
+    assert batches == [6, 7, 8, 9]
+    assert again.state.stopped == ""
 
 
 def test_the_config_takes_a_duration():
