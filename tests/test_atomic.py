@@ -33,7 +33,7 @@ def test_an_error_that_is_not_the_file_systems_keeps_its_text(tmp_path):
         with replacing(tmp_path / "file.txt"):
             raise DataNotFoundError("the server says no")  # an OSError, by its tree
 
-    with pytest.raises(DataNotFoundError, match="^the server says no$"):
+    with pytest.raises(DataNotFoundError, match=r"^the server says no$"):
         refuse()
 
 
