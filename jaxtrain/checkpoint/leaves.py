@@ -37,17 +37,33 @@ def named_leaves(tree: Any) -> dict[str, Any]:
     return named
 
 
-def to_host(tree: Any) -> dict[str, np.ndarray]:
-    """The named leaves as copies in host memory. Waits for the device.
+def to_host(tree: Any, reuse: Mapping[str, np.ndarray] | None = None) -> dict[str, np.ndarray]:
+    """The named leaves in host memory, where no later step can change them. Waits for the device.
 
     All transfers are started before the first is waited for.
+
+    Args:
+        tree: of arrays, numbers and typed random keys.
+        reuse: what this function gave before, to be written over: fresh memory costs several times
+            as much as the copy itself. Only where the device is the host.
     """
     named = {name: _plain(leaf) for name, leaf in named_leaves(tree).items()}
     for leaf in named.values():
         if isinstance(leaf, jax.Array):
             leaf.copy_to_host_async()
-    # A copy even where the device is the host: the next step may be given the same buffer.
-    return {name: np.array(leaf, copy=True) for name, leaf in named.items()}
+    reuse = reuse or {}
+    return {name: _to_host(leaf, reuse.get(name)) for name, leaf in named.items()}
+
+
+def _to_host(leaf: Any, old: np.ndarray | None) -> np.ndarray:
+    if isinstance(leaf, jax.Array) and all(d.platform != "cpu" for d in leaf.devices()):
+        return np.asarray(leaf)  # what came from another device is a copy already
+    # A copy also where the device is the host: the next step may be given the same buffer.
+    value = np.asarray(leaf)
+    if old is None or old.shape != value.shape or old.dtype != value.dtype:
+        return np.array(value, copy=True)
+    np.copyto(old, value)
+    return old
 
 
 def from_host(stored: Mapping[str, np.ndarray], template: Any) -> Any:

@@ -28,6 +28,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Literal
 
+import jax
+
 from jaxtrain.atomic import sync
 from jaxtrain.checkpoint.arrays import describe_arrays, read_arrays, write_arrays
 from jaxtrain.checkpoint.leaves import from_host, refuse_differences, to_host
@@ -69,6 +71,7 @@ class CheckpointStore:
         self._mode = mode
         self._writer = ThreadPoolExecutor(1, "checkpoint") if asynchronous else None
         self._writing: Future[None] | None = None
+        self._copy: dict[str, Any] = {}  # the last one of the state, for the next to write over
         self._best: float | None = None  # of the monitor, over what was saved
 
     # -- writing -------------------------------------------------------------------------------
@@ -80,7 +83,9 @@ class CheckpointStore:
             CheckpointError: where this save, or an asynchronous one before it, failed.
         """
         self.wait()
-        arrays = to_host(tree)
+        arrays = to_host(tree, reuse=self._copy)
+        if jax.default_backend() == "cpu":
+            self._copy = arrays
         meta = {"format": FORMAT, "iteration": iteration, **meta}
         if self.improves(meta.get("metrics", {})):
             self._best = meta["metrics"][self._monitor]

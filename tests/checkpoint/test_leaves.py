@@ -154,3 +154,29 @@ def test_of_very_many_differences_the_rest_is_counted(count, more):
     lines = str(error.value).splitlines()[1:]
     assert lines[:20] == [f"  not in this run: {i:02}" for i in range(20)]
     assert lines[20:] == ([more] if more else [])
+
+
+def test_a_host_copy_can_be_written_over_by_the_next():
+    first = to_host({"a": jnp.arange(4), "b": jnp.ones(2), "c": jnp.ones(3)})
+    kept = dict(first)
+    second = to_host({"a": jnp.arange(4) + 1, "b": jnp.ones(3), "d": jnp.ones(3)}, reuse=first)
+    assert second["a"] is kept["a"]
+    assert second["a"].tolist() == [1, 2, 3, 4]
+    assert second["b"] is not kept["b"]  # another shape
+    assert second.keys() == {"a", "b", "d"}
+
+
+def test_copies_are_the_only_ones_orbax_is_given(tmp_path, monkeypatch):
+    """One more copy of the state in memory, not two."""
+    import copy
+
+    from jaxtrain.checkpoint.arrays import write_arrays
+
+    deep = copy.deepcopy
+
+    def watch(value, *args):
+        assert not isinstance(value, np.ndarray)
+        return deep(value, *args)
+
+    monkeypatch.setattr(copy, "deepcopy", watch)
+    write_arrays(tmp_path / "arrays", to_host({"a": jnp.arange(4)}))

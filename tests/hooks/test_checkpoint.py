@@ -30,13 +30,22 @@ def prepare(tmp_path):
     """prepare(): a trainer on three batches an epoch, its loader and its store, all new."""
     stores = []
 
-    def make(*, data=ROWS, start=0.0, seed=1, keep=99, asynchronous=False, **options):
+    def make(
+        *,
+        data=ROWS,
+        start=0.0,
+        seed=1,
+        keep=99,
+        asynchronous=False,
+        monitor="train/value",
+        **options,
+    ):
         trainer = Engine(add, {"value": jnp.float32(start)})
         trainer.add_metrics({"train/value": Mean("value")})
         trainer.attach(History(), "history")
         loader = ArrayLoader({"x": data}, batch_size=4, seed=seed)
         store = CheckpointStore(
-            tmp_path / "checkpoints", keep=keep, monitor="train/value", asynchronous=asynchronous
+            tmp_path / "checkpoints", keep=keep, monitor=monitor, asynchronous=asynchronous
         )
         stores.append(store)
         trainer.attach(Checkpoint(store, loader, **options), "checkpoint")
@@ -66,9 +75,22 @@ def places(store):
     ],
 )
 def test_when_it_saves(prepare, options, expected):
-    trainer, loader, store = prepare(**options)
+    trainer, loader, store = prepare(**options, monitor="no/metric")
     trainer.run(loader, max_epochs=3)
     assert places(store) == expected
+
+
+def test_an_epoch_better_than_all_before_is_saved_whatever_the_period(prepare):
+    """Smaller is better: of the epochs, those are saved that set a record, and the last."""
+    trainer, loader, store = prepare(every_epochs=99)
+    values = []
+    trainer.attach_handler(
+        Events.EPOCH_COMPLETED, lambda e: values.append(e.state.metrics["train/value"])
+    )
+    trainer.run(loader, max_epochs=6)
+    records = [n for n, value in enumerate(values, 1) if value < min([*values[: n - 1], np.inf])]
+    assert [epoch for epoch, _ in places(store)] == sorted({*records, 6})
+    assert 6 > len(places(store))
 
 
 def test_it_saves_on_interruption_and_before_the_end(prepare):
