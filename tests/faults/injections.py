@@ -95,7 +95,7 @@ def nan_gradients() -> None:
 
         return treacherous
 
-    _wrap("jaxtrain.experiment:LOSSES.build", around)
+    _wrap("jaxtrain.parts:LOSSES.build", around)
 
 
 def on_iteration(iteration: int, action) -> None:
