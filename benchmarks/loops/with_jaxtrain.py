@@ -29,8 +29,12 @@ def make(task: Task, *, form: Form | None = None) -> Run:
     def log(engine: jt.Engine) -> None:
         logged.append(engine.scalars())
 
+    done = 0
+
     def run(epochs: int) -> None:
-        engine.run(loader, max_epochs=epochs)
+        nonlocal done
+        done += epochs  # a run goes on where more epochs are asked for than it has done
+        engine.run(loader, max_epochs=done)
         jax.block_until_ready(engine.state.train_state)
 
     return run
