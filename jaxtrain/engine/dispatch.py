@@ -17,6 +17,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxtrain.engine.compiler import compiler_options
 from jaxtrain.engine.form import Form, choose_form
 from jaxtrain.engine.source import Window
 from jaxtrain.engine.state import EngineState
@@ -51,6 +52,7 @@ class Dispatch:
         self._update = jax.jit(self._update_metrics)
         self._copy = jax.jit(lambda tree: jax.tree.map(jnp.copy, tree))
         self._single: Any = None
+        self._options: dict[str, Any] | None = None
         self._loops: dict[Callable[..., Any], Any] = {}
         self._shapes: list[Any] = []
         self._places: dict[tuple[int, int], jax.Array] = {}
@@ -178,7 +180,9 @@ class Dispatch:
     def _prepare(self, train_state: Any, batch: Any) -> None:
         step = self._step
         assert step is not None
-        self.reads_only = _passes_state_through(step, train_state, batch)
+        traced = jax.make_jaxpr(step)(train_state, batch).jaxpr
+        self.reads_only = _passes_through(traced, len(jax.tree.leaves(train_state)))
+        self._options = compiler_options(traced, jax.default_backend())
         given, (returned, _) = train_state, jax.eval_shape(step, train_state, batch)
         _refuse_changed_state(given, returned)
 
@@ -186,7 +190,10 @@ class Dispatch:
             new_state, carry, output = self._body(train_state, carry, batch)
             return self._kept(new_state), carry, output, carry[2]["seen"] + 0
 
-        self._single = jax.jit(single, donate_argnums=self._donated)
+        self._single = self._jit(single)
+
+    def _jit(self, function: Callable[..., Any]) -> Any:
+        return jax.jit(function, donate_argnums=self._donated, compiler_options=self._options)
 
     @property
     def _donated(self) -> tuple[int, ...]:
@@ -214,7 +221,7 @@ class Dispatch:
             new_state, carry, output = jax.lax.fori_loop(0, length, once, begin)
             return new_state, carry, output, carry[2]["seen"] + 0
 
-        self._loops[get] = jax.jit(loop, donate_argnums=self._donated)
+        self._loops[get] = self._jit(loop)
         return self._loops[get]
 
     def _place(self, start: int, length: int) -> jax.Array:
@@ -257,11 +264,9 @@ def _show(shape_and_dtype: Any) -> str:
     return f"{dtype}{list(shape)}"
 
 
-def _passes_state_through(step: Step, train_state: Any, batch: Any) -> bool:
-    """Whether the step returns the very state that it was given, as an evaluation step does."""
-    traced = jax.make_jaxpr(step)(train_state, batch).jaxpr
-    leaves = len(jax.tree.leaves(train_state))
-    return list(traced.outvars[:leaves]) == list(traced.invars[:leaves])
+def _passes_through(jaxpr: Any, count: int) -> bool:
+    """Whether a step returns the very state it was given, as its first `count` arguments."""
+    return list(jaxpr.outvars[:count]) == list(jaxpr.invars[:count])
 
 
 def _refuse_changed_state(given: Any, returned: Any) -> None:

@@ -9,18 +9,22 @@ from __future__ import annotations
 
 import flax.linen as nn
 import jax
-import jax.numpy as jnp
+from flax.linen.dtypes import promote_dtype
 
 from jaxtrain.errors import ConfigError
 from jaxtrain.models.batch_norm import BatchNorm
+from jaxtrain.models.convolution import conv_3x3
 from jaxtrain.models.linen import from_linen
 from jaxtrain.models.mlp import MLP, Rate, Width
 from jaxtrain.models.model import Model
+from jaxtrain.models.pooling import max_pool_2x2
 from jaxtrain.models.registry import MODELS
+
+_INIT = nn.initializers.he_normal()
 
 
 class CNN(nn.Module):
-    """Blocks (3x3 convolution, batch norm if wanted, relu, 2x2 max pooling), then an `MLP` as head.
+    """Blocks (3x3 convolution, batch norm if wanted, 2x2 max pooling, relu), then an `MLP` as head.
 
     Convolutions are He normal with zero bias, like the layers of the head.
     """
@@ -54,31 +58,35 @@ class CNN(nn.Module):
             )
         hidden = inputs
         for block, features in enumerate(self.channels):
-            hidden = nn.Conv(
-                features,
-                kernel_size=(3, 3),
-                use_bias=not self.batch_norm,
-                kernel_init=nn.initializers.he_normal(),
-                name=f"conv_{block}",
-            )(hidden)
             if self.batch_norm:
+                hidden = nn.Conv(
+                    features, (3, 3), use_bias=False, kernel_init=_INIT, name=f"conv_{block}"
+                )(hidden)
                 hidden = BatchNorm(name=f"norm_{block}")(hidden, train=train, mask=mask)
-            hidden = max_pool_2x2(nn.relu(hidden))
+                hidden = max_pool_2x2(hidden)
+            else:
+                hidden = PooledConv(features, name=f"conv_{block}")(hidden)
+            hidden = nn.relu(hidden)
         return MLP(self.num_outputs, self.hidden, self.dropout, self.batch_norm, name="head")(
             hidden, train=train, mask=mask
         )
 
 
-def max_pool_2x2(inputs: jax.Array) -> jax.Array:
-    """The maximum of each 2x2 window of `[B, H, W, C]`; an odd last row or column is left out.
+class PooledConv(nn.Module):
+    """A 3x3 convolution and 2x2 max pooling: `[B, H, W, C]` to `[B, H // 2, W // 2, features]`.
 
-    Windows that do not overlap need no `reduce_window`, whose gradient is very slow on CPU (a
-    training step of this network takes three times as long with it).
+    The bias is added to the maxima, which is the same and a quarter of the work.
     """
-    batch, height, width, channels = inputs.shape
-    rows, columns = height // 2, width // 2
-    even = inputs[:, : 2 * rows, : 2 * columns, :]
-    return jnp.max(even.reshape(batch, rows, 2, columns, 2, channels), axis=(2, 4))
+
+    features: int
+
+    @nn.compact
+    def __call__(self, inputs: jax.Array) -> jax.Array:
+        """The maxima with the bias."""
+        kernel = self.param("kernel", _INIT, (3, 3, inputs.shape[-1], self.features))
+        bias = self.param("bias", nn.initializers.zeros, (self.features,))
+        inputs, kernel, bias = promote_dtype(inputs, kernel, bias)
+        return max_pool_2x2(conv_3x3(inputs, kernel)) + bias
 
 
 @MODELS.register("cnn")
