@@ -44,8 +44,8 @@ class Engine(Loop):
         state: the TrainState to begin with. It stays usable: the engine works on its own copy.
         form: "single" (a dispatch a step) or "scanned" (a loop of steps on the device); by
             default a rule chooses (see `form.py`). A restored run keeps the form it had.
-        dispatch_seconds: about how long a dispatch may take, and so how late at most a signal, or
-            a handler `every_seconds`, is seen.
+        dispatch_seconds: about how much work may be on its way to the device, and so how late at
+            most a signal, or a handler `every_seconds`, is seen.
     """
 
     def __init__(

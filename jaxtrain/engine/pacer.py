@@ -1,8 +1,8 @@
 """Pacer: keeps the device busy, and the loop never far ahead of it.
 
 A dispatch returns before it is computed. Without a bound the loop would run away from the device:
-a signal would be seen at once but obeyed only when all that was queued is done. So at most `depth`
-dispatches are on their way, and none is planned to take more than about `seconds`.
+a signal would be seen at once but obeyed only when all that was queued is done. So what is on its
+way is never planned to take more than about `seconds`, nor is it more than `depth` dispatches.
 """
 
 from __future__ import annotations
@@ -17,22 +17,23 @@ LONGEST = 1024
 
 
 class Pacer:
-    """Says how long the next dispatch may be.
+    """Says how long the next dispatch may be, and waits where too many are on their way.
 
     Lengths end at multiples of a power of two, so that where dispatches end depends on the absolute
     iteration. The power starts at 1 and doubles while dispatches are short. How long they are has
     no influence on any result.
 
     Args:
-        seconds: what a dispatch should take at most.
-        depth: how many may be on their way.
+        seconds: what is on its way should take at most.
+        depth: how many dispatches may be on their way.
     """
 
-    def __init__(self, seconds: float, *, depth: int = 2) -> None:
+    def __init__(self, seconds: float, *, depth: int = 8) -> None:
         self._seconds = seconds
         self._depth = depth
         self._launched: deque[tuple[Any, int]] = deque()
         self._last_done = time.perf_counter()
+        self._seconds_each: float | None = None
         self.chunk = 1
 
     def begin(self) -> None:
@@ -45,23 +46,37 @@ class Pacer:
         return self.chunk - iteration % self.chunk
 
     def launched(self, token: Any, length: int) -> None:
-        """Note a dispatch; wait for an earlier one where too many are on their way.
+        """Note a dispatch; where too many are on their way, wait until half of them are done.
+
+        Half, since to be woken has a price: on a CPU the woken loop takes a core from the device,
+        and to do so after every step made a CNN's a tenth slower.
 
         Args:
             token: an array that is there when the dispatch is done.
             length: its iterations.
         """
         self._launched.append((token, length))
-        if len(self._launched) <= self._depth:
+        depth, iterations = self._depth_now(), 0
+        if len(self._launched) <= depth:
             return
-        oldest, length = self._launched.popleft()
-        jax.block_until_ready(oldest)
+        while len(self._launched) > depth // 2:
+            token, length = self._launched.popleft()
+            iterations += length
+        jax.block_until_ready(token)
         now = time.perf_counter()
-        self._adapt((now - self._last_done) / length)
+        self._adapt((now - self._last_done) / iterations)
         self._last_done = now
 
+    def _depth_now(self) -> int:
+        """Two at least, or the device would wait for the loop; more where they are short."""
+        if self._seconds_each is None:
+            return 2
+        each = self._seconds_each * self.chunk
+        return max(2, min(self._depth, int(self._seconds / each)))
+
     def _adapt(self, seconds_each: float) -> None:
-        if self.chunk > 1 and self.chunk * seconds_each > self._seconds:
+        self._seconds_each = max(seconds_each, 1e-9)
+        if self.chunk > 1 and 2 * self.chunk * seconds_each > self._seconds:
             self.chunk //= 2
-        elif self.chunk < LONGEST and 4 * self.chunk * seconds_each < self._seconds:
+        elif self.chunk < LONGEST and 8 * self.chunk * seconds_each < self._seconds:
             self.chunk *= 2

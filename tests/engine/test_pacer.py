@@ -1,0 +1,74 @@
+import pytest
+
+from jaxtrain.engine import pacer
+from jaxtrain.engine.pacer import LONGEST, Pacer
+
+
+class Device:
+    """Does one dispatch after the other, on a clock of its own."""
+
+    def __init__(self, seconds_each):
+        self.now = self.free_at = 0.0
+        self.seconds_each = seconds_each
+        self.waits = 0
+
+    def launch(self, length):
+        """A token of what takes `length` times `seconds_each` from when the device is free."""
+        self.free_at = max(self.now, self.free_at) + length * self.seconds_each
+        return Token(self, self.free_at)
+
+
+class Token:
+    def __init__(self, device, done_at):
+        self.device, self.done_at = device, done_at
+
+    def block_until_ready(self):
+        self.device.now = max(self.device.now, self.done_at)
+        self.device.waits += 1
+        return self
+
+
+@pytest.fixture
+def run(monkeypatch):
+    def run(seconds_each, *, seconds=0.5, steps=4096, fused=True):
+        """Launch dispatches; returns the device, the chunk, and the longest time ahead of it."""
+        device = Device(seconds_each)
+        monkeypatch.setattr(pacer.time, "perf_counter", lambda: device.now)
+        paced, done, ahead = Pacer(seconds), 0, 0.0
+        while done < steps:
+            length = min(paced.limit(done), steps - done) if fused else 1
+            paced.launched(device.launch(length), length)
+            done += length
+            ahead = max(ahead, device.free_at - device.now)
+        return device, paced.chunk, ahead
+
+    return run
+
+
+@pytest.mark.parametrize("seconds_each", [1e-5, 1e-3, 0.02])
+def test_what_is_on_its_way_is_bounded_in_seconds(run, seconds_each):
+    for fused in (True, False):
+        _, _, ahead = run(seconds_each, fused=fused)
+        assert ahead <= 0.5
+
+
+def test_steps_that_are_longer_than_the_bound_go_two_by_two(run):
+    _, chunk, ahead = run(2.0, steps=10)
+    assert chunk == 1
+    assert ahead <= 4.0
+
+
+def test_short_steps_become_long_dispatches(run):
+    assert run(1e-6, steps=100_000)[1] == LONGEST
+    assert run(0.001)[1] == 64  # twice as long, and fewer than eight of them would fit
+
+
+def test_the_loop_is_woken_once_for_several_dispatches(run):
+    device, _, _ = run(0.008, steps=800, fused=False)
+    assert device.waits < 800 / 3
+
+
+def test_lengths_end_at_multiples_of_the_chunk():
+    paced = Pacer(0.5)
+    paced.chunk = 8
+    assert [paced.limit(i) for i in (0, 3, 7, 8)] == [8, 5, 1, 8]
