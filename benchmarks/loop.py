@@ -44,10 +44,17 @@ def main(argv: Sequence[str]) -> None:
         print(f"left out: {FRAMEWORKS[name].title} (not installed: {', '.join(packages)})")
 
     began = time.perf_counter()
-    speeds = measure(chosen, options.tasks, rounds=options.rounds, seconds=options.seconds)
+    speeds = measure(
+        chosen,
+        options.tasks,
+        rounds=options.rounds,
+        seconds=options.seconds,
+        keeps_memory=options.malloc == "keeps",
+    )
     cost = _dispatch_cost(options.rounds) if "jaxtrain" in chosen else {}
     record = {
         "machine": machine_facts(PACKAGES),
+        "malloc": options.malloc,
         "rounds": options.rounds,
         "took_seconds": round(time.perf_counter() - began),
         "steps_per_second": {
@@ -75,6 +82,7 @@ def measure(
     rounds: int,
     seconds: float,
     batches: int | None = None,
+    keeps_memory: bool = True,
 ) -> Speeds:
     """Steps a second, by task and framework, in each round.
 
@@ -84,10 +92,14 @@ def measure(
         rounds: how many times each framework has its turn.
         seconds: about how long a turn is.
         batches: steps an epoch, where it is not the task's own number.
+        keeps_memory: whether the processes' allocator keeps what is freed.
     """
     speeds: Speeds = {task: {name: [] for name in frameworks} for task in tasks}
     with ExitStack() as stack:
-        workers = {name: stack.enter_context(Worker(name)) for name in frameworks}
+        workers = {
+            name: stack.enter_context(Worker(name, keeps_memory=keeps_memory))
+            for name in frameworks
+        }
         for task in tasks:
             for name, worker in workers.items():
                 _say(f"{task}: {name} warms up")
@@ -183,5 +195,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--frameworks", type=names(tuple(FRAMEWORKS)), default=list(FRAMEWORKS))
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=1.0, help="about, for a round")
+    parser.add_argument(
+        "--malloc",
+        choices=("keeps", "default"),
+        default="keeps",
+        help="an allocator that keeps freed memory, for all frameworks, or the system's default",
+    )
     parser.add_argument("--json", type=Path, default=RESULTS, help="where the record goes")
     return parser

@@ -28,7 +28,8 @@ from benchmarks.loops.tasks import (
     Task,
 )
 
-# For each number of threads that is tried.
+# At least, for each number of threads that is tried, in turns.
+_TRIALS = 3
 _TRIAL_SECONDS = 0.3
 
 
@@ -130,15 +131,16 @@ def lean_loader(task: Task) -> DataLoader:
 
 def on_the_better_threads(run: Run) -> Run:
     """Set the number of threads, one or all, with which an epoch is faster."""
-    medians = {}
-    for threads in (torch.get_num_threads(), 1):
-        torch.set_num_threads(threads)
+    numbers = (torch.get_num_threads(), 1)
+    seconds: dict[int, list[float]] = {number: [] for number in numbers}
+    for number in numbers:
+        torch.set_num_threads(number)
         run(1)
-        seconds: list[float] = []
-        while sum(seconds) < _TRIAL_SECONDS:
+    while len(seconds[1]) < _TRIALS or sum(seconds[1]) < _TRIAL_SECONDS:
+        for number in numbers:
+            torch.set_num_threads(number)
             began = time.perf_counter()
             run(1)
-            seconds.append(time.perf_counter() - began)
-        medians[threads] = statistics.median(seconds)
-    torch.set_num_threads(min(medians, key=medians.__getitem__))
+            seconds[number].append(time.perf_counter() - began)
+    torch.set_num_threads(min(numbers, key=lambda number: statistics.median(seconds[number])))
     return run

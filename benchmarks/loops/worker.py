@@ -11,6 +11,7 @@ turns: what disturbs the machine for a while then disturbs them all.
 from __future__ import annotations
 
 import multiprocessing
+import os
 import time
 import traceback
 from multiprocessing.connection import Connection
@@ -19,20 +20,36 @@ from typing import Any
 from benchmarks.loops.frameworks import FRAMEWORKS, Run
 from benchmarks.loops.tasks import TASKS, Task
 
+# By default the C library gives large freed blocks back to the system, and whoever works with
+# arrays of some megabytes fetches them again, page by page, in each step: in some processes, in
+# others of the same program not. So all frameworks get an allocator that keeps them.
+KEEPS_MEMORY = {
+    "MALLOC_MMAP_THRESHOLD_": str(32 * 2**20),  # the largest that is obeyed
+    "MALLOC_TRIM_THRESHOLD_": str(16 * 2**30),
+    "MALLOC_TOP_PAD_": str(128 * 2**20),
+}
+
 
 class Worker:
     """Trains with one framework in a process of its own.
 
     Args:
         framework: a key of `FRAMEWORKS`.
+        keeps_memory: whether its allocator keeps what is freed (glibc).
     """
 
-    def __init__(self, framework: str) -> None:
+    def __init__(self, framework: str, *, keeps_memory: bool = True) -> None:
         self.framework = framework
         spawn = multiprocessing.get_context("spawn")  # a fork would inherit threads and devices
         self._pipe, theirs = spawn.Pipe()
         self._process = spawn.Process(target=_serve, args=(framework, theirs), daemon=True)
-        self._process.start()
+        before = dict(os.environ)
+        os.environ.update(KEEPS_MEMORY if keeps_memory else {})
+        try:
+            self._process.start()
+        finally:
+            os.environ.clear()
+            os.environ.update(before)
         theirs.close()
 
     def prepare(self, task: str, *, seconds: float, batches: int | None = None) -> int:

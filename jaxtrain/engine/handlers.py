@@ -34,7 +34,7 @@ class Handler:
     index: int = 0
     takes_engine: bool = True
     alive: bool = True
-    last_fired: float = field(default_factory=time.monotonic)  # for EverySeconds alone
+    last_fired: float = field(default_factory=lambda: time.monotonic())  # for EverySeconds alone
 
     def fires(self, engine: Any, count: int) -> bool:
         """Whether it runs at this count of its event."""

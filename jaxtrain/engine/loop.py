@@ -252,6 +252,8 @@ class Loop(Emitter):
         dispatch = self._dispatched
         if self._pure:
             token, changed = dispatch.run(self.state, window)
+            if self._source is not None:
+                self._source.get_ready()
             self._pacer.launched(token, window.length)
             if changed:
                 self.fire(Events.RECOMPILED, changed)

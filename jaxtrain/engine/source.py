@@ -54,6 +54,9 @@ class Source(Protocol):
             wanted: how many the engine's epoch is going to want, or None where nobody knows.
         """
 
+    def get_ready(self) -> None:
+        """The device is at work: a good time to prepare what comes next."""
+
     def cursor(self) -> Any:
         """The loader's cursor behind the last batch handed out, or None where it has none."""
 
@@ -87,6 +90,9 @@ class OneByOne:
             return None
         return Window(batch, 0, 1, None, lambda index: batch)
 
+    def get_ready(self) -> None:
+        """Nothing: a loader that can do so prefetches."""
+
     def cursor(self) -> Any:
         """The loader's own."""
         return loader_cursor(self._loader)
@@ -118,8 +124,8 @@ class Resident:
     def __init__(self, loader: IndexedLoader) -> None:
         self._loader = loader
         self._arrays = jax.device_put(loader.arrays)
-        self._epoch = -1
-        self._grid: Any = None
+        self._grids: dict[int, Any] = {}  # by epoch: the present one, and perhaps the next
+        self._mask: tuple[np.ndarray, jax.Array] | None = None
 
     def take(self, limit: int, wanted: int | None) -> Window | None:
         """Up to `limit` batches of the loader's epoch."""
@@ -128,14 +134,28 @@ class Resident:
         if batch == loader.steps_per_epoch:
             loader.advance(0)
             return None
-        if self._epoch != epoch:
-            indices, mask = loader.indices(epoch)
-            grid = {"indices": indices, **({"mask": mask} if loader.masked else {})}
-            self._grid, self._epoch = jax.device_put(grid), epoch
+        if epoch not in self._grids:
+            self._grids = {epoch: self._make_grid(epoch)}
         length = min(limit, loader.steps_per_epoch - batch)
         loader.advance(length)
-        data = {"arrays": self._arrays, **self._grid}
+        data = {"arrays": self._arrays, **self._grids[epoch]}
         return Window(data, batch, length, gather, lambda index: self._look(epoch, index))
+
+    def get_ready(self) -> None:
+        """At the end of an epoch: shuffle for the next, which the device would wait for."""
+        epoch, batch = self._loader.position
+        if batch == self._loader.steps_per_epoch and epoch + 1 not in self._grids:
+            self._grids = {epoch + 1: self._make_grid(epoch + 1)}
+
+    def _make_grid(self, epoch: int) -> dict[str, jax.Array]:
+        """The epoch's indices and mask, on the device; the mask is most often the last one's."""
+        indices, mask = self._loader.indices(epoch)
+        grid = {"indices": jax.device_put(indices)}
+        if self._loader.masked:
+            if self._mask is None or not np.array_equal(self._mask[0], mask):
+                self._mask = mask, jax.device_put(mask)
+            grid["mask"] = self._mask[1]
+        return grid
 
     def cursor(self) -> Any:
         """The loader's own."""

@@ -61,6 +61,9 @@ class Stacked:
         self._cursor = portion.cursors[self._used - 1]
         return Window(portion.data, start, length, pick, lambda index: _host(portion.data, index))
 
+    def get_ready(self) -> None:
+        """Nothing: the thread does."""
+
     def cursor(self) -> Any:
         """The loader's cursor behind the last batch handed out."""
         return self._cursor

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from rich.progress import Progress as Bar
     from rich.progress import TaskID
 
-# Seconds between two refreshes. Each reads the loss and so waits for the device: ten a second
-# are invisible in the speed of the training, one for each step would not be.
+# Between two refreshes. Each reads the loss and so waits for the device: ten a second are invisible
+# in the speed of the training, one for each step would not be.
 _BAR_SECONDS = 0.1
 _LINE_SECONDS = 10.0
 
@@ -33,14 +33,16 @@ class Progress:
 
     Args:
         stream: where it goes; standard output by default. A bar where that is a terminal, plain
-            lines (one in ten seconds) where it is not.
-        every: iterations between two looks at the clock; nothing is read from the device unless
-            a refresh is due.
+            lines where it is not.
+        seconds: between two refreshes at least; by default a tenth for a bar, ten for lines.
+            Nothing is read from the device unless a refresh is due, and no dispatch ends for it.
     """
 
-    def __init__(self, stream: TextIO | None = None, *, every: pydantic.PositiveInt = 50) -> None:
+    def __init__(
+        self, stream: TextIO | None = None, *, seconds: pydantic.PositiveFloat | None = None
+    ) -> None:
         self.stream = stream
-        self.every = every
+        self.seconds = seconds
         self._bar: Bar | None = None
         self._task: TaskID | None = None
         self._began = self._refreshed = 0.0
@@ -50,7 +52,8 @@ class Progress:
         """Subscribe."""
         over = Events.COMPLETED | Events.INTERRUPT | Events.EXCEPTION_RAISED
         engine.attach_handler(Events.STARTED, self._start)
-        engine.attach_handler(Events.ITERATION_COMPLETED(every=self.every), self._look)
+        looks = Events.ITERATION_COMPLETED(every_seconds=self.seconds or _BAR_SECONDS)
+        engine.attach_handler(looks, self._look)
         # The bar must be gone before anybody prints the last words of a run.
         engine.attach_handler(over, self._stop, priority=float("inf"))
 
@@ -66,8 +69,8 @@ class Progress:
             self._show(engine)
 
     def _look(self, engine: Engine) -> None:
-        wait = _LINE_SECONDS if self._bar is None else _BAR_SECONDS
-        if time.monotonic() - self._refreshed >= wait:
+        usual = _LINE_SECONDS if self._bar is None else _BAR_SECONDS
+        if time.monotonic() - self._refreshed >= (self.seconds or usual):
             self._show(engine)
 
     def _show(self, engine: Engine) -> None:

@@ -21,6 +21,8 @@ from jaxtrain.hooks.registry import HOOKS
 
 logger = logging.getLogger(__name__)
 
+# Between two looks at the clock.
+_LOOK_SECONDS = 0.1
 _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
@@ -53,18 +55,16 @@ class TimeLimit:
 
     Args:
         limit: seconds, or a number with a unit: s, m, h or d.
-        every: iterations between two looks at the clock.
     """
 
-    def __init__(self, *, limit: Duration, every: pydantic.PositiveInt = 10) -> None:
+    def __init__(self, *, limit: Duration) -> None:
         self.limit = seconds(limit)
-        self.every = every
         self._started = 0.0
 
     def attach(self, engine: Engine) -> None:
         """Subscribe."""
         engine.attach_handler(Events.STARTED, self._start)
-        engine.attach_handler(Events.ITERATION_COMPLETED(every=self.every), self._look)
+        engine.attach_handler(Events.ITERATION_COMPLETED(every_seconds=_LOOK_SECONDS), self._look)
 
     def _start(self, engine: Engine) -> None:
         self._started = time.monotonic()

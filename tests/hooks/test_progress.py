@@ -31,12 +31,13 @@ def terminal(monkeypatch):
 def test_plain_lines_now_and_then_where_there_is_no_terminal(make_engine, clock):
     stream = io.StringIO()
     engine = make_engine(loss=lambda i: 1 / i)
-    engine.attach(Progress(stream, every=10))
+    engine.attach(Progress(stream))
     engine.attach_handler(Events.ITERATION_STARTED, lambda: clock.__setitem__(0, clock[0] + 0.7))
     engine.run([0] * 30, max_epochs=2)
     assert stream.getvalue().splitlines() == [
-        "epoch 1/2  iteration 20/60  loss 0.0500  1.4 steps/s",
-        "epoch 2/2  iteration 40/60  loss 0.0250  1.4 steps/s",
+        "epoch 1/2  iteration 15/60  loss 0.0667  1.4 steps/s",
+        "epoch 1/2  iteration 30/60  loss 0.0333  1.4 steps/s",
+        "epoch 2/2  iteration 45/60  loss 0.0222  1.4 steps/s",
         "epoch 2/2  iteration 60/60  loss 0.0167  1.4 steps/s",
     ]
 
@@ -45,14 +46,15 @@ def test_the_device_is_read_only_when_a_refresh_is_due(make_engine, clock, monke
     engine = make_engine(loss=1.0)
     reads = []
     monkeypatch.setattr(engine, "scalars", lambda: reads.append(1) or {})
-    engine.attach(Progress(io.StringIO(), every=1))
+    engine.attach(Progress(io.StringIO()))
     engine.run([0] * 1000)
     assert reads == []
+    assert engine.plan.next_cut(0) is None, "nor does a dispatch end for it"
 
 
 def test_a_bar_on_a_terminal(make_engine, terminal):
     engine = make_engine(loss=0.125)
-    engine.attach(Progress(terminal, every=1))
+    engine.attach(Progress(terminal, seconds=1e-9))
     engine.run([0] * 4, max_epochs=2)
     text = terminal.getvalue()
     assert "epoch 2/2" in text
@@ -64,8 +66,8 @@ def test_a_bar_on_a_terminal(make_engine, terminal):
 def test_an_unknown_length_is_no_obstacle(make_engine, terminal, clock):
     stream = io.StringIO()
     engine = make_engine()
-    engine.attach(Progress(terminal, every=1), name="bar")
-    engine.attach(Progress(stream, every=1), name="lines")
+    engine.attach(Progress(terminal, seconds=1e-9), name="bar")
+    engine.attach(Progress(stream, seconds=1e-9), name="lines")
     engine.attach_handler(Events.ITERATION_STARTED, lambda: clock.__setitem__(0, clock[0] + 10))
     engine.run(iter([0, 0]))
     assert stream.getvalue().splitlines()[0] == "epoch 1/1  iteration 1  0.1 steps/s"
@@ -84,7 +86,7 @@ def test_an_error_takes_the_bar_away_and_gives_stdout_back(make_engine, terminal
 def test_what_is_printed_meanwhile_stands_above_the_bar(make_engine, terminal, monkeypatch):
     monkeypatch.setattr(sys, "stdout", terminal)
     engine = make_engine()
-    engine.attach(Progress(every=1))
+    engine.attach(Progress(seconds=1e-9))
     engine.attach_handler(Events.EPOCH_COMPLETED, lambda: print("an epoch is over"))
     engine.run([0] * 3, max_epochs=2)
     assert terminal.getvalue().count("an epoch is over\n") == 2

@@ -41,7 +41,7 @@ def test_each_is_built_from_its_defaults_and_a_directory(name, tmp_path):
         ("early_stopping", "min_delta", -0.1),
         ("jsonl", "every", 0),
         ("nan_guard", "every", "often"),
-        ("progress", "every", -1),
+        ("progress", "seconds", -1),
         ("tensorboard", "every", 1.5),
     ],
 )

@@ -21,27 +21,37 @@ def test_what_is_no_duration_is_refused(wrong):
         seconds(wrong)
 
 
-def test_interrupts_at_the_first_look_after_the_limit(make_engine, monkeypatch):
-    clock = iter(range(0, 1000, 10))  # STARTED reads 0, the looks 10, 20, ...
-    monkeypatch.setattr(module.time, "monotonic", lambda: next(clock))
-    engine = make_engine()
-    engine.attach(TimeLimit(limit="30s", every=2))
+@pytest.fixture
+def make_slow_engine(make_engine, monkeypatch):
+    """Engines whose every iteration takes five seconds of the clock."""
+    now = [0.0]
+    monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
+
+    def make():
+        engine = make_engine()
+        engine.attach_handler(Events.ITERATION_STARTED, lambda: now.__setitem__(0, now[0] + 5))
+        return engine
+
+    return make
+
+
+def test_interrupts_at_the_first_look_after_the_limit(make_slow_engine):
+    engine = make_slow_engine()
+    engine.attach(TimeLimit(limit="30s"))
     engine.run([0] * 100)
     assert engine.state.iteration == 6
     assert engine.state.stopped == "interrupt"
 
 
-def test_a_restarted_run_goes_on_with_the_whole_limit_again(make_engine, saved, monkeypatch):
-    clock = iter(range(0, 1000, 10))
-    monkeypatch.setattr(module.time, "monotonic", lambda: next(clock))
-    engine = make_engine()
-    engine.attach(TimeLimit(limit="30s", every=2))
+def test_a_restarted_run_goes_on_with_the_whole_limit_again(make_slow_engine, saved):
+    engine = make_slow_engine()
+    engine.attach(TimeLimit(limit="30s"))
     snapshots = saved(engine, Events.INTERRUPT)
     engine.run(list(range(10)))
     assert engine.state.iteration == 6
 
-    again = make_engine()
-    again.attach(TimeLimit(limit="30s", every=2))
+    again = make_slow_engine()
+    again.attach(TimeLimit(limit="30s"))
     again.restore(*snapshots[0])
     batches = []
     again.on(Events.ITERATION_STARTED)(lambda e: batches.append(e.state.batch))
@@ -60,3 +70,9 @@ def test_the_config_takes_a_duration():
         schema(name="time_limit", limit="soon")
     with pytest.raises(pydantic.ValidationError, match="Field required"):
         schema(name="time_limit")
+
+
+def test_it_makes_no_dispatch_shorter(make_engine):
+    engine = make_engine()
+    engine.attach(TimeLimit(limit="30s"))
+    assert engine.plan.next_cut(0) is None

@@ -46,7 +46,7 @@ def make_trainer(directory):
         CSV(directory),
         TensorBoard(directory, every=2),
         Console(),
-        Progress(every=1),
+        Progress(seconds=1e-9),
         TimeLimit(limit="1h"),
         NaNGuard(every=3),
         LearningRate(),
