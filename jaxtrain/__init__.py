@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     )
     from jaxtrain.checkpoint import CheckpointStore
     from jaxtrain.config import ConfigDict, ExperimentConfig
-    from jaxtrain.data import ArrayLoader, Dataset, Splits
+    from jaxtrain.data import ArrayLoader, Dataset, GrainLoader, Splits
     from jaxtrain.engine import Engine, Event, Events
     from jaxtrain.errors import JaxtrainError
     from jaxtrain.experiment import Experiment, make_config
@@ -63,6 +63,7 @@ _NAMES = {
     "ExperimentConfig": "config",
     "ArrayLoader": "data",
     "Dataset": "data",
+    "GrainLoader": "data",
     "Splits": "data",
     "Engine": "engine",
     "Event": "engine",
@@ -93,6 +94,7 @@ __all__ = [
     "Events",
     "Experiment",
     "ExperimentConfig",
+    "GrainLoader",
     "JaxtrainError",
     "Loss",
     "Metric",

@@ -6,6 +6,7 @@
     │   ├── FrozenConfigError         2   a write to a frozen config
     │   └── DataNotFoundError         2   a data file is missing and could not be fetched
     ├── DataError                     3   a data file or batch was found but is not what it must be
+    ├── WorkerError                   1   a process that reads data died
     ├── NonFiniteError                3   NaN or Inf in the loss or the gradient
     ├── CheckpointError               4   a checkpoint could not be written or read
     │   └── CheckpointMismatchError   2   a checkpoint of another model, optimizer or data set
@@ -50,6 +51,10 @@ class DataError(JaxtrainError, ValueError):
     """Data that exists but is broken: truncated, corrupt, out of range."""
 
     exit_code = 3
+
+
+class WorkerError(JaxtrainError, RuntimeError):
+    """A process that reads data for this one has died."""
 
 
 class NonFiniteError(JaxtrainError, ArithmeticError):

@@ -11,10 +11,12 @@ from jaxtrain.data.dataset import Dataset, Splits, fingerprint, split_indices
 from jaxtrain.data.digits_source import digits
 from jaxtrain.data.download import fetch
 from jaxtrain.data.files import find_file, open_data
+from jaxtrain.data.grain_loader import GrainLoader
 from jaxtrain.data.idx import read_idx, read_labelled_images
 from jaxtrain.data.loader import Batch, Cursor, IndexedLoader, Loader
 from jaxtrain.data.mnist_source import fashion_mnist, mnist
 from jaxtrain.data.prefetch import PrefetchLoader, prefetch_to_device
+from jaxtrain.data.records import Records
 from jaxtrain.data.sources import SOURCES
 from jaxtrain.data.table import Table, read_table
 from jaxtrain.data.table_encoder import CategoryColumn, NumericColumn, TableEncoder
@@ -29,10 +31,12 @@ __all__ = [
     "Cursor",
     "Dataset",
     "Finding",
+    "GrainLoader",
     "IndexedLoader",
     "Loader",
     "NumericColumn",
     "PrefetchLoader",
+    "Records",
     "Splits",
     "Table",
     "TableEncoder",
