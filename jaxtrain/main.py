@@ -7,7 +7,8 @@
 
 Exit codes: 0 done, 1 a check failed or an unforeseen error, 2 a wrong config, path or argument, or
 a run directory that another process has, 3 NaN or broken data, 4 a full disk, or no checkpoint
-could be written or read, 75 stopped by a signal and saved: the same command goes on.
+could be written or read, 75 stopped by a signal or a time limit and saved: the same command goes
+on.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jaxtrain._version import __version__
+from jaxtrain.command_line import COMMANDS, parse
 from jaxtrain.errors import (
     CheckpointError,
     ConfigError,
@@ -38,8 +39,6 @@ if TYPE_CHECKING:
     from jaxtrain.config import ExperimentConfig
     from jaxtrain.experiment import Experiment
 
-COMMANDS = ("train", "evaluate", "check", "plan", "checkpoints")
-
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
@@ -49,7 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         if not words or words[0] not in (*COMMANDS, "-h", "--help", "--version"):
             words = ["train", *words]
-        options, overrides = _parse(words)
+        options, overrides = parse(words)
         command = {
             "train": _train,
             "evaluate": _evaluate,
@@ -158,82 +157,6 @@ def _checkpoints(options: argparse.Namespace, overrides: list[str]) -> int:
 # -- from words to a config ----------------------------------------------------------------------
 
 
-def _parse(words: list[str]) -> tuple[argparse.Namespace, list[str]]:
-    """The options, and the `dotted.key=value` items of all `--config.dotted.key=value`."""
-    prefix = "--config."
-    overrides: list[str] = []
-    rest: list[str] = []
-    waiting = iter(words)
-    for word in waiting:
-        if not word.startswith(prefix):
-            rest.append(word)
-        elif "=" in word:
-            overrides.append(word.removeprefix(prefix))
-        else:
-            value = next(waiting, None)
-            if value is None:
-                raise ConfigError(f"{word}: expected a value; write {word}=VALUE")
-            overrides.append(f"{word.removeprefix(prefix)}={value}")
-    return _parser().parse_args(rest), overrides
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="jaxtrain",
-        description="Train, evaluate and check models from a config file.",
-        epilog="--config.SECTION.KEY=VALUE overrides any key of the config. "
-        "Without a command, train.",
-        allow_abbrev=False,
-    )
-    parser.add_argument("--version", action="version", version=f"jaxtrain {__version__}")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    about = {
-        "train": "train, or continue the run in the directory",
-        "evaluate": "metrics of a checkpoint on every data set",
-        "check": "look for faults in data, model and step before training",
-        "plan": "say what a run will do: events, dispatches, memory",
-    }
-    listing = commands.add_parser(
-        "checkpoints",
-        help="verify the checkpoints of a run; say which would be used, and why others would not",
-        allow_abbrev=False,
-    )
-    listing.add_argument("workdir", metavar="WORKDIR", help="a run directory")
-    for name in about:
-        command = commands.add_parser(name, help=about[name], allow_abbrev=False)
-        command.add_argument(
-            "--config", metavar="FILE", help="a .py, .yaml, .json, .toml or .sdn file"
-        )
-        command.add_argument("--seed", metavar="N", help="overrides `seed`")
-        command.add_argument("--device", metavar="NAME", help="auto, cpu, gpu or tpu")
-        command.add_argument("--workdir", metavar="DIR", help="the run directory")
-        command.add_argument(
-            "--plugin",
-            action="append",
-            default=[],
-            metavar="MODULE",
-            help="import a module or .py file that registers components; can be repeated",
-        )
-        if name == "plan":
-            command.add_argument(
-                "--calibrate",
-                action="store_true",
-                help="time both forms of dispatch and print the line that pins the faster",
-            )
-        if name == "train":
-            command.add_argument(
-                "--resume",
-                choices=("auto", "must", "never"),
-                default="auto",
-                help="continue a run that is there (auto), insist on one, or refuse one",
-            )
-        if name == "evaluate":
-            command.add_argument(
-                "--checkpoint", metavar="PATH", help="a run directory (its best) or a checkpoint"
-            )
-    return parser
-
-
 def _config(options: argparse.Namespace, overrides: list[str]) -> ExperimentConfig:
     from jaxtrain.experiment import make_config
 
@@ -312,7 +235,6 @@ def _short(value: Any) -> str:
 
 
 def _heading(error: JaxtrainError) -> str:
-
     for kind, heading in (
         (Preempted, "interrupted"),
         (ConfigError, "config error"),

@@ -9,10 +9,12 @@ import time
 import pytest
 
 # A moment: where the process is when the signal comes, and what it has saved by then.
+# The sixth wait for data comes in the middle of the second epoch, however long dispatches are by
+# then: at the end of one the newest checkpoint would be the one to save.
 MOMENTS = {
     "in a step": ["say_at", {"target": "jaxtrain.engine.dispatch:Dispatch.run", "nth": 9}],
     "compiling": ["say_at", {"target": "jaxtrain.engine.dispatch:Dispatch._prepare", "nth": 1}],
-    "waiting for data": ["say_at", {"target": "jaxtrain.engine.source:Resident.take", "nth": 9}],
+    "waiting for data": ["say_at", {"target": "jaxtrain.engine.source:Resident.take", "nth": 6}],
     "validating": ["say_at", {"target": "jaxtrain.hooks.validation:run_unless_stopping", "nth": 2}],
 }
 KEEP = {"checkpoint__keep": "50", "data__eval_batch_size": "4"}
