@@ -135,7 +135,7 @@ def _dispatch_lines(engine: Engine, steps: int, total: int) -> list[str]:
     lengths = Counter(p.length for p in first_epoch)
     shown = ", ".join(f"{count} of {length}" for length, count in lengths.most_common(6))
     more = "" if len(lengths) <= 6 else f" and {len(lengths) - 6} other lengths"
-    lines = [f"dispatches in the first epoch: {shown}{more} (shorter where one took over 0.5 s)"]
+    lines = [f"dispatches in the first epoch: {shown}{more} (shorter where one takes over 0.25 s)"]
     blame = Counter(name for p in first_epoch for name in p.by)
     lines += [f"           {count} end where {name} looks" for name, count in blame.most_common(4)]
     return [line.replace("where the epoch's end looks", "with the epoch") for line in lines]

@@ -5,8 +5,41 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import flax.linen as nn
 import jax
 import pytest
+from flax import nnx
+
+from jaxtrain.models import from_linen, from_nnx
+
+
+class Linen(nn.Module):
+    """Dense, batch norm, dropout, dense."""
+
+    @nn.compact
+    def __call__(self, inputs, *, train):
+        hidden = nn.Dense(8)(inputs)
+        hidden = nn.relu(nn.BatchNorm(use_running_average=not train)(hidden))
+        return nn.Dense(3)(nn.Dropout(0.5, deterministic=not train)(hidden))
+
+
+class NNX(nnx.Module):
+    """The same in NNX."""
+
+    def __init__(self, rngs):
+        self.first = nnx.Linear(6, 8, rngs=rngs)
+        self.norm = nnx.BatchNorm(8, rngs=rngs)
+        self.dropout = nnx.Dropout(0.5, rngs=rngs)
+        self.second = nnx.Linear(8, 3, rngs=rngs)
+
+    def __call__(self, inputs):
+        return self.second(self.dropout(nnx.relu(self.norm(self.first(inputs)))))
+
+
+@pytest.fixture(scope="session")
+def stochastic_model():
+    """stochastic_model("linen" | "nnx"): dropout and batch statistics; [B, 6] to [B, 3]."""
+    return lambda library: from_linen(Linen()) if library == "linen" else from_nnx(NNX)
 
 
 @pytest.fixture(scope="session")

@@ -3,38 +3,16 @@
 import json
 import logging
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from flax import nnx
 
 from jaxtrain.data import ArrayLoader
 from jaxtrain.engine import Engine, Events
 from jaxtrain.metrics import Accuracy, Loss, Mean
-from jaxtrain.models import from_linen, from_nnx
 from jaxtrain.optim import adamw
 from jaxtrain.step import create_train_state, cross_entropy, make_train_step
-
-
-class Linen(nn.Module):
-    @nn.compact
-    def __call__(self, inputs, *, train):
-        hidden = nn.Dense(8)(inputs)
-        hidden = nn.relu(nn.BatchNorm(use_running_average=not train)(hidden))
-        return nn.Dense(3)(nn.Dropout(0.5, deterministic=not train)(hidden))
-
-
-class NNX(nnx.Module):
-    def __init__(self, rngs):
-        self.first = nnx.Linear(6, 8, rngs=rngs)
-        self.norm = nnx.BatchNorm(8, rngs=rngs)
-        self.dropout = nnx.Dropout(0.5, rngs=rngs)
-        self.second = nnx.Linear(8, 3, rngs=rngs)
-
-    def __call__(self, inputs):
-        return self.second(self.dropout(nnx.relu(self.norm(self.first(inputs)))))
 
 
 class Rows:
@@ -59,12 +37,12 @@ class Rows:
 
 
 @pytest.fixture(scope="module", params=["linen", "nnx"])
-def make_trainer(request):
+def make_trainer(request, stochastic_model):
     """make_trainer(): a trainer with dropout, shuffling, accumulation and padding; and its loader.
 
     20 rows in batches of 8: three iterations an epoch, the last one with padding.
     """
-    model = from_linen(Linen()) if request.param == "linen" else from_nnx(NNX)
+    model = stochastic_model(request.param)
     random = np.random.default_rng(0)
     data = {
         "inputs": random.normal(size=(20, 6)).astype(np.float32),

@@ -4,7 +4,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from flax import nnx
 
 from jaxtrain.checkpoint import CheckpointStore
 from jaxtrain.data import ArrayLoader
@@ -12,7 +11,6 @@ from jaxtrain.engine import Engine, Events
 from jaxtrain.errors import CheckpointError, CheckpointMismatchError, ConfigError
 from jaxtrain.hooks import Checkpoint, History, resume
 from jaxtrain.metrics import Accuracy, Loss, Mean
-from jaxtrain.models import from_nnx, mlp
 from jaxtrain.optim import adamw
 from jaxtrain.step import create_train_state, cross_entropy, make_train_step
 
@@ -282,17 +280,6 @@ def test_another_model_is_refused_and_nothing_is_taken_up(prepare):
 # -- with models ---------------------------------------------------------------------------------
 
 
-class NNX(nnx.Module):
-    def __init__(self, rngs):
-        self.first = nnx.Linear(6, 8, rngs=rngs)
-        self.norm = nnx.BatchNorm(8, rngs=rngs)
-        self.dropout = nnx.Dropout(0.5, rngs=rngs)
-        self.second = nnx.Linear(8, 3, rngs=rngs)
-
-    def __call__(self, inputs):
-        return self.second(self.dropout(nnx.relu(self.norm(self.first(inputs)))))
-
-
 def raw(tree):
     def words(leaf):
         is_key = jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
@@ -303,10 +290,11 @@ def raw(tree):
 
 
 @pytest.mark.parametrize("library", ["linen", "nnx"])
-def test_a_model_taken_up_in_the_middle_of_an_epoch_ends_with_the_same_bits(tmp_path, library):
+def test_a_model_taken_up_in_the_middle_of_an_epoch_ends_with_the_same_bits(
+    tmp_path, library, stochastic_model
+):
     """With dropout, batch norm, shuffling, padding and a float16 loss scale."""
-    model = mlp(3, hidden=(8,), dropout=0.5, batch_norm=True)
-    model = model if library == "linen" else from_nnx(NNX)
+    model = stochastic_model(library)
     random = np.random.default_rng(0)
     data = {
         "inputs": random.normal(size=(20, 6)).astype(np.float32),

@@ -1,36 +1,11 @@
-"""A batch, and small models of both libraries, with dropout and batch statistics."""
+"""A batch, and small models that are initialised once."""
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from flax import nnx
 
-from jaxtrain.models import Model, from_linen, from_nnx, mlp
-
-
-class Linen(nn.Module):
-    """Dense, batch norm, dropout, dense."""
-
-    @nn.compact
-    def __call__(self, inputs, *, train):
-        hidden = nn.Dense(8)(inputs)
-        hidden = nn.relu(nn.BatchNorm(use_running_average=not train)(hidden))
-        return nn.Dense(3)(nn.Dropout(0.5, deterministic=not train)(hidden))
-
-
-class NNX(nnx.Module):
-    """The same in NNX."""
-
-    def __init__(self, rngs):
-        self.first = nnx.Linear(6, 8, rngs=rngs)
-        self.norm = nnx.BatchNorm(8, rngs=rngs)
-        self.dropout = nnx.Dropout(0.5, rngs=rngs)
-        self.second = nnx.Linear(8, 3, rngs=rngs)
-
-    def __call__(self, inputs):
-        return self.second(self.dropout(nnx.relu(self.norm(self.first(inputs)))))
+from jaxtrain.models import Model, mlp
 
 
 def begun(model):
@@ -44,9 +19,9 @@ def begun(model):
 
 
 @pytest.fixture(scope="session", params=["linen", "nnx"])
-def model(request):
+def model(request, stochastic_model):
     """A model with dropout and batch statistics, in Linen and in NNX."""
-    return begun(from_linen(Linen()) if request.param == "linen" else from_nnx(NNX))
+    return begun(stochastic_model(request.param))
 
 
 @pytest.fixture(scope="session")
