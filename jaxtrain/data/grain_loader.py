@@ -12,22 +12,21 @@ Axis letters: B batch.
 
 from __future__ import annotations
 
-import contextlib
 import logging
-import signal
+import threading
+import weakref
 from collections.abc import Iterator, Mapping
-from multiprocessing import resource_tracker
-from typing import Any
+
+import jax
+import numpy as np
 
 from jaxtrain.data.epoch_order import EpochOrder, LastBatch
+from jaxtrain.data.grain_stream import Stream
 from jaxtrain.data.loader import Batch, Cursor
 from jaxtrain.data.records import RecordReader, Records, corrupt_record, first_good
-from jaxtrain.errors import CheckpointMismatchError, ConfigError, DataError, WorkerError
+from jaxtrain.errors import CheckpointMismatchError, ConfigError, DataError
 
 logger = logging.getLogger(__name__)
-
-# More than a run can count: the stream goes on from epoch to epoch, its workers with it.
-_WITHOUT_END = 2**62
 
 
 class GrainLoader(EpochOrder):
@@ -45,7 +44,9 @@ class GrainLoader(EpochOrder):
         seed: what the orders depend on.
         last_batch: as for an `ArrayLoader`. With `max_corrupt`, "drop" has a mask, too.
         workers: processes that read; 0 reads in a thread of this one. They start with the first
-            batch, and end with `close`, or with this process.
+            batch, and end with `close`, or with this process. They import the main script, which
+            must stand below `if __name__ == "__main__":`, and send batches through shared memory
+            (in a container, give /dev/shm room).
         ahead: batches that each worker keeps ready.
         max_corrupt: how many corrupt records are left out before one is an error.
         fingerprint: says which data these are: a run goes on with data of the same fingerprint
@@ -98,10 +99,13 @@ class GrainLoader(EpochOrder):
         self.ahead = ahead
         self.max_corrupt = max_corrupt
         self._data_fingerprint = fingerprint
-        self._reader = RecordReader(records, self._order, first_good(records, max_corrupt))
+        self._first = first_good(records, max_corrupt)
+        self._reader = RecordReader(records, self._order, self._first)
         self._skipped: dict[int, str] = {}
-        self._stream: Any = None
-        self._stream_at = -1  # the number of the batch that it gives next, counted over epochs
+        self._lock = threading.Lock()  # one iteration may still wait in a thread, given up
+        self._open: list[Stream] = []  # one, or none
+        # At the exit of the process, too: what Grain leaves to the interpreter's end makes noise.
+        weakref.finalize(self, _close_all, self._open)
 
     @property
     def masked(self) -> bool:
@@ -113,20 +117,39 @@ class GrainLoader(EpochOrder):
         """The corrupt records met so far in this run, and why each could not be used."""
         return dict(self._skipped)
 
+    def batch_shapes(self) -> dict[str, jax.ShapeDtypeStruct]:
+        """The shapes and dtypes of every batch, without reading one."""
+        size = self.batch_size
+        arrays = {**self._first, **({"mask": np.zeros((), np.float32)} if self.masked else {})}
+        return {n: jax.ShapeDtypeStruct((size, *a.shape), a.dtype) for n, a in arrays.items()}
+
     def __iter__(self) -> Iterator[Batch]:
         """What is left of the current epoch; then the cursor is at the next one."""
-        run = self._run = self._run + 1
+        with self._lock:
+            run = self._run = self._run + 1
+            self._let_go_of_a_busy_stream()
         epoch, steps = self._epoch, self.steps_per_epoch
         # A `restore` or another iteration ends this one: there is one place in the data, not two.
         while self._run == run and self._batch < steps:
-            batch, corrupt = self._read(epoch * steps + self._batch)
-            self._count(corrupt)
-            self._batch += 1
+            stream = self._stream_at(epoch * steps + self._batch)
+            try:
+                batch, corrupt = stream.read()
+            except BaseException:
+                self._drop(stream)
+                raise
+            with self._lock:
+                if self._run != run:  # somebody else went on, while this one waited
+                    if stream not in self._open:
+                        stream.close()
+                    return
+                self._count(corrupt)
+                self._batch += 1
             if not self.masked:
                 del batch["mask"]
             yield batch
-        if self._run == run:
-            self._epoch, self._batch = epoch + 1, 0
+        with self._lock:
+            if self._run == run:
+                self._epoch, self._batch = epoch + 1, 0
 
     def cursor(self) -> Cursor:
         """That of every loader, and the records left out so far."""
@@ -146,8 +169,15 @@ class GrainLoader(EpochOrder):
                 f"not a place in these data: skipped is {skipped!r}; expected pairs of a record's "
                 "number and what was wrong with it"
             ) from None
-        super().restore(cursor)
-        self._skipped = found
+        if len(found) > self.max_corrupt:
+            raise CheckpointMismatchError(
+                f"max_corrupt: {len(found)} records were left out before the saved place, but now "
+                f"{self.max_corrupt} may be; allow as many as before"
+            )
+        with self._lock:
+            super().restore(cursor)
+            self._skipped = found
+            self._let_go_of_a_busy_stream()
 
     def fingerprint(self) -> str:
         """The options in words and the fingerprint of the records."""
@@ -155,61 +185,28 @@ class GrainLoader(EpochOrder):
 
     def close(self) -> None:
         """End the workers. The next iteration starts others."""
-        if self._stream is not None:
-            self._stream.close()
-            self._stream = None
+        _close_all(self._open)
 
-    def __del__(self) -> None:
-        if getattr(self, "_stream", None) is not None:
+    def _stream_at(self, number: int) -> Stream:
+        if not self._open or self._open[0].number != number:
             self.close()
+            self._open.append(Stream(self._reader, number, workers=self.workers, ahead=self.ahead))
+        return self._open[0]
 
-    def _read(self, number: int) -> tuple[Batch, dict[int, str]]:
-        """Batch `number` of all, counted from the first of epoch 0, and its corrupt records."""
-        try:
-            if self._stream is not None and self._stream_at == number:
-                result: tuple[Batch, dict[int, str]] = next(self._stream)
-            else:
-                self.close()
-                with _deaf_to_ctrl_c():
-                    self._stream, self._stream_at = self._open(number), number
-                    result = next(self._stream)  # starts the workers
-        except BaseException as error:
-            self.close()
-            if isinstance(error, RuntimeError) and "terminated unexpectedly" in str(error):
-                raise WorkerError(
-                    f"a worker that reads data died before batch {number % self.steps_per_epoch} "
-                    f"of epoch {number // self.steps_per_epoch} (both counted from 0): {error} "
-                    "Was it killed for its memory? Then use fewer workers"
-                ) from error
-            raise
-        self._stream_at += 1
-        return result
+    def _drop(self, stream: Stream) -> None:
+        if stream in self._open:
+            self._open.remove(stream)
+        stream.close()
 
-    def _open(self, number: int) -> Iterator[Any]:
-        try:
-            import grain
-            from absl import flags
-        except ImportError:
-            raise ConfigError(
-                "GrainLoader needs Grain, which is not installed; install jaxtrain[grain]"
-            ) from None
-        if not flags.FLAGS.is_parsed():
-            # Grain asks for an absl flag, and outside of absl's own main nobody parses them.
-            flags.FLAGS.mark_as_parsed()
-        numbers = grain.MapDataset.range(number, _WITHOUT_END).map(self._reader)
-        if not self.workers:
-            options = grain.ReadOptions(num_threads=1, prefetch_buffer_size=self.ahead)
-            return iter(numbers.to_iter_dataset(options))
-        inline = grain.ReadOptions(num_threads=0, prefetch_buffer_size=0)
-        options = grain.MultiprocessingOptions(
-            num_workers=self.workers, per_worker_buffer_size=self.ahead
-        )
-        return iter(numbers.to_iter_dataset(inline).mp_prefetch(options))
+    def _let_go_of_a_busy_stream(self) -> None:
+        """Whoever still waits for its next batch closes it."""
+        if self._open and self._open[0].busy:
+            self._open.clear()
 
     def _count(self, corrupt: Mapping[int, str]) -> None:
         new = {index: why for index, why in corrupt.items() if index not in self._skipped}
         for index, why in new.items():
-            if len(self._skipped) == self.max_corrupt:
+            if len(self._skipped) >= self.max_corrupt:
                 raise corrupt_record(index, why, self._skipped)
             self._skipped[index] = why
             logger.warning(
@@ -221,15 +218,6 @@ class GrainLoader(EpochOrder):
             )
 
 
-@contextlib.contextmanager
-def _deaf_to_ctrl_c() -> Iterator[None]:
-    """Processes that are started within do not get SIGINT: they inherit the mask.
-
-    Ctrl-C goes to every process of a terminal. What becomes of it, the one that trains decides.
-    """
-    resource_tracker.ensure_running()  # or it would start within, and take the mask away
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+def _close_all(streams: list[Stream]) -> None:
+    while streams:
+        streams.pop().close()

@@ -34,7 +34,8 @@ class Handler:
     index: int = 0
     takes_engine: bool = True
     alive: bool = True
-    last_fired: float = field(default_factory=lambda: time.monotonic())  # for EverySeconds alone
+    # For EverySeconds alone. Looked up when called, so that a test can set the clock.
+    last_fired: float = field(default_factory=lambda: time.monotonic())
 
     def fires(self, engine: Any, count: int) -> bool:
         """Whether it runs at this count of its event."""

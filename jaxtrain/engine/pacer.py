@@ -2,7 +2,7 @@
 
 A dispatch returns before it is computed. Without a bound the loop would run away from the device:
 a signal would be seen at once but obeyed only when all that was queued is done. So what is on its
-way is never planned to take more than about `seconds`, nor is it more than `depth` dispatches.
+way is at most `depth` dispatches, and takes at most about `seconds`, or as long as two steps do.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class Pacer:
         """
         self._launched.append((token, length))
         depth, iterations = self._depth_now(), 0
-        if len(self._launched) <= depth:
+        if len(self._launched) < depth:
             return
         while len(self._launched) > depth // 2:
             token, length = self._launched.popleft()
@@ -72,7 +72,7 @@ class Pacer:
         if self._seconds_each is None:
             return 2
         each = self._seconds_each * self.chunk
-        return max(2, min(self._depth, int(self._seconds / each)))
+        return max(2, int(min(self._depth, self._seconds / each)))
 
     def _adapt(self, seconds_each: float) -> None:
         self._seconds_each = max(seconds_each, 1e-9)

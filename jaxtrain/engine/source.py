@@ -213,6 +213,8 @@ def peek(loader: Iterable[Any]) -> tuple[Any, Iterator[Any] | None]:
         }
         mask = jax.ShapeDtypeStruct((size,), np.float32)
         return batch | ({"mask": mask} if loader.masked else {}), None
+    if hasattr(loader, "batch_shapes"):
+        return loader.batch_shapes(), None
     place = loader_cursor(loader)
     try:
         for _ in range(2):  # the loader may stand at the end of an epoch

@@ -52,7 +52,9 @@ class Progress:
         """Subscribe."""
         over = Events.COMPLETED | Events.INTERRUPT | Events.EXCEPTION_RAISED
         engine.attach_handler(Events.STARTED, self._start)
-        looks = Events.ITERATION_COMPLETED(every_seconds=self.seconds or _BAR_SECONDS)
+        looks = Events.ITERATION_COMPLETED(
+            every_seconds=min(self.seconds or _BAR_SECONDS, _BAR_SECONDS)
+        )
         engine.attach_handler(looks, self._look)
         # The bar must be gone before anybody prints the last words of a run.
         engine.attach_handler(over, self._stop, priority=float("inf"))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import flax.linen as nn
 import jax
+import jax.numpy as jnp
 from flax.linen.dtypes import promote_dtype
 
 from jaxtrain.errors import ConfigError
@@ -83,8 +84,8 @@ class PooledConv(nn.Module):
     @nn.compact
     def __call__(self, inputs: jax.Array) -> jax.Array:
         """The maxima with the bias."""
-        kernel = self.param("kernel", _INIT, (3, 3, inputs.shape[-1], self.features))
-        bias = self.param("bias", nn.initializers.zeros, (self.features,))
+        kernel = self.param("kernel", _INIT, (3, 3, inputs.shape[-1], self.features), jnp.float32)
+        bias = self.param("bias", nn.initializers.zeros, (self.features,), jnp.float32)
         inputs, kernel, bias = promote_dtype(inputs, kernel, bias)
         return max_pool_2x2(conv_3x3(inputs, kernel)) + bias
 

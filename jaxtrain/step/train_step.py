@@ -126,21 +126,22 @@ def make_train_step(
         sound = jnp.isfinite(mean_loss) & jnp.isfinite(norm) & _all_finite(updates)
         if clip_norm is not None:
             factor = factor * jnp.minimum(1.0, clip_norm / _positive(norm))
+        kept = state.params, state.opt_state, state.model_state
         scales = accumulate > 1 or state.loss_scale is not None or clip_norm is not None
 
         def updated() -> Any:
             scaled = jax.tree.map(lambda g: g * factor, grads) if scales else grads
             changes, opt_state = tx.update(scaled, state.opt_state, state.params)
             params = optax.apply_updates(state.params, changes)
-            return params, opt_state, state.model_state | updates
+            new = params, opt_state, state.model_state | updates
+            # A module may write statistics in the dtype that it computes in.
+            return jax.tree.map(_in_the_dtype_of, kept, new)
 
         finite, loss_scale = sound, state.loss_scale
         if loss_scale is not None:
             finite = sound | (jnp.isfinite(mean_loss) & (loss_scale.scale > 1))
             loss_scale = loss_scale.adjust(sound)
-        params, opt_state, model_state = _if_sound(
-            sound, updated, (state.params, state.opt_state, state.model_state)
-        )
+        params, opt_state, model_state = _if_sound(sound, updated, kept)
         output = {
             "loss": mean_loss,
             "loss_sum": total,
@@ -204,14 +205,24 @@ def _if_sound(sound: jax.Array, updated: Callable[[], Any], kept: Any) -> Any:
     A branch costs a CPU nothing, while a select reads and writes every parameter and moment once
     more: a tenth of the step of an MLP. A GPU would have to ask the host which branch to take.
     """
+    return jax.lax.platform_dependent(
+        cpu=lambda: _branch(sound, updated, kept), default=lambda: _select(sound, updated, kept)
+    )
 
-    def branch() -> Any:
-        return jax.lax.cond(sound, updated, lambda: kept)
 
-    def select() -> Any:
-        return jax.tree.map(lambda new, old: jnp.where(sound, new, old), updated(), kept)
+def _branch(sound: jax.Array, updated: Callable[[], Any], kept: Any) -> Any:
+    return jax.lax.cond(sound, updated, lambda: kept)
 
-    return jax.lax.platform_dependent(cpu=branch, default=select)
+
+def _select(sound: jax.Array, updated: Callable[[], Any], kept: Any) -> Any:
+    return jax.tree.map(lambda new, old: jnp.where(sound, new, old), updated(), kept)
+
+
+def _in_the_dtype_of(old: Any, new: Any) -> Any:
+    """`new`, made wider where `old` is: bfloat16 for a float32."""
+    if not hasattr(old, "dtype") or new.dtype == old.dtype:
+        return new
+    return new.astype(old.dtype) if jnp.promote_types(new.dtype, old.dtype) == old.dtype else new
 
 
 def _variables(state: TrainState, chosen: Policy) -> dict[str, Any]:

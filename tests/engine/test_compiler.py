@@ -18,6 +18,10 @@ ARRAYS = jnp.ones((64, 14, 14, 32)), jnp.ones((3, 3, 32, 64))
 CONVOLVES = jax.make_jaxpr(_convolve)(*ARRAYS)
 
 
+on_cpu = pytest.mark.skipif(jax.default_backend() != "cpu", reason="about XLA on the CPU")
+
+
+@on_cpu
 def test_only_a_convolution_on_a_cpu_gets_options():
     assert compiler_options(CONVOLVES, "gpu") is None
     assert compiler_options(jax.make_jaxpr(jnp.sin)(1.0), "cpu") is None
@@ -35,6 +39,7 @@ def test_an_option_that_xla_lacks_is_not_given(monkeypatch):
     assert compiler_options(CONVOLVES, "cpu") is None
 
 
+@on_cpu
 @pytest.mark.parametrize("reads_only", [False, True], ids=["training", "evaluation"])
 def test_the_engine_compiles_with_them(reads_only):
     def step(kernel, batch):

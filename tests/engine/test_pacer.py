@@ -37,15 +37,16 @@ def run(monkeypatch):
         paced, done, ahead = Pacer(seconds), 0, 0.0
         while done < steps:
             length = min(paced.limit(done), steps - done) if fused else 1
-            paced.launched(device.launch(length), length)
-            done += length
+            token = device.launch(length)
             ahead = max(ahead, device.free_at - device.now)
+            paced.launched(token, length)
+            done += length
         return device, paced.chunk, ahead
 
     return run
 
 
-@pytest.mark.parametrize("seconds_each", [1e-5, 1e-3, 0.02])
+@pytest.mark.parametrize("seconds_each", [1e-5, 1e-3, 0.02, 0.24])
 def test_what_is_on_its_way_is_bounded_in_seconds(run, seconds_each):
     for fused in (True, False):
         _, _, ahead = run(seconds_each, fused=fused)
@@ -66,6 +67,10 @@ def test_short_steps_become_long_dispatches(run):
 def test_the_loop_is_woken_once_for_several_dispatches(run):
     device, _, _ = run(0.008, steps=800, fused=False)
     assert device.waits < 800 / 3
+
+
+def test_there_may_be_no_bound(run):
+    assert run(0.1, seconds=float("inf"))[1] == LONGEST
 
 
 def test_lengths_end_at_multiples_of_the_chunk():

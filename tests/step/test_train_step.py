@@ -17,6 +17,7 @@ from jaxtrain.step import (
     make_eval_step,
     make_train_step,
     mean_squared_error,
+    train_step,
 )
 
 SGD, FULL, HEAVY, ADAM = sgd(0.1), sgd(1.0), sgd(0.05, momentum=0.9), adamw(0.1)
@@ -333,6 +334,48 @@ def test_nan_in_the_input_changes_nothing_but_the_step(model, make_batch, same_b
     recovered, output = step(after, batch)
     assert bool(output["finite"])
     assert not same_bits(recovered.params, after.params)
+
+
+@pytest.mark.parametrize("form", [train_step._branch, train_step._select])
+def test_an_update_is_left_out_in_either_way(plain, make_batch, same_bits, monkeypatch, form):
+    monkeypatch.setattr(train_step, "_if_sound", form)  # a GPU selects, a CPU branches
+    batch = make_batch()
+    bad = {**batch, "inputs": np.full_like(batch["inputs"], np.nan)}
+    state, _ = prepare(plain, HEAVY)
+    step = jax.jit(make_train_step(plain, LOSS, HEAVY))
+    expected, _ = prepare(plain, HEAVY)[1](state, batch)
+    taken, _ = step(state, batch)
+    tree_close(taken.params, expected.params, rtol=1e-6)
+    after, _ = step(taken, bad)
+    assert same_bits((after.params, after.opt_state), (taken.params, taken.opt_state))
+
+
+def test_a_gpu_is_not_asked_to_branch(plain, make_batch):
+    state, step = prepare(plain, HEAVY)
+    traced = step.trace(state, make_batch())
+    texts = {to: traced.lower(lowering_platforms=(to,)).as_text() for to in ("cpu", "cuda")}
+    # In both there are those, of constants, that choose what is for the platform.
+    cases = {to: text.count("stablehlo.case") for to, text in texts.items()}
+    assert cases["cpu"] == cases["cuda"] + 1
+    assert texts["cuda"].count("stablehlo.select") > texts["cpu"].count("stablehlo.select")
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16", "float16"])
+def test_statistics_may_be_written_in_the_dtype_that_is_computed_in(make_batch, precision):
+    class Means(nn.Module):
+        @nn.compact
+        def __call__(self, inputs, *, train):
+            means = self.variable("statistics", "means", lambda: jnp.zeros(6, jnp.float32))
+            if train:
+                means.value = inputs.mean(0)
+            return nn.Dense(3)(inputs)
+
+    batch = make_batch()
+    state, step = prepare(from_linen(Means()), precision=precision)
+    after, _ = step(state, batch)
+    means = after.model_state["statistics"]["means"]
+    assert means.dtype == jnp.float32
+    np.testing.assert_allclose(means, batch["inputs"].mean(0), atol=1e-2)
 
 
 def test_a_gradient_that_is_not_finite_under_a_finite_loss(linear, make_batch, same_bits):
