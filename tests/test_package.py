@@ -28,7 +28,7 @@ FLOORS = [
     ["run_directory"],
     ["parts"],
     ["experiment"],
-    ["checks", "planning"],
+    ["checks", "command_line", "planning"],
     ["main"],
 ]
 FLOOR_OF = {room: level for level, rooms in enumerate(FLOORS) for room in rooms}

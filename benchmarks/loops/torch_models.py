@@ -28,6 +28,8 @@ from benchmarks.loops.tasks import (
     Task,
 )
 
+# Asked for now: for a task before this one, a process may have settled on one.
+_ALL_THREADS = torch.get_num_threads()
 # At least, for each number of threads that is tried, in turns.
 _TRIALS = 3
 _TRIAL_SECONDS = 0.3
@@ -131,7 +133,7 @@ def lean_loader(task: Task) -> DataLoader:
 
 def on_the_better_threads(run: Run) -> Run:
     """Set the number of threads, one or all, with which an epoch is faster."""
-    numbers = (torch.get_num_threads(), 1)
+    numbers = (_ALL_THREADS, 1)
     seconds: dict[int, list[float]] = {number: [] for number in numbers}
     for number in numbers:
         torch.set_num_threads(number)

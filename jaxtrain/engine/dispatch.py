@@ -19,6 +19,7 @@ import numpy as np
 
 from jaxtrain.engine.compiler import compiler_options
 from jaxtrain.engine.form import Form, choose_form
+from jaxtrain.engine.reads import fetch
 from jaxtrain.engine.source import Window
 from jaxtrain.engine.state import EngineState
 from jaxtrain.engine.tracking import empty_window, read_window, update_window
@@ -73,16 +74,16 @@ class Dispatch:
         """Begin to compute the figures; the function that comes back fetches them, all at once."""
         values = self._compute(self.metric_states)
 
-        def fetch() -> dict[str, Any]:
-            fetched = jax.device_get(values)  # sorted by name, as jax does with every dict
+        def read() -> dict[str, Any]:
+            fetched = fetch(values)  # sorted by name, as jax does with every dict
             plain = {n: v.item() if v.ndim == 0 else v for n, v in fetched.items()}
             return {name: plain[name] for name in self._metrics}
 
-        return fetch
+        return read
 
     def read_windows(self) -> dict[str, dict[str, float]]:
         """Mean, min, max and last of what is tracked since this was last read; one transfer."""
-        found = {name: read_window(w) for name, w in jax.device_get(self.windows).items()}
+        found = {name: read_window(w) for name, w in fetch(self.windows).items()}
         self.windows = self._empty_windows()
         return found
 

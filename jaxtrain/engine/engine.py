@@ -20,13 +20,13 @@ import logging
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-import jax
 import numpy as np
 
 from jaxtrain.engine.form import Form
 from jaxtrain.engine.host_metrics import HostMetric, attach_host_metric
 from jaxtrain.engine.loop import Loop
 from jaxtrain.engine.plan import Plan
+from jaxtrain.engine.reads import fetch
 from jaxtrain.engine.source import loader_cursor
 from jaxtrain.metrics import Metric
 
@@ -125,7 +125,7 @@ class Engine(Loop):
             output = self.state.output
             named = output if isinstance(output, dict) else {}
             small = {k: v for k, v in named.items() if np.shape(v) == ()}
-            self._scalars = {k: np.asarray(v).item() for k, v in jax.device_get(small).items()}
+            self._scalars = {k: np.asarray(v).item() for k, v in fetch(small).items()}
         return self._scalars
 
     def first_nonfinite(self) -> int | None:

@@ -10,7 +10,7 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from jaxtrain.data import ArrayLoader
-from jaxtrain.engine import Engine, Events
+from jaxtrain.engine import Engine, Events, dispatch
 from jaxtrain.metrics import Mean
 
 # Shrinking compiles hundreds of engines; the example that failed is short enough as it is.
@@ -308,8 +308,8 @@ def test_host_metrics_count_every_iteration_and_are_in_the_plan():
 
 def test_metrics_are_fetched_when_they_are_read(monkeypatch):
     fetched = []
-    real = jax.device_get
-    monkeypatch.setattr(jax, "device_get", lambda tree: fetched.append(1) or real(tree))
+    real = dispatch.fetch
+    monkeypatch.setattr(dispatch, "fetch", lambda tree: fetched.append(1) or real(tree))
     engine = Engine(step, start(), form="scanned")
     engine.add_metrics({"mean": Mean("loss")})
     engine.run(ArrayLoader({"x": ROWS}, batch_size=5), max_epochs=3)

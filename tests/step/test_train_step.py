@@ -338,12 +338,12 @@ def test_nan_in_the_input_changes_nothing_but_the_step(model, make_batch, same_b
 
 @pytest.mark.parametrize("form", [train_step._branch, train_step._select])
 def test_an_update_is_left_out_in_either_way(plain, make_batch, same_bits, monkeypatch, form):
-    monkeypatch.setattr(train_step, "_if_sound", form)  # a GPU selects, a CPU branches
     batch = make_batch()
     bad = {**batch, "inputs": np.full_like(batch["inputs"], np.nan)}
-    state, _ = prepare(plain, HEAVY)
+    state, shared = prepare(plain, HEAVY)
+    expected, _ = shared(state, batch)
+    monkeypatch.setattr(train_step, "_if_sound", form)  # a GPU selects, a CPU branches
     step = jax.jit(make_train_step(plain, LOSS, HEAVY))
-    expected, _ = prepare(plain, HEAVY)[1](state, batch)
     taken, _ = step(state, batch)
     tree_close(taken.params, expected.params, rtol=1e-6)
     after, _ = step(taken, bad)
