@@ -38,7 +38,7 @@ class GrainLoader(EpochOrder):
     the whole run: `skipped` is part of the cursor.
 
     Args:
-        records: the records. With `workers`, what cloudpickle can send to another process.
+        records: the records. With `workers`, what Grain can send to another process.
         batch_size: B, the rows in every batch, the last one included.
         shuffle: a new order each epoch; without it, that of the records.
         seed: what the orders depend on.
