@@ -134,7 +134,7 @@ class GrainLoader(EpochOrder):
             stream = self._stream_at(epoch * steps + self._batch)
             try:
                 batch, corrupt = stream.read()
-            except BaseException:
+            except BaseException:  # a signal's, too: broken off in the middle, it can't go on
                 self._drop(stream)
                 raise
             with self._lock:
