@@ -34,10 +34,10 @@ import jax.numpy as jnp
 import optax
 
 from benchmarks.machine import machine_facts
-from jaxtrain.atomic import sync
 from jaxtrain.checkpoint import CheckpointStore
 from jaxtrain.checkpoint.arrays import write_arrays
 from jaxtrain.checkpoint.leaves import to_host
+from jaxtrain.files.atomic import sync
 
 RESULTS = Path(__file__).with_name("results") / "saves.json"
 LAYERS = 12

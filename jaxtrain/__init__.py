@@ -21,7 +21,6 @@ from jaxtrain._version import __version__
 if TYPE_CHECKING:
     from jaxtrain import (
         checkpoint,
-        checks,
         config,
         data,
         engine,
@@ -31,6 +30,7 @@ if TYPE_CHECKING:
         models,
         optim,
         report,
+        run,
         step,
     )
     from jaxtrain.checkpoint import CheckpointStore
@@ -38,14 +38,13 @@ if TYPE_CHECKING:
     from jaxtrain.data import ArrayLoader, Dataset, GrainLoader, Splits
     from jaxtrain.engine import Engine, Event, Events
     from jaxtrain.errors import JaxtrainError
-    from jaxtrain.experiment import Experiment, make_config
     from jaxtrain.metrics import Accuracy, Loss, Metric
     from jaxtrain.models import Model, from_linen, from_nnx
+    from jaxtrain.run import Experiment, make_config
     from jaxtrain.step import TrainState, create_train_state, make_eval_step, make_train_step
 
 _ROOMS = (
     "checkpoint",
-    "checks",
     "config",
     "data",
     "engine",
@@ -55,6 +54,7 @@ _ROOMS = (
     "models",
     "optim",
     "report",
+    "run",
     "step",
 )
 _NAMES = {
@@ -69,8 +69,8 @@ _NAMES = {
     "Event": "engine",
     "Events": "engine",
     "JaxtrainError": "errors",
-    "Experiment": "experiment",
-    "make_config": "experiment",
+    "Experiment": "run",
+    "make_config": "run",
     "Accuracy": "metrics",
     "Loss": "metrics",
     "Metric": "metrics",
@@ -103,7 +103,6 @@ __all__ = [
     "TrainState",
     "__version__",
     "checkpoint",
-    "checks",
     "config",
     "create_train_state",
     "data",
@@ -119,6 +118,7 @@ __all__ = [
     "models",
     "optim",
     "report",
+    "run",
     "step",
 ]
 

@@ -1,4 +1,4 @@
-"""The command line: words in, calls of `jaxtrain.experiment` out.
+"""The command line: words in, calls of `jaxtrain.run.experiment` out.
 
     python -m jaxtrain.main --config configs/digits.py --config.train.epochs=5
     python -m jaxtrain.main evaluate --checkpoint runs/digits/seed0-1a2b3c4d
@@ -23,7 +23,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jaxtrain.command_line import COMMANDS, parse
+from jaxtrain.cli.signals import StopOnSignals
+from jaxtrain.cli.words import COMMANDS, parse
 from jaxtrain.errors import (
     CheckpointError,
     ConfigError,
@@ -32,12 +33,11 @@ from jaxtrain.errors import (
     NonFiniteError,
     Preempted,
 )
-from jaxtrain.signals import StopOnSignals
 
 if TYPE_CHECKING:
     from jaxtrain.checkpoint import Found, Survey
     from jaxtrain.config import ExperimentConfig
-    from jaxtrain.experiment import Experiment
+    from jaxtrain.run.experiment import Experiment
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -78,8 +78,8 @@ def _train(options: argparse.Namespace, overrides: list[str]) -> int:
     # First of all: a Ctrl-C during the slow imports would be raised in the middle of them.
     with StopOnSignals(second=signal.SIG_DFL) as signals:
         config = _config(options, overrides)
-        from jaxtrain.experiment import Experiment
-        from jaxtrain.run_directory import RunDirectory
+        from jaxtrain.run.directory import RunDirectory
+        from jaxtrain.run.experiment import Experiment
 
         experiment = Experiment(config)
         directory = RunDirectory.of(config).path
@@ -100,7 +100,7 @@ def _evaluate(options: argparse.Namespace, overrides: list[str]) -> int:
     if options.config is None:
         options.config = str(run / "config.yaml")
     config = _config(options, overrides)
-    from jaxtrain.experiment import Experiment
+    from jaxtrain.run.experiment import Experiment
 
     figures = Experiment(config).evaluate(path)
     print(json.dumps({"checkpoint": str(path), **figures}, indent=2))
@@ -109,7 +109,7 @@ def _evaluate(options: argparse.Namespace, overrides: list[str]) -> int:
 
 def _check(options: argparse.Namespace, overrides: list[str]) -> int:
     config = _config(options, overrides)
-    from jaxtrain.checks import run_checks
+    from jaxtrain.run.checks import run_checks
 
     failed = 0
     for finding in run_checks(config):
@@ -121,9 +121,9 @@ def _check(options: argparse.Namespace, overrides: list[str]) -> int:
 
 def _plan(options: argparse.Namespace, overrides: list[str]) -> int:
     config = _config(options, overrides)
-    from jaxtrain.experiment import Experiment
-    from jaxtrain.planning import calibrate, describe_plan
-    from jaxtrain.run_directory import RunDirectory
+    from jaxtrain.run.directory import RunDirectory
+    from jaxtrain.run.experiment import Experiment
+    from jaxtrain.run.planning import calibrate, describe_plan
 
     experiment = Experiment(config, abstract=True)
     directory = RunDirectory.of(config)
@@ -158,7 +158,7 @@ def _checkpoints(options: argparse.Namespace, overrides: list[str]) -> int:
 
 
 def _config(options: argparse.Namespace, overrides: list[str]) -> ExperimentConfig:
-    from jaxtrain.experiment import make_config
+    from jaxtrain.run.experiment import make_config
 
     if options.config is None:
         raise ConfigError(f"{options.command}: --config is missing; for instance configs/digits.py")

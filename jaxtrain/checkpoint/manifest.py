@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from jaxtrain.atomic import sync
 from jaxtrain.errors import CheckpointError
+from jaxtrain.files.atomic import sync
 
 NAME = "manifest.sha256"
 _HEAD = "# jaxtrain manifest "

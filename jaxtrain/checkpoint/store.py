@@ -30,12 +30,12 @@ from typing import Any, Literal
 
 import jax
 
-from jaxtrain.atomic import sync
 from jaxtrain.checkpoint.arrays import describe_arrays, read_arrays, write_arrays
 from jaxtrain.checkpoint.leaves import from_host, refuse_differences, to_host
 from jaxtrain.checkpoint.manifest import verify, write_manifest
 from jaxtrain.checkpoint.saved import MAX_META_BYTES, Saved, best_first, committed, read_saved
 from jaxtrain.errors import CheckpointError
+from jaxtrain.files.atomic import sync
 
 logger = logging.getLogger(__name__)
 

@@ -9,11 +9,11 @@ program reads.
 """
 
 from jaxtrain.config.checking import check
-from jaxtrain.config.command_line import from_cli_dotlist
 from jaxtrain.config.differences import MISSING, diff, differences
-from jaxtrain.config.files import FORMS, from_file
 from jaxtrain.config.output import dump, dumps, to_dict
+from jaxtrain.config.overrides import from_cli_dotlist
 from jaxtrain.config.plugins import import_plugin, plugin_digest
+from jaxtrain.config.reading import FORMS, from_file
 from jaxtrain.config.schema import (
     DEFAULT_HOOKS,
     RESERVED_HOOKS,

@@ -16,8 +16,8 @@ from typing import Any, TypeAlias
 import pydantic
 from typing_extensions import TypedDict
 
-from jaxtrain.config.command_line import parse
 from jaxtrain.config.fields import describe, fields_of, typed
+from jaxtrain.config.overrides import parse
 from jaxtrain.config.schema import DEFAULT_HOOKS, RESERVED_HOOKS, ExperimentConfig, HookSection
 from jaxtrain.config.tree import ConfigDict, Tree, merge, origin_of, superseded
 from jaxtrain.errors import ConfigError, UnknownNameError, did_you_mean

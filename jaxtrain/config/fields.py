@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 import pydantic
 from pydantic.fields import FieldInfo
 
-from jaxtrain.config.command_line import parse
+from jaxtrain.config.overrides import parse
 
 _WORDS = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from jaxtrain.atomic import replacing
 from jaxtrain.config.schema import DEFAULT_HOOKS, ExperimentConfig, Section
 from jaxtrain.config.tree import Tree, from_dict
 from jaxtrain.config.yaml_form import dumps_plain
+from jaxtrain.files.atomic import replacing
 
 
 def to_dict(config: Tree | Section) -> dict[str, Any]:

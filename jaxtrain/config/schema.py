@@ -15,7 +15,7 @@ import pydantic
 from pydantic import Field
 
 from jaxtrain.config.frozen_dict import FrozenDict, refuse_write
-from jaxtrain.names import PATTERN
+from jaxtrain.files.names import PATTERN
 
 # A run that says nothing, and leaves nothing to look at, has few friends.
 DEFAULT_HOOKS = ("progress", "console", "jsonl", "csv", "nan_guard")
@@ -86,7 +86,7 @@ class TrainSection(Section):
     """How long to train."""
 
     epochs: int = Field(default=10, ge=1, le=10**6)
-    form: Literal["auto", "single", "scanned"] = "auto"  # of dispatches; see engine/form.py
+    form: Literal["auto", "single", "fused"] = "auto"  # of dispatches; see engine/form.py
     accumulate: int = Field(default=1, ge=1, le=4096)  # micro-batches a batch is split into
 
 

@@ -6,11 +6,11 @@ loader = jaxtrain.data.ArrayLoader(splits.train, batch_size=32, seed=0)
 
 from jaxtrain.data.ahead import Ahead
 from jaxtrain.data.array_loader import ArrayLoader
-from jaxtrain.data.checks import Finding, check_dataset
 from jaxtrain.data.dataset import Dataset, Splits, fingerprint, split_indices
+from jaxtrain.data.dataset_checks import Finding, check_dataset
 from jaxtrain.data.digits_source import digits
 from jaxtrain.data.download import fetch
-from jaxtrain.data.files import find_file, open_data
+from jaxtrain.data.find_file import find_file, open_data
 from jaxtrain.data.grain_loader import GrainLoader
 from jaxtrain.data.idx import read_idx, read_labelled_images
 from jaxtrain.data.loader import Batch, Cursor, IndexedLoader, Loader

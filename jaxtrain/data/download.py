@@ -16,9 +16,9 @@ import urllib.request
 from pathlib import Path
 from typing import BinaryIO
 
-from jaxtrain.atomic import replacing
 from jaxtrain.errors import ConfigError, DataError, DataNotFoundError
-from jaxtrain.retry import Retry
+from jaxtrain.files.atomic import replacing
+from jaxtrain.files.retry import Retry
 
 _TIMEOUT = 30.0  # seconds, for the connection and for each read
 _CHUNK = 2**18

@@ -17,7 +17,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from jaxtrain.data.files import open_data
+from jaxtrain.data.find_file import open_data
 from jaxtrain.errors import DataError
 
 _UNSIGNED_BYTE = 0x08

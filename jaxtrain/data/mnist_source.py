@@ -15,7 +15,7 @@ import numpy as np
 
 from jaxtrain.data.dataset import Dataset, Splits, split_indices
 from jaxtrain.data.download import fetch
-from jaxtrain.data.files import find_file
+from jaxtrain.data.find_file import find_file
 from jaxtrain.data.idx import read_labelled_images
 from jaxtrain.data.sources import SOURCES
 from jaxtrain.errors import DataNotFoundError

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from jaxtrain.data.files import open_data
+from jaxtrain.data.find_file import open_data
 from jaxtrain.errors import ConfigError, DataError, did_you_mean
 
 # Tables are read as a whole; a bomb of a gzip file must not be.

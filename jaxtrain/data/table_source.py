@@ -15,7 +15,7 @@ from typing import Literal
 import numpy as np
 
 from jaxtrain.data.dataset import Dataset, Splits, split_indices
-from jaxtrain.data.files import find_file
+from jaxtrain.data.find_file import find_file
 from jaxtrain.data.sources import SOURCES
 from jaxtrain.data.table import Table, read_table
 from jaxtrain.data.table_encoder import TableEncoder, parse_number

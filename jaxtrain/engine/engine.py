@@ -22,12 +22,12 @@ from typing import Any
 
 import numpy as np
 
-from jaxtrain.engine.form import Form
+from jaxtrain.engine.batches.source import loader_cursor
+from jaxtrain.engine.device.form import Form
+from jaxtrain.engine.device.reads import fetch
 from jaxtrain.engine.host_metrics import HostMetric, attach_host_metric
 from jaxtrain.engine.loop import Loop
 from jaxtrain.engine.plan import Plan
-from jaxtrain.engine.reads import fetch
-from jaxtrain.engine.source import loader_cursor
 from jaxtrain.metrics import Metric
 
 logger = logging.getLogger(__name__)
@@ -42,7 +42,7 @@ class Engine(Loop):
         step: with `state`, a pure step `(train_state, batch) -> (train_state, output)`; the
             engine compiles it. Without, a process function `(engine, batch) -> output`.
         state: the TrainState to begin with. It stays usable: the engine works on its own copy.
-        form: "single" (a dispatch a step) or "scanned" (a loop of steps on the device); by
+        form: "single" (a dispatch a step) or "fused" (a loop of steps on the device); by
             default a rule chooses (see `form.py`). A restored run keeps the form it had.
         dispatch_seconds: about how much work may be on its way to the device, and so how late at
             most a signal, or a handler `every_seconds`, is seen.

@@ -7,15 +7,15 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
 
-from jaxtrain.engine.dispatch import Dispatch
+from jaxtrain.engine.batches.source import Source, Window, length_of, peek
+from jaxtrain.engine.batches.sources import make_source
+from jaxtrain.engine.device.dispatch import Dispatch
+from jaxtrain.engine.device.form import FORMS, Form
+from jaxtrain.engine.device.pacer import Pacer
+from jaxtrain.engine.device.reads import Reads
 from jaxtrain.engine.emitter import Emitter
 from jaxtrain.engine.events import Events
-from jaxtrain.engine.form import FORMS, Form
-from jaxtrain.engine.pacer import Pacer
 from jaxtrain.engine.plan import Plan
-from jaxtrain.engine.reads import Reads
-from jaxtrain.engine.source import Source, Window, length_of, peek
-from jaxtrain.engine.sources import make_source
 from jaxtrain.engine.state import EngineState, Interrupted
 from jaxtrain.metrics import Metric
 

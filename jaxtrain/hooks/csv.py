@@ -13,8 +13,8 @@ import io
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from jaxtrain.atomic import replacing
 from jaxtrain.engine import Engine, Events
+from jaxtrain.files.atomic import replacing
 from jaxtrain.hooks.registry import HOOKS, METRICS
 from jaxtrain.hooks.rows import completed_epochs, epoch_row
 

@@ -20,8 +20,8 @@ from typing import Any
 
 import pydantic
 
-from jaxtrain.atomic import replacing
 from jaxtrain.engine import Engine, EngineState, Events
+from jaxtrain.files.atomic import replacing
 from jaxtrain.hooks.registry import HOOKS, METRICS
 from jaxtrain.hooks.rows import completed_epochs, epoch_row, iteration_row
 

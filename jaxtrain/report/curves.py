@@ -14,8 +14,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jaxtrain.atomic import replacing
 from jaxtrain.engine import Engine, Events
+from jaxtrain.files.atomic import replacing
 from jaxtrain.metrics import Mode
 from jaxtrain.report.epochs import Epochs, best, column
 

@@ -32,7 +32,7 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from jaxtrain.atomic import replacing
+from jaxtrain.files.atomic import replacing
 from jaxtrain.metrics import Mode
 from jaxtrain.report.epochs import Epochs, best, column
 

@@ -6,7 +6,7 @@ import pytest
 
 from jaxtrain.data import fetch
 from jaxtrain.errors import ConfigError, DataError, DataNotFoundError
-from jaxtrain.retry import Retry
+from jaxtrain.files.retry import Retry
 
 BODY = bytes(range(256)) * 4096  # 1 MiB
 SHA256 = hashlib.sha256(BODY).hexdigest()

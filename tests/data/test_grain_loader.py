@@ -126,7 +126,7 @@ def step(state, batch):
     return state * 0.9 + weighted, {"loss": weighted}
 
 
-@pytest.mark.parametrize("form", ["single", "scanned"])
+@pytest.mark.parametrize("form", ["single", "fused"])
 def test_fault_17_a_run_that_skips_goes_on_to_the_same_state(make, form):
     def run(loader, **restored):
         engine = Engine(step, jnp.float32(1), form=form)

@@ -95,7 +95,7 @@ def nan_gradients() -> None:
 
         return treacherous
 
-    _wrap("jaxtrain.parts:LOSSES.build", around)
+    _wrap("jaxtrain.run.parts:LOSSES.build", around)
 
 
 def on_iteration(iteration: int, action) -> None:
@@ -106,7 +106,7 @@ def on_iteration(iteration: int, action) -> None:
         trainer = args[0].trainer
         trainer.attach_handler(Events.ITERATION_COMPLETED(once=iteration), action)
 
-    _wrap("jaxtrain.experiment:Experiment.__init__", around)
+    _wrap("jaxtrain.run.experiment:Experiment.__init__", around)
 
 
 def slow_evaluation(seconds: float) -> None:
@@ -119,7 +119,7 @@ def slow_evaluation(seconds: float) -> None:
             return function(*args, **kwargs)
 
     _wrap("jaxtrain.hooks.validation:run_unless_stopping", around)
-    sys.modules["jaxtrain.experiment"].run_unless_stopping = sys.modules[
+    sys.modules["jaxtrain.run.experiment"].run_unless_stopping = sys.modules[
         "jaxtrain.hooks.validation"
     ].run_unless_stopping
 
@@ -169,7 +169,7 @@ def streamed(stall_at: int = 0, seconds: float = 0.0) -> None:
         function(*args, **kwargs)
         args[0].loader = Streamed(args[0].loader)
 
-    _wrap("jaxtrain.experiment:Experiment.__init__", around)
+    _wrap("jaxtrain.run.experiment:Experiment.__init__", around)
 
 
 def pretend(path: str, value: object) -> None:

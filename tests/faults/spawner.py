@@ -22,7 +22,7 @@ from pathlib import Path
 
 _NEEDED = (
     "jaxtrain.main",
-    "jaxtrain.experiment",
+    "jaxtrain.run.experiment",
     "jaxtrain.hooks.validation",
     "matplotlib.backends.backend_agg",
     "matplotlib.figure",

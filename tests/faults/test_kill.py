@@ -23,8 +23,8 @@ PHASES = [
     *(("os:replace", nth, when) for nth in (1, 2) for when in ("before", "after")),
     *(("jaxtrain.hooks.jsonl:_append", 7, when) for when in ("before", "after")),
     *(("jaxtrain.hooks.csv:CSV._write", 2, when) for when in ("before", "after")),
-    ("jaxtrain.experiment:write_summary", 1, "before"),
-    ("jaxtrain.run_directory:dump", 1, "after"),
+    ("jaxtrain.run.experiment:write_summary", 1, "before"),
+    ("jaxtrain.run.directory:dump", 1, "after"),
 ]
 
 

@@ -12,9 +12,15 @@ import pytest
 # The sixth wait for data comes in the middle of the second epoch, however long dispatches are by
 # then: at the end of one the newest checkpoint would be the one to save.
 MOMENTS = {
-    "in a step": ["say_at", {"target": "jaxtrain.engine.dispatch:Dispatch.run", "nth": 9}],
-    "compiling": ["say_at", {"target": "jaxtrain.engine.dispatch:Dispatch._prepare", "nth": 1}],
-    "waiting for data": ["say_at", {"target": "jaxtrain.engine.source:Resident.take", "nth": 6}],
+    "in a step": ["say_at", {"target": "jaxtrain.engine.device.dispatch:Dispatch.run", "nth": 9}],
+    "compiling": [
+        "say_at",
+        {"target": "jaxtrain.engine.device.dispatch:Dispatch._prepare", "nth": 1},
+    ],
+    "waiting for data": [
+        "say_at",
+        {"target": "jaxtrain.engine.batches.source:Resident.take", "nth": 6},
+    ],
     "validating": ["say_at", {"target": "jaxtrain.hooks.validation:run_unless_stopping", "nth": 2}],
 }
 KEEP = {"checkpoint__keep": "50", "data__eval_batch_size": "4"}
@@ -69,7 +75,7 @@ def test_fault_4_stopped_in_the_evaluation_of_the_report(runs, whole, tmp_path):
     target = "jaxtrain.report.summary:write_summary"
     inject = [
         ["slow_evaluation", {"seconds": 0.5}],
-        ["say_at", {"target": "jaxtrain.experiment:Experiment._report", "path": str(there)}],
+        ["say_at", {"target": "jaxtrain.run.experiment:Experiment._report", "path": str(there)}],
         ["kill_at", {"target": target}],  # it must not come so far
     ]
     process = runs.start("run", inject)

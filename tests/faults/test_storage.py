@@ -11,7 +11,7 @@ import pytest
 
 from jaxtrain.hooks import read_rows
 
-STEP = "jaxtrain.engine.dispatch:Dispatch.run"
+STEP = "jaxtrain.engine.device.dispatch:Dispatch.run"
 MANY_ROWS = {
     "data__batch_size": "16",
     "hooks__jsonl__every": "1",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import socket
 
-LATE = "jaxtrain.engine.dispatch:Dispatch.run"
+LATE = "jaxtrain.engine.device.dispatch:Dispatch.run"
 
 
 def test_fault_28_the_second_process_refuses_and_names_the_holder(runs, whole, tmp_path):

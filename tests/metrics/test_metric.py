@@ -106,12 +106,12 @@ def test_it_is_a_carry_of_scan_and_a_slice_of_vmap(name):
     stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *outputs)
     expected = metric.compute(over(metric, outputs))
 
-    scanned, _ = jax.jit(
+    fused, _ = jax.jit(
         lambda stacked: jax.lax.scan(
             lambda state, output: (metric.update(state, output), None), metric.empty(), stacked
         )
     )(stacked)
-    np.testing.assert_allclose(metric.compute(scanned), expected, rtol=1e-6)
+    np.testing.assert_allclose(metric.compute(fused), expected, rtol=1e-6)
 
     each = jax.vmap(lambda output: metric.update(metric.empty(), output))(stacked)
     for number, output in enumerate(outputs):

@@ -1,6 +1,6 @@
 """Where a run's batches come from, in the portions that dispatches take.
 
-    source = source_for(loader, form="scanned")
+    source = source_for(loader, form="fused")
     window = source.take(100)         # up to 100 batches, on the device or on their way
     window.length
 

@@ -22,7 +22,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from jaxtrain.atomic import UNFINISHED, replacing
 from jaxtrain.checkpoint import environment
 from jaxtrain.config import (
     MISSING,
@@ -34,9 +33,10 @@ from jaxtrain.config import (
     to_dict,
 )
 from jaxtrain.errors import ConfigError
-from jaxtrain.lock import NAME as LOCK
-from jaxtrain.lock import lock
-from jaxtrain.names import inside, refuse_links
+from jaxtrain.files.atomic import UNFINISHED, replacing
+from jaxtrain.files.lock import NAME as LOCK
+from jaxtrain.files.lock import lock
+from jaxtrain.files.names import inside, refuse_links
 
 # What may change between two sittings of one run: none of it has a part in the figures.
 _FREE = {

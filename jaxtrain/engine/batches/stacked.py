@@ -18,7 +18,7 @@ import jax
 import numpy as np
 
 from jaxtrain.data import Ahead
-from jaxtrain.engine.source import Window, loader_cursor
+from jaxtrain.engine.batches.source import Window, loader_cursor
 
 SIZE = 64
 _BYTES = 64 * 2**20

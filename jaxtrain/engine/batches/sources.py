@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from jaxtrain.engine.form import Form
-from jaxtrain.engine.source import OneByOne, Resident, Source, fits_on_device
-from jaxtrain.engine.stacked import Stacked
+from jaxtrain.engine.batches.source import OneByOne, Resident, Source, fits_on_device
+from jaxtrain.engine.batches.stacked import Stacked
+from jaxtrain.engine.device.form import Form
 
 
 def make_source(loader: Iterable[Any], form: Form, begun: Iterator[Any] | None = None) -> Source:
-    """Single batches for the single form; for the scanned one, the device if the data fits there.
+    """Single batches for the single form; for the fused one, the device if the data fits there.
 
     Args:
         loader: the loader.

@@ -121,7 +121,7 @@ class Parts:
             seed=config.seed,
             last_batch=data.last_batch,
         )
-        if form == "single":  # the scanned form keeps the data on the device, or stacks it ahead
+        if form == "single":  # the fused form keeps the data on the device, or stacks it ahead
             self.loader = prefetch_to_device(self.loader, data.prefetch)
         self.model = MODELS.build(config.model, num_outputs=train.num_outputs)
         self.loss = LOSSES.build(config.loss)

@@ -4,8 +4,8 @@ import threading
 
 import pytest
 
+from jaxtrain.cli.signals import StopOnSignals, stop_on_signals
 from jaxtrain.engine import Engine, Events
-from jaxtrain.signals import StopOnSignals, stop_on_signals
 
 
 @pytest.fixture(autouse=True)

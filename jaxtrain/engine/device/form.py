@@ -1,6 +1,6 @@
 """Which form a run's dispatches take: one step each, or a loop of steps on the device.
 
-    choose_form(jaxpr, "cpu")      # "single" where the step has a convolution, else "scanned"
+    choose_form(jaxpr, "cpu")      # "single" where the step has a convolution, else "fused"
 
 The two forms can differ in the last bits, so a run has one form, and a rule chooses it, never a
 stopwatch: the same seed must give the same bits twice.
@@ -11,9 +11,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Literal
 
-Form = Literal["single", "scanned"]
+Form = Literal["single", "fused"]
 
-FORMS: tuple[Form, ...] = ("single", "scanned")
+FORMS: tuple[Form, ...] = ("single", "fused")
 
 # Inside a loop XLA's CPU backend runs them on one thread, up to seven times slower (XLA #12868).
 _SLOW_IN_A_CPU_LOOP = {"conv_general_dilated", "reduce_window_max", "reduce_window_sum"}
@@ -28,7 +28,7 @@ def choose_form(jaxpr: Any, platform: str) -> Form:
     """
     if platform == "cpu" and any(name in _SLOW_IN_A_CPU_LOOP for name in primitives(jaxpr)):
         return "single"
-    return "scanned"
+    return "fused"
 
 
 def primitives(jaxpr: Any) -> Iterator[str]:

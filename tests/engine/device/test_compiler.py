@@ -5,7 +5,7 @@ import pytest
 
 import jaxtrain as jt
 from jaxtrain.engine import compiler
-from jaxtrain.engine.compiler import compiler_options
+from jaxtrain.engine.device.compiler import compiler_options
 
 
 def _convolve(images, kernel):

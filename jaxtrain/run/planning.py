@@ -17,6 +17,7 @@ import jax
 import numpy as np
 
 from jaxtrain.engine import Engine
+from jaxtrain.engine.device.form import FORMS
 from jaxtrain.engine.filters import (
     Always,
     Between,
@@ -26,8 +27,7 @@ from jaxtrain.engine.filters import (
     Once,
     Predicate,
 )
-from jaxtrain.engine.form import FORMS
-from jaxtrain.experiment import Experiment
+from jaxtrain.run.experiment import Experiment
 
 _ROUNDS = 5
 _SECONDS_A_ROUND = 0.5

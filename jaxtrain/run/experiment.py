@@ -31,9 +31,9 @@ from jaxtrain.errors import (
 from jaxtrain.hooks import HOOKS, METRICS, Checkpoint, NaNGuard, run_unless_stopping
 from jaxtrain.hooks import resume as resume_from
 from jaxtrain.metrics import Direction, better
-from jaxtrain.parts import REGISTRIES, Parts, make_config
 from jaxtrain.report import LearningCurves, write_summary
-from jaxtrain.run_directory import RunDirectory
+from jaxtrain.run.directory import RunDirectory
+from jaxtrain.run.parts import REGISTRIES, Parts, make_config
 
 __all__ = ["REGISTRIES", "Experiment", "make_config"]
 

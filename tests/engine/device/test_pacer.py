@@ -1,7 +1,7 @@
 import pytest
 
 from jaxtrain.engine import pacer
-from jaxtrain.engine.pacer import LONGEST, Pacer
+from jaxtrain.engine.device.pacer import LONGEST, Pacer
 
 
 class Device:

@@ -12,19 +12,19 @@ import optax
 import pytest
 from flax import linen as nn
 
-from jaxtrain.checks import (
+from jaxtrain.config import RESERVED_HOOKS
+from jaxtrain.data import SOURCES, Dataset, Splits
+from jaxtrain.main import main
+from jaxtrain.models import Model, from_linen
+from jaxtrain.run.checks import (
     check_gradient_numerically,
     check_gradients_reach,
     check_overfits,
     check_repeats,
     run_checks,
 )
-from jaxtrain.config import RESERVED_HOOKS
-from jaxtrain.data import SOURCES, Dataset, Splits
-from jaxtrain.experiment import Experiment, make_config
-from jaxtrain.main import main
-from jaxtrain.models import Model, from_linen
-from jaxtrain.run_directory import RunDirectory
+from jaxtrain.run.directory import RunDirectory
+from jaxtrain.run.experiment import Experiment, make_config
 from jaxtrain.step import (
     LOSSES,
     create_train_state,
@@ -33,7 +33,7 @@ from jaxtrain.step import (
     mean_squared_error,
 )
 
-CONFIGS = Path(__file__).parents[1] / "configs"
+CONFIGS = Path(__file__).parents[2] / "configs"
 RNG = np.random.default_rng(0)
 BATCH = {
     "inputs": RNG.normal(size=(16, 5)).astype(np.float32),

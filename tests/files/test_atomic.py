@@ -1,7 +1,7 @@
 import pytest
 
-from jaxtrain.atomic import replacing
 from jaxtrain.errors import DataNotFoundError
+from jaxtrain.files.atomic import replacing
 
 
 def test_the_new_content_takes_the_place_of_the_old(tmp_path):

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import jax
 
-from jaxtrain.experiment import Experiment, make_config
 from jaxtrain.main import main
-from jaxtrain.planning import calibrate
-from jaxtrain.run_directory import RunDirectory
+from jaxtrain.run.directory import RunDirectory
+from jaxtrain.run.experiment import Experiment, make_config
+from jaxtrain.run.planning import calibrate
 
-CONFIGS = Path(__file__).parents[1] / "configs"
+CONFIGS = Path(__file__).parents[2] / "configs"
 DIGITS = str(CONFIGS / "digits.py")
 
 
@@ -25,7 +25,7 @@ def test_the_plan_of_digits(tmp_path, capsys):
     assert "of 32; the last has 13 rows and is padded" in said
     assert "26,122 parameters" in said
     assert "30 epochs of 41 iterations: 1,230" in said
-    assert "form       scanned" in said
+    assert "form       fused" in said
     assert "ITERATION_COMPLETED every 10: NaNGuard.look" in said
     assert "ITERATION_COMPLETED every 25: Checkpoint" in said
     assert re.search(r"dispatches in the first epoch: .*10", said)
@@ -59,12 +59,12 @@ def test_what_is_planned_is_what_happens(tmp_path, monkeypatch):
 
 
 def test_calibration_times_both_forms_and_prints_the_line_to_pin(monkeypatch):
-    from jaxtrain import planning
+    from jaxtrain.run import planning
 
     monkeypatch.setattr(planning, "_SECONDS_A_ROUND", 0.02)
     said = calibrate(Experiment(make_config(DIGITS))).splitlines()
-    assert [line.split()[0] for line in said[:2]] == ["single", "scanned"]
-    assert re.fullmatch(r"to pin it: --config\.train\.form=(single|scanned)", said[2])
+    assert [line.split()[0] for line in said[:2]] == ["single", "fused"]
+    assert re.fullmatch(r"to pin it: --config\.train\.form=(single|fused)", said[2])
 
 
 def test_the_form_can_be_pinned(tmp_path):

@@ -137,8 +137,8 @@ def test_one_at_a_time_and_fused_are_the_same(handlers, stops, batch_size, limit
 
     arguments = handlers, stops, limits, epoch_length
     single = trace_of("single", loader, *arguments)
-    assert trace_of("scanned", loader, *arguments) == single
-    assert trace_of("scanned", lambda: Plain(loader()), *arguments) == single
+    assert trace_of("fused", loader, *arguments) == single
+    assert trace_of("fused", lambda: Plain(loader()), *arguments) == single
 
 
 @settings(max_examples=15, deadline=None)
@@ -154,7 +154,7 @@ def test_one_compilation_whatever_the_periods_and_ends(periods, batch_size, last
         traced.append(1)
         return step(state, {"mask": jnp.ones_like(batch["x"]), **batch})
 
-    engine = Engine(counting, start(), form="scanned")
+    engine = Engine(counting, start(), form="fused")
     for period in periods:
         engine.attach_handler(Events.ITERATION_COMPLETED(every=period), lambda: None)
     loader = ArrayLoader({"x": ROWS}, batch_size=batch_size, last_batch=last_batch)
@@ -169,7 +169,7 @@ def test_dispatches_end_where_somebody_looks_and_nowhere_else(monkeypatch):
     from jaxtrain.engine import pacer
 
     monkeypatch.setattr(pacer.Pacer, "limit", lambda self, iteration: 10**6)
-    engine = Engine(step, start(), form="scanned")
+    engine = Engine(step, start(), form="fused")
     lengths = []
     engine.attach_handler(Events.ITERATION_COMPLETED(every=7), lambda: None)
     engine.attach_handler(Events.ITERATION_STARTED(once=12), lambda: None)
@@ -185,7 +185,7 @@ def test_dispatches_end_where_somebody_looks_and_nowhere_else(monkeypatch):
 
 def test_a_handler_that_comes_or_goes_changes_the_plan_at_once():
     seen = []
-    engine = Engine(step, start(), form="scanned")
+    engine = Engine(step, start(), form="fused")
 
     @engine.on(Events.ITERATION_COMPLETED(once=5))
     def begin_looking(engine):
@@ -199,7 +199,7 @@ def test_a_handler_that_comes_or_goes_changes_the_plan_at_once():
 
 
 def test_tracked_outputs_are_those_since_the_last_look():
-    engine = Engine(step, start(), form="scanned")
+    engine = Engine(step, start(), form="fused")
     engine.track("loss")
     found = []
     engine.attach_handler(
@@ -240,7 +240,7 @@ def test_no_transfer_hides_in_the_standard_loop():
 
 
 def test_a_new_shape_is_announced():
-    engine = Engine(lambda s, b: (s + b.sum(), {}), jnp.float32(0), form="scanned")
+    engine = Engine(lambda s, b: (s + b.sum(), {}), jnp.float32(0), form="fused")
     told = []
     engine.attach_handler(Events.RECOMPILED, lambda engine, what: told.append(what))
     batches = [np.ones(4, np.float32), np.ones(4, np.float32), np.ones(3, np.float32)]
@@ -254,7 +254,7 @@ def test_a_new_shape_is_announced():
 
 def test_every_seconds_is_looked_at_between_dispatches():
     times = []
-    engine = Engine(step, start(), form="scanned", dispatch_seconds=0.02)
+    engine = Engine(step, start(), form="fused", dispatch_seconds=0.02)
     engine.attach_handler(
         Events.ITERATION_COMPLETED(every_seconds=0.05), lambda e: times.append(e.state.iteration)
     )
@@ -270,10 +270,10 @@ def test_a_convolution_on_the_cpu_is_single():
     images = np.ones((12, 1, 8, 8), np.float32)
     engine = Engine(conv, jnp.ones((1, 1, 3, 3)))
     engine.run(ArrayLoader({"x": images}, batch_size=4))
-    assert engine.form == ("single" if jax.default_backend() == "cpu" else "scanned")
+    assert engine.form == ("single" if jax.default_backend() == "cpu" else "fused")
     other = Engine(step, start())
     other.run(ArrayLoader({"x": ROWS}, batch_size=4))
-    assert other.form == "scanned"
+    assert other.form == "fused"
 
 
 def test_a_state_that_changes_its_shape_is_refused():
@@ -297,7 +297,7 @@ def test_host_metrics_count_every_iteration_and_are_in_the_plan():
         def compute(self):
             return self.value
 
-    engine = Engine(step, start(), form="scanned")
+    engine = Engine(step, start(), form="fused")
     engine.add_metrics({"longest": Longest(), "mean": Mean("loss")})
     loader = ArrayLoader({"x": ROWS}, batch_size=5, shuffle=False)
     state = engine.run(loader, max_epochs=2)
@@ -310,7 +310,7 @@ def test_metrics_are_fetched_when_they_are_read(monkeypatch):
     fetched = []
     real = dispatch.fetch
     monkeypatch.setattr(dispatch, "fetch", lambda tree: fetched.append(1) or real(tree))
-    engine = Engine(step, start(), form="scanned")
+    engine = Engine(step, start(), form="fused")
     engine.add_metrics({"mean": Mean("loss")})
     engine.run(ArrayLoader({"x": ROWS}, batch_size=5), max_epochs=3)
     assert fetched == []
@@ -320,7 +320,7 @@ def test_metrics_are_fetched_when_they_are_read(monkeypatch):
 
 def test_the_cursor_counts_what_was_used_not_what_was_read_ahead():
     loader = Plain(ArrayLoader({"x": ROWS}, batch_size=3, seed=5))
-    engine = Engine(step, start(), form="scanned")
+    engine = Engine(step, start(), form="fused")
     engine.attach_handler(Events.ITERATION_COMPLETED(once=4), Engine.interrupt)
     engine.run(loader, max_epochs=1)
     assert engine.cursor()["batch"] == 4
@@ -335,7 +335,7 @@ def test_an_error_of_the_loader_comes_out():
                     raise OSError("disk on fire")
                 yield batch
 
-    engine = Engine(step, start(), form="scanned")
+    engine = Engine(step, start(), form="fused")
     with pytest.raises(OSError, match="disk on fire"):
         engine.run(Broken(ArrayLoader({"x": ROWS}, batch_size=3)))
 

@@ -1,6 +1,6 @@
 import pytest
 
-from jaxtrain.retry import Retry
+from jaxtrain.files.retry import Retry
 
 
 def failing(times, error):

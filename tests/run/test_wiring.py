@@ -12,12 +12,12 @@ import pytest
 from jaxtrain.data import ArrayLoader
 from jaxtrain.engine import Engine, Events
 from jaxtrain.errors import CheckpointError, CheckpointMismatchError, ConfigError, NonFiniteError
-from jaxtrain.experiment import Experiment, make_config
 from jaxtrain.main import main
 from jaxtrain.metrics import Mean
-from jaxtrain.run_directory import RunDirectory, run_id
+from jaxtrain.run.directory import RunDirectory, run_id
+from jaxtrain.run.experiment import Experiment, make_config
 
-CONFIGS = Path(__file__).parents[1] / "configs"
+CONFIGS = Path(__file__).parents[2] / "configs"
 QUIET = [
     "hooks.progress=null",
     "hooks.console=null",

@@ -12,10 +12,10 @@ import yaml
 
 from jaxtrain.engine import Engine, Events
 from jaxtrain.errors import CheckpointMismatchError, ConfigError, NonFiniteError, Preempted
-from jaxtrain.experiment import Experiment, make_config
-from jaxtrain.lock import NAME as LOCK
+from jaxtrain.files.lock import NAME as LOCK
+from jaxtrain.run.experiment import Experiment, make_config
 
-CONFIGS = Path(__file__).parents[1] / "configs"
+CONFIGS = Path(__file__).parents[2] / "configs"
 # Dropout, shuffling, accumulation, a ragged last batch: what could make a resumed run differ.
 SMALL = [
     "model.hidden=[16]",

@@ -19,9 +19,9 @@ import numpy as np
 
 from jaxtrain.config import ExperimentConfig
 from jaxtrain.data import SOURCES, ArrayLoader, Finding, check_dataset
-from jaxtrain.experiment import Experiment
 from jaxtrain.models import Model
 from jaxtrain.optim import OPTIMIZERS
+from jaxtrain.run.experiment import Experiment
 from jaxtrain.step import (
     LOSSES,
     Loss,

@@ -3,9 +3,9 @@ from pathlib import Path
 import pytest
 
 from jaxtrain.errors import ConfigError
-from jaxtrain.experiment import make_config
-from jaxtrain.names import check_name, inside, refuse_links
-from jaxtrain.run_directory import RunDirectory
+from jaxtrain.files.names import check_name, inside, refuse_links
+from jaxtrain.run.directory import RunDirectory
+from jaxtrain.run.experiment import make_config
 
 BAD = ["", ".", "..", "../a", "/a", "a/b", "a\\b", "%2e", "a#", "a?", "a\0", "a\n", "-a", "x" * 65]
 

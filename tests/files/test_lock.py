@@ -10,10 +10,10 @@ import time
 import pytest
 
 from jaxtrain.errors import ConfigError
-from jaxtrain.lock import NAME, lock
+from jaxtrain.files.lock import NAME, lock
 
 HOLD = (
-    "import sys, time; from pathlib import Path; from jaxtrain.lock import lock\n"
+    "import sys, time; from pathlib import Path; from jaxtrain.files.lock import lock\n"
     "with lock(Path(sys.argv[1])):\n"
     "    print('held', flush=True)\n"
     "    {then}\n"

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from jaxtrain.config import check, load
-from jaxtrain.config.files import MAX_BYTES
+from jaxtrain.config.reading import MAX_BYTES
 from jaxtrain.errors import ConfigError
 
 EXPECTED = {"seed": 1, "optimizer": {"name": "adamw", "learning_rate": 3e-4}, "tags": ("a", "b")}
@@ -112,7 +112,7 @@ def test_a_base_shared_by_python_configs_keeps_its_own_place_in_errors(write, re
 
 
 def test_the_readmes_examples_are_configs(write):
-    from jaxtrain.experiment import REGISTRIES
+    from jaxtrain.run.experiment import REGISTRIES
 
     readme = (Path(__file__).parents[2] / "README.md").read_text()
     examples = re.findall(r"```(yaml|sdn)\n(.*?)```", readme, re.DOTALL)

@@ -4,7 +4,7 @@
 outputs, and the watch for the first non-finite step. The engine above it counts and fires; it
 never touches an array.
 
-The scanned form is a loop whose length is an argument. One executable so runs every length, and the
+The fused form is a loop whose length is an argument. One executable so runs every length, and the
 lengths cannot change a bit of the result.
 """
 
@@ -17,12 +17,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxtrain.engine.compiler import compiler_options
-from jaxtrain.engine.form import Form, choose_form
-from jaxtrain.engine.reads import fetch
-from jaxtrain.engine.source import Window
+from jaxtrain.engine.batches.source import Window
+from jaxtrain.engine.device.compiler import compiler_options
+from jaxtrain.engine.device.form import Form, choose_form
+from jaxtrain.engine.device.reads import fetch
+from jaxtrain.engine.device.tracking import empty_window, read_window, update_window
 from jaxtrain.engine.state import EngineState
-from jaxtrain.engine.tracking import empty_window, read_window, update_window
 from jaxtrain.metrics import Metric
 
 Step = Callable[[Any, Any], tuple[Any, Any]]

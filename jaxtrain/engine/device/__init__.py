@@ -1,0 +1,1 @@
+"""What of an engine runs on the device, between two events."""
