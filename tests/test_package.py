@@ -16,20 +16,10 @@ from jaxtrain import errors
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "jaxtrain"
 
-# What stands further down may not import what stands further up; rooms of one floor are strangers.
+# The floors stand in one place: what is further down there may not import what is further up.
+ARCHITECTURE = (ROOT / "docs" / "architecture.md").read_text()
 FLOORS = [
-    ["_version", "atomic", "errors", "retry"],
-    ["lock", "names", "registry"],
-    ["config", "metrics", "optim", "models"],
-    ["step", "data"],
-    ["engine"],
-    ["checkpoint", "signals"],
-    ["hooks", "report"],
-    ["run_directory"],
-    ["parts"],
-    ["experiment"],
-    ["checks", "command_line", "planning"],
-    ["main"],
+    line.split(", ") for line in ARCHITECTURE.split("```floors\n")[1].split("\n```")[0].splitlines()
 ]
 FLOOR_OF = {room: level for level, rooms in enumerate(FLOORS) for room in rooms}
 ROOMS = [path.parent.name for path in PACKAGE.glob("*/__init__.py")]

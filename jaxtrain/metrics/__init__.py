@@ -1,7 +1,7 @@
 """Metrics: pure functions on small states, that merge across batches, devices and hosts."""
 
 from jaxtrain.metrics.accuracy import Accuracy
-from jaxtrain.metrics.direction import Direction, Mode, better
+from jaxtrain.metrics.direction import Direction, Mode, better, improves, rank
 from jaxtrain.metrics.exact import Count, Sum
 from jaxtrain.metrics.mean import Loss, Mean
 from jaxtrain.metrics.mean_squared_error import MeanSquaredError
@@ -20,4 +20,6 @@ __all__ = [
     "StatefulMetric",
     "Sum",
     "better",
+    "improves",
+    "rank",
 ]

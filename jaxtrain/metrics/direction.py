@@ -9,6 +9,7 @@ What picks a best epoch (the checkpoints, early stopping, the reports) asks here
 
 from __future__ import annotations
 
+import math
 from typing import Literal, TypeAlias
 
 Direction: TypeAlias = Literal["min", "max"]
@@ -29,3 +30,38 @@ def better(name: str, mode: Mode = "auto") -> Direction:
     if mode != "auto":
         return mode
     return "max" if "accuracy" in name.rpartition("/")[2].split("_") else "min"
+
+
+def rank(value: float | None, direction: Direction) -> float:
+    """A key to sort by: the better, the smaller; what is no number, or not there, comes last.
+
+    >>> sorted([0.5, float("nan"), 0.9], key=lambda value: rank(value, "max"))
+    [0.9, 0.5, nan]
+    """
+    if value is None or math.isnan(value):
+        return math.inf
+    return value if direction == "min" else -value
+
+
+def improves(
+    value: float | None, best: float | None, direction: Direction, *, min_delta: float = 0.0
+) -> bool:
+    """Whether `value` is better than `best` by more than `min_delta`.
+
+    What is not there or not a number never is; against that, any number is. An equal is not better:
+    the first of equals stays the best.
+
+    Args:
+        value: the new one.
+        best: the best so far; None where there is none yet.
+        direction: "min" where smaller is better.
+        min_delta: a gain has to be larger than this.
+
+    >>> improves(0.4, 0.5, "min"), improves(0.5, 0.5, "min"), improves(0.5, float("nan"), "min")
+    (True, False, True)
+    """
+    if value is None or math.isnan(value):
+        return False
+    if best is None or math.isnan(best):
+        return True
+    return rank(best, direction) - rank(value, direction) > min_delta

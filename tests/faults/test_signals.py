@@ -11,8 +11,9 @@ import pytest
 # A moment: where the process is when the signal comes, and what it has saved by then.
 # The sixth wait for data comes in the middle of the second epoch, however long dispatches are by
 # then: at the end of one the newest checkpoint would be the one to save.
+_DISPATCH = "jaxtrain.engine.device.dispatch:Dispatch"
 MOMENTS = {
-    "in a step": ["say_at", {"target": "jaxtrain.engine.device.dispatch:Dispatch.run", "nth": 9}],
+    "in a step": ["say_at", {"target": f"{_DISPATCH}.run", "nth": 9}],
     "compiling": [
         "say_at",
         {"target": "jaxtrain.engine.device.dispatch:Dispatch._prepare", "nth": 1},
