@@ -3,3 +3,8 @@
 with replacing(directory / "metrics.json") as temporary:
     temporary.write_text(text)
 """
+
+from jaxtrain.files.atomic import replacing, sync
+from jaxtrain.files.names import inside, refuse_links
+
+__all__ = ["inside", "refuse_links", "replacing", "sync"]

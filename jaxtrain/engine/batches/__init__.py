@@ -1,1 +1,3 @@
 """Batches on their way from a loader to a dispatch."""
+
+__all__: list[str] = []

@@ -1,1 +1,3 @@
 """What of an engine runs on the device, between two events."""
+
+__all__: list[str] = []
