@@ -84,6 +84,7 @@ class Events:
     | event                | when                                       | its count         |
     |----------------------|--------------------------------------------|-------------------|
     | STARTED              | a run begins                               | runs              |
+    | RESUMED              | a run goes on that was left, or is over   | times fired       |
     | EPOCH_STARTED        | an epoch begins                            | `state.epoch`     |
     | GET_BATCH_STARTED    | before a batch is asked for                | `state.iteration` |
     | GET_BATCH_COMPLETED  | a batch has come                           | `state.iteration` |
@@ -109,6 +110,7 @@ class Events:
     """
 
     STARTED = Event("STARTED")
+    RESUMED = Event("RESUMED")
     EPOCH_STARTED = Event("EPOCH_STARTED")
     GET_BATCH_STARTED = Event("GET_BATCH_STARTED")
     GET_BATCH_COMPLETED = Event("GET_BATCH_COMPLETED")
