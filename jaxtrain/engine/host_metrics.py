@@ -12,7 +12,6 @@ from typing import Any, Protocol
 
 import jax
 
-from jaxtrain.engine.emitter import Emitter
 from jaxtrain.engine.events import Events
 
 
@@ -29,11 +28,12 @@ class HostMetric(Protocol):
         """The value so far."""
 
 
-def attach_host_metric(engine: Emitter, name: str, metric: HostMetric) -> None:
+def attach_host_metric(engine: Any, name: str, metric: HostMetric) -> None:
     """Reset at an epoch's start, update in every iteration, compute at its end."""
 
     def update(engine: Any) -> None:
-        metric.update(jax.device_get(engine.state._output))
+        output = engine.state.output
+        metric.update(jax.device_get(dict(output) if hasattr(output, "keys") else output))
 
     def compute(engine: Any) -> None:
         engine.state.metrics[name] = metric.compute()

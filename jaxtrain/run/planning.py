@@ -17,7 +17,7 @@ import jax
 import numpy as np
 
 from jaxtrain.engine import Engine
-from jaxtrain.engine.device.form import FORMS
+from jaxtrain.engine.form import FORMS
 from jaxtrain.engine.filters import (
     Always,
     Between,
