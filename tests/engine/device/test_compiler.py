@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import jaxtrain as jt
-from jaxtrain.engine import compiler
+from jaxtrain.engine.device import compiler
 from jaxtrain.engine.device.compiler import compiler_options
 
 

@@ -1,6 +1,6 @@
 import pytest
 
-from jaxtrain.engine import pacer
+from jaxtrain.engine.device import pacer
 from jaxtrain.engine.device.pacer import LONGEST, Pacer
 
 
