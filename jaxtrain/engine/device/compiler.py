@@ -18,8 +18,8 @@ from jaxtrain.engine.device.form import primitives
 
 # XLA's CPU backend hands convolutions and products to the YNN library, whose convolutions take
 # half as long again as Eigen's, and twice as long or more for the gradient of a kernel
-# (XLA of jaxlib 0.10.2; that of 0.12.0 does so, too). Nothing in the list of what YNN gets leaves
-# all to Eigen.
+# (XLA of jaxlib 0.10.2; in that of 0.12.0 gradients still take half as long again). Nothing in the
+# list of what YNN gets leaves all to Eigen.
 _WITHOUT_YNN = {"xla_cpu_experimental_ynn_fusion_type": ""}
 
 

@@ -10,7 +10,8 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from jaxtrain.data import ArrayLoader
-from jaxtrain.engine import Engine, Events, dispatch
+from jaxtrain.engine import Engine, Events
+from jaxtrain.engine.device import dispatch
 from jaxtrain.metrics import Mean
 
 # Shrinking compiles hundreds of engines; the example that failed is short enough as it is.
@@ -166,7 +167,7 @@ def test_one_compilation_whatever_the_periods_and_ends(periods, batch_size, last
 
 
 def test_dispatches_end_where_somebody_looks_and_nowhere_else(monkeypatch):
-    from jaxtrain.engine import pacer
+    from jaxtrain.engine.device import pacer
 
     monkeypatch.setattr(pacer.Pacer, "limit", lambda self, iteration: 10**6)
     engine = Engine(step, start(), form="fused")
