@@ -9,8 +9,13 @@ import flax.linen as nn
 import jax
 import pytest
 from flax import nnx
+from hypothesis import settings
 
 from jaxtrain.models import from_linen, from_nnx
+
+# How long an example takes says how busy the machine is, and nothing of the code.
+settings.register_profile("jaxtrain", deadline=None)
+settings.load_profile("jaxtrain")
 
 
 class Linen(nn.Module):

@@ -127,12 +127,8 @@ def test_a_signal_saves_and_the_same_command_goes_on(tmp_path, number):
         text=True,
         cwd=ROOT,
     )
-    deadline = time.monotonic() + 60
     rows = stopped / "metrics.jsonl"
-    while not (rows.exists() and rows.read_text().count("\n") > 3):
-        assert time.monotonic() < deadline
-        assert process.poll() is None, process.communicate()
-        time.sleep(0.01)
+    _wait_until(lambda: rows.exists() and rows.read_text().count("\n") > 3, process)
     process.send_signal(number)
     _, said = process.communicate(timeout=60)
     assert process.returncode == 75, said
@@ -143,6 +139,14 @@ def test_a_signal_saves_and_the_same_command_goes_on(tmp_path, number):
     assert run(*words, "--workdir", str(stopped)).returncode == 0
     assert rows.read_text() == (alone / "metrics.jsonl").read_text()
     assert _arrays(stopped) == _arrays(alone)
+
+
+def _wait_until(condition, process: subprocess.Popen[str]) -> None:
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.01)
 
 
 def _arrays(workdir: Path) -> dict[str, bytes]:
@@ -193,22 +197,26 @@ def test_a_second_signal_ends_at_once_and_the_last_checkpoint_loads(tmp_path):
         "        engine.attach_handler(Events.ITERATION_COMPLETED(once=self.at), self.wait)\n"
         "    def wait(self):\n"
         "        print('stuck', flush=True)\n"
-        "        for _ in range(600):\n"
+        "        for _ in range(1200):\n"
         "            time.sleep(0.1)\n"
     )
     words = ["--config", DIGITS, *QUIET, "--workdir", str(workdir), "--plugin", str(plugin)]
     with subprocess.Popen(
         [sys.executable, "-m", "jaxtrain.main", *words, "--config.hooks.tests_stuck.at=45"],
         stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
         cwd=ROOT,
         env={**os.environ, "PYTHONUNBUFFERED": "1"},
     ) as process:
         assert process.stdout is not None
+        assert process.stderr is not None
         assert any(line == "stuck\n" for line in process.stdout)
+        # The checkpoint of the epoch before is being written in the background.
+        _wait_until(lambda: any((workdir / "checkpoints").glob("[0-9]*")), process)
         process.send_signal(signal.SIGTERM)
-        time.sleep(0.3)
+        assert any("stopping at the next safe place" in line for line in process.stderr)
         assert process.poll() is None
         process.send_signal(signal.SIGTERM)
-        assert process.wait(timeout=10) == -signal.SIGTERM
+        assert process.wait(timeout=60) == -signal.SIGTERM  # it would be stuck for two minutes
     assert run("evaluate", "--checkpoint", str(workdir), "--plugin", str(plugin)).returncode == 0

@@ -1,7 +1,8 @@
-"""The README is true: its code runs, its commands are the ones that CI runs."""
+"""README.md and CONTRIBUTING.md are true: their code runs, CI runs their commands."""
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -10,20 +11,57 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-README = (ROOT / "README.md").read_text()
-PYTHON = re.findall(r"```python\n(.*?)```", README, re.S)
-SHELL = [
-    line for block in re.findall(r"```bash\n(.*?)```", README, re.S) for line in block.splitlines()
-]
+PAGES = {name: (ROOT / name).read_text() for name in ("README.md", "CONTRIBUTING.md")}
+PYTHON = re.findall(r"```python\n(.*?)```", PAGES["README.md"], re.S)
+CI = (ROOT / ".ci/run").read_text()
+HERE = ".venv/bin/python -m "
+"""How the pages call Python; the tests call the one that runs them."""
 
 
-def test_ci_runs_the_readmes_commands():
-    script = (ROOT / ".ci/run").read_text()
-    set_up = [line for line in SHELL if line.startswith("python3 -m venv")]
-    assert len(set_up) == 3
-    for line in set_up:
-        if "jaxtrain.main" not in line:
-            assert f"\n{line}\n" in script
+def commands(page: str) -> list[str]:
+    blocks = re.findall(r"```bash\n(.*?)```", PAGES[page], re.S)
+    return [line for block in blocks for line in block.splitlines()]
+
+
+def sets_up(line: str) -> bool:
+    """Whether a command makes, or is about, an environment of its own: then CI runs it."""
+    return "-m venv" in line or line.startswith((".venv-newest", "PYTHON="))
+
+
+def run_here(line: str, place: Path, timeout: float = 300) -> subprocess.CompletedProcess[str]:
+    """A command of a page with this Python, and the checkout's package."""
+    assert line.startswith((HERE, "python3 -m venv")), line
+    words = line.partition(HERE)[2].split()
+    return subprocess.run(
+        [sys.executable, "-m", *words],
+        capture_output=True,
+        text=True,
+        cwd=place,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        timeout=timeout,
+    )
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_ci_runs_the_commands_that_set_up(page):
+    found = [line for line in commands(page) if sets_up(line)]
+    assert len(found) >= 3
+    for line in found:
+        if line.startswith("PYTHON="):
+            assert f"if {line}; then" in CI
+        elif "jaxtrain.main" not in line:
+            assert f"\n{line}\n" in CI
+
+
+def test_ci_calls_all_that_it_defines():
+    for name in re.findall(r"^(\w+)\(\) \{$", CI, re.M):
+        assert re.findall(rf"^ *{name}$", CI, re.M), f"{name} is never called"
+
+
+@pytest.mark.parametrize("script", [".ci/run", ".ci/newest-python"])
+def test_the_scripts_are_sound(script):
+    assert os.access(ROOT / script, os.X_OK)
+    subprocess.run(["bash", "-n", str(ROOT / script)], check=True)
 
 
 @pytest.mark.parametrize("number", range(len(PYTHON)))
@@ -41,29 +79,102 @@ def test_python_runs(number, tmp_path):
 
 
 @pytest.mark.slow
-def test_commands_run(tmp_path):
+@pytest.mark.sweep
+def test_commands_of_the_readme_run(tmp_path):
     """As printed, but for the set-up, the interpreter and the digest, which is looked up."""
     (tmp_path / "configs").symlink_to(ROOT / "configs")
-    digits = [line for line in SHELL if "jaxtrain.main" in line]
+    digits = [line for line in commands("README.md") if "jaxtrain.main" in line]
     assert len(digits) >= 5
     for line in digits:
-        words = line.partition("-m jaxtrain.main")[2].split()
         if "<digest>" in line:
             best = max((tmp_path / "runs/digits").iterdir(), key=lambda p: p.stat().st_mtime)
-            words[-1] = words[-1].replace("seed0-<digest>", best.name)
-        done = subprocess.run(
-            [sys.executable, "-m", "jaxtrain.main", *words],
-            capture_output=True,
-            text=True,
-            cwd=tmp_path,
-            timeout=300,
-        )
+            line = line.replace("seed0-<digest>", best.name)
+        done = run_here(line, tmp_path)
         assert done.returncode == 0, f"{line}\n{done.stderr}"
         if line.startswith("python3"):
             accuracy = float(re.findall(r"accuracy (0\.\d+)", done.stdout.splitlines()[-2])[0])
             assert accuracy >= 0.97
 
 
-def test_links_lead_somewhere():
-    for target in re.findall(r"\]\((?!http)([^)]+)\)", README):
-        assert (ROOT / target).exists(), target
+@pytest.mark.slow
+@pytest.mark.parametrize("line", [x for x in commands("CONTRIBUTING.md") if not sets_up(x)])
+def test_commands_of_contributing_run(line):
+    done = run_here(line, ROOT)
+    assert done.returncode == 0, f"{line}\n{done.stdout}\n{done.stderr}"
+
+
+def test_every_command_is_run_by_somebody():
+    for page in PAGES:
+        for line in commands(page):
+            assert sets_up(line) or line.startswith(HERE), f"{page}: who runs {line!r}?"
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "README.md",
+        "CONTRIBUTING.md",
+        "CHANGELOG.md",
+        *(f"docs/{n}" for n in os.listdir(ROOT / "docs")),
+    ],
+)
+def test_links_lead_somewhere(path):
+    page = ROOT / path
+    for target in re.findall(r"\]\((?!http)([^)#]+)[^)]*\)", page.read_text()):
+        assert (page.parent / target).exists(), target
+
+
+# -- the second pair of libraries ----------------------------------------------------------------
+
+
+@pytest.fixture
+def newest(tmp_path):
+    """newest(on_path, pyenv): what `.ci/newest-python` finds among these; None where nothing.
+
+    Each says the version that it is, and "" is a shim that fails.
+    """
+
+    def make(path: Path, version: str) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"#!/bin/sh\necho {version}\n" if version else "#!/bin/sh\nexit 127\n")
+        path.chmod(0o755)
+
+    def find(on_path: dict[str, str], pyenv: dict[str, str]) -> str | None:
+        for name, version in on_path.items():
+            make(tmp_path / "path" / name, version)
+        for name, version in pyenv.items():
+            make(tmp_path / "home/.pyenv/versions" / name / "bin/python", version)
+        clean = {"HOME": str(tmp_path / "home"), "PATH": f"{tmp_path / 'path'}:/usr/bin:/bin"}
+        if subprocess.run(
+            ["bash", "-c", "type -ap python3.12 python3.13 pyenv"],
+            env={"PATH": "/usr/bin:/bin"},
+            capture_output=True,
+        ).stdout:
+            pytest.skip("this system's own directory has one of them")
+        done = subprocess.run(
+            [ROOT / ".ci/newest-python"], env=clean, capture_output=True, text=True
+        )
+        assert done.returncode == (0 if done.stdout else 1)
+        return done.stdout.strip().removeprefix(f"{tmp_path}/") or None
+
+    return find
+
+
+def test_there_may_be_no_second_python(newest):
+    assert newest({}, {}) is None
+    assert newest({"python3.13": "", "python3.12": ""}, {"3.11.7": "3.11"}) is None
+
+
+def test_the_newest_of_them_is_found(newest):
+    assert newest({"python3.12": "3.12"}, {}) == "path/python3.12"
+    assert newest({"python3.13": "3.13"}, {}) == "path/python3.13"
+    assert newest({}, {"3.12.1": "3.12"}) == "path/python3.13"
+
+
+def test_a_shim_that_fails_does_not_count(newest):
+    found = newest({"python3.13": "", "python3.12": ""}, {"3.12.9": "3.12", "3.12.10": "3.12"})
+    assert found == "home/.pyenv/versions/3.12.10/bin/python"
+
+
+def test_one_that_is_another_than_it_says_does_not_count(newest):
+    assert newest({"python3.13": "3.9"}, {"3.12.1": "3.12"}).endswith("3.12.1/bin/python")

@@ -9,7 +9,9 @@ stopwatch: the same seed must give the same bits twice.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Literal
+from typing import Literal
+
+from jax.extend.core import ClosedJaxpr, Jaxpr, jaxprs_in_params
 
 Form = Literal["single", "fused"]
 
@@ -19,11 +21,11 @@ FORMS: tuple[Form, ...] = ("single", "fused")
 _SLOW_IN_A_CPU_LOOP = {"conv_general_dilated", "reduce_window_max", "reduce_window_sum"}
 
 
-def choose_form(jaxpr: Any, platform: str) -> Form:
+def choose_form(jaxpr: Jaxpr | ClosedJaxpr, platform: str) -> Form:
     """The form for a step.
 
     Args:
-        jaxpr: the step's.
+        jaxpr: the step's, as `jax.make_jaxpr` gives it.
         platform: "cpu", "gpu" or "tpu".
     """
     if platform == "cpu" and any(name in _SLOW_IN_A_CPU_LOOP for name in primitives(jaxpr)):
@@ -31,12 +33,13 @@ def choose_form(jaxpr: Any, platform: str) -> Form:
     return "fused"
 
 
-def primitives(jaxpr: Any) -> Iterator[str]:
-    """The names of all primitives in a jaxpr, those of inner jaxprs included."""
+def primitives(jaxpr: Jaxpr | ClosedJaxpr) -> Iterator[str]:
+    """The names of all primitives in a jaxpr, those of inner jaxprs included.
+
+    Args:
+        jaxpr: what `jax.make_jaxpr` gives: a `ClosedJaxpr` before JAX 0.11, a `Jaxpr` since.
+    """
     for equation in jaxpr.eqns:
         yield equation.primitive.name
-        for value in equation.params.values():
-            for inner in value if isinstance(value, tuple | list) else (value,):
-                inner = getattr(inner, "jaxpr", inner)  # a ClosedJaxpr holds one
-                if hasattr(inner, "eqns"):
-                    yield from primitives(inner)
+        for inner in jaxprs_in_params(equation.params):
+            yield from primitives(inner)

@@ -37,6 +37,15 @@ class Process:
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.pid, number)
 
+    def stop(self, held: Path, number: int = signal.SIGTERM) -> None:
+        """A signal to a process that is held at a file; it goes on when the signal has come."""
+        self.kill(number)
+        deadline = time.monotonic() + 60
+        while "stopping at the next safe place" not in self.said:
+            assert time.monotonic() < deadline, f"the signal never came:\n{self.said}"
+            time.sleep(0.002)
+        held.unlink()
+
     @property
     def said(self) -> str:
         return self.log.read_text() if self.log.exists() else ""

@@ -7,6 +7,7 @@ makes it fail.
 from __future__ import annotations
 
 import functools
+import gc
 import os
 import signal
 import sys
@@ -50,13 +51,16 @@ def fail_at(target: str, nth: int = 1, message: str = "injected") -> None:
     _wrap(target, around)
 
 
-def say_at(target: str, path: str, nth: int = 1, seconds: float = 0.0) -> None:
-    """Make the file `path` when the nth call of a function begins, and wait a while in it."""
+def hold_at(target: str, path: str, nth: int = 1) -> None:
+    """Make the file `path` when the nth call of a function begins, and stay there until it is gone.
+
+    By then all is written that was being saved in the background.
+    """
 
     def around(function, count, args, kwargs):
         if count == nth:
-            Path(path).touch()
-            time.sleep(seconds)
+            _end_saves()
+            _hold(path)
         return function(*args, **kwargs)
 
     _wrap(target, around)
@@ -109,13 +113,19 @@ def on_iteration(iteration: int, action) -> None:
     _wrap("jaxtrain.run.experiment:Experiment.__init__", around)
 
 
-def slow_evaluation(seconds: float) -> None:
-    """Every batch of a validation takes so much longer."""
+def hold_evaluation(path: str, nth: int = 1) -> None:
+    """Make the file `path` behind the first batch of the nth evaluation; stay until it is gone."""
     from jaxtrain.engine import Events
+
+    def hold():
+        _hold(path)
+        time.sleep(1)  # longer than an evaluation goes without a look at the trainer
 
     def around(function, count, args, kwargs):
         _, evaluator, *_ = args
-        with evaluator.attach_handler(Events.ITERATION_COMPLETED, lambda: time.sleep(seconds)):
+        if count != nth:
+            return function(*args, **kwargs)
+        with evaluator.attach_handler(Events.ITERATION_COMPLETED(once=1), hold):
             return function(*args, **kwargs)
 
     _wrap("jaxtrain.hooks.validation:run_unless_stopping", around)
@@ -147,8 +157,8 @@ def forbid_pickle() -> None:
     sys.addaudithook(watch)
 
 
-def streamed(stall_at: int = 0, seconds: float = 0.0) -> None:
-    """Batches come from a loader that does not offer its arrays; one lets itself be waited for."""
+def streamed(stall_at: int = 0, path: str = "") -> None:
+    """Batches come from a loader that does not offer its arrays; one holds, at the file `path`."""
 
     class Streamed:
         def __init__(self, loader):
@@ -162,7 +172,7 @@ def streamed(stall_at: int = 0, seconds: float = 0.0) -> None:
             for batch in self._loader:
                 self._given += 1
                 if self._given == stall_at:
-                    time.sleep(seconds)
+                    _hold(path)
                 yield batch
 
     def around(function, count, args, kwargs):
@@ -176,6 +186,21 @@ def pretend(path: str, value: object) -> None:
     """Put a value in the place of a name, as a changed environment would."""
     module, _, name = path.partition(":")
     setattr(sys.modules[module], name, value)
+
+
+def _hold(path: str) -> None:
+    """Make a file and wait until somebody deletes it; for good where nobody does."""
+    Path(path).touch()
+    until = time.monotonic() + 600
+    while os.path.exists(path) and time.monotonic() < until:
+        time.sleep(0.005)
+
+
+def _end_saves() -> None:
+    from jaxtrain.checkpoint import CheckpointStore
+
+    for store in [one for one in gc.get_objects() if type(one) is CheckpointStore]:
+        store.wait()
 
 
 def _die() -> None:

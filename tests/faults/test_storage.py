@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import subprocess
-import time
 
 import pytest
 
@@ -48,12 +47,12 @@ def fill(place) -> None:
 def disk_gets_full(runs, place, there, nth, **changes) -> tuple[int, str]:
     process = runs.start(
         "disk/run",
-        [["say_at", {"target": STEP, "nth": nth, "path": str(there), "seconds": 1.5}]],
+        [["hold_at", {"target": STEP, "nth": nth, "path": str(there)}]],
         **changes,
     )
     runs.wait_for(there)
-    time.sleep(0.5)  # a save in the background ends meanwhile
     fill(place)
+    there.unlink()
     return process.wait(), process.said
 
 

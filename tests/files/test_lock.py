@@ -5,7 +5,6 @@ import os
 import socket
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -23,6 +22,7 @@ HOLD = (
 def holder(directory, then: str) -> subprocess.Popen[str]:
     process = subprocess.Popen(
         [sys.executable, "-c", HOLD.format(then=then), str(directory)],
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
     )
@@ -57,10 +57,14 @@ def test_another_process_is_named_and_keeps_nothing_when_killed(tmp_path):
 
 def test_a_forked_child_that_outlives_its_parent_does_not_keep_it(tmp_path):
     """Such as a worker process of a loader."""
-    then = "import os; os.fork() == 0 and (time.sleep(5), os._exit(0)); os.kill(os.getpid(), 9)"
+    then = (
+        "import os; os.fork() or (print('forked', flush=True), sys.stdin.read(), os._exit(0));"
+        " os.kill(os.getpid(), 9)"
+    )
     with holder(tmp_path, then) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "forked\n"  # it lives until its input is closed
         process.wait()
-        time.sleep(1)  # until the child has run its first lines
         with lock(tmp_path):
             pass
 

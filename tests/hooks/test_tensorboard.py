@@ -68,7 +68,7 @@ def test_an_error_leaves_a_complete_file_and_no_thread(make_engine, tmp_path):
     (path,) = tmp_path.glob("events.out.tfevents*")
     assert [step for _, step, _ in scalars(path)] == [1, 2]
     for thread in set(threading.enumerate()) - before:
-        thread.join(timeout=5)  # the queue's own thread ends a moment after its writer
+        thread.join(timeout=60)  # the queue's own thread ends a moment after its writer
         assert not thread.is_alive()
 
 
