@@ -9,8 +9,12 @@ import flax.linen as nn
 import jax
 import pytest
 from flax import nnx
+from hypothesis import settings
 
 from jaxtrain.models import from_linen, from_nnx
+
+settings.register_profile("jaxtrain", deadline=None)  # a loaded machine is no fault of the code
+settings.load_profile("jaxtrain")
 
 
 class Linen(nn.Module):

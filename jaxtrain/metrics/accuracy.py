@@ -67,6 +67,8 @@ class Accuracy(MonoidMetric[FractionState]):
                 fewer classes than `top_k`.
         """
         outputs, labels = self.read(output, self.outputs), self.read(output, self.labels)
+        if labels.dtype == bool:
+            labels = labels.astype(jnp.int32)
         self._check(outputs, labels)
         classes = outputs.shape[-1]
         # Before the cast to int32, in which a large label of a wider dtype would become a class.

@@ -73,9 +73,7 @@ class MonoidMetric(ABC, Generic[MonoidState]):
         """The array at a dotted path of the output; see `reading.read`."""
         return read(output, path, reader=self.title)
 
-    def counted(
-        self, output: Output, values: jax.Array, *, mask: str | None = "mask"
-    ) -> jax.Array:
+    def counted(self, output: Output, values: jax.Array, *, mask: str | None = "mask") -> jax.Array:
         """Which of `values` count, as bools of their shape; see `reading.counted`."""
         return counted(output, values, mask=mask, reader=self.title)
 

@@ -1,7 +1,7 @@
 """The states that most metrics share: a sum over a sum, a count over a count.
 
-    state = MeanState.empty().plus(total=8.0, weight=4.0)
-    state.value()                                            # 2.0; NaN while the weight is 0
+state = MeanState.empty().plus(total=8.0, weight=4.0)
+state.value()                                            # 2.0; NaN while the weight is 0
 """
 
 from __future__ import annotations

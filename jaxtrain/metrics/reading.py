@@ -17,19 +17,19 @@ import numpy as np
 
 from jaxtrain.batch import entry, masks
 from jaxtrain.errors import DataError
-from jaxtrain.metrics.metric import Output, has_all
+from jaxtrain.metrics.metric import has_all
 
 # Scalars, by the contract of a step. An axis on one of them is that of a population's members.
 _SCALARS = ("loss_sum", "loss_weight", "finite")
 
 
-def read(output: Output, path: str, *, reader: str) -> jax.Array:
+def read(output: Any, path: str, *, reader: str) -> jax.Array:
     """The array at a dotted path of the output.
 
     Args:
         output: what a step returned.
         path: a key; or keys, places in a tuple and names of attributes, joined by dots. A key that
-            has dots in it is found as it is.
+            has dots in it is found as it is. Of an output that is itself a tuple, "0" is the first.
         reader: who reads, for messages.
 
     Raises:
@@ -60,22 +60,29 @@ def read(output: Output, path: str, *, reader: str) -> jax.Array:
         ) from error
 
 
-def at(output: Output, path: str, *, reader: str) -> Any:
+def at(output: Any, path: str, *, reader: str) -> Any:
     """What stands at a dotted path of the output, whatever it is; see `read`."""
-    if path in output or "." not in path:
-        return entry(output, path, reader=reader, of="the output of the step")
+    of = "the output of the step"
+    found = output if isinstance(output, Mapping) else _parts(output)
+    if not isinstance(output, Mapping) and not found:
+        raise DataError(
+            f"{reader} reads {path!r}; expected {of} to be a dict of arrays, found "
+            f"{type(output).__name__}"
+        )
+    if path in found or "." not in path:
+        return entry(found, path, reader=reader, of=of)
     first, *rest = path.split(".")
-    found, of = entry(output, first, reader=reader, of="the output of the step"), first
+    found = entry(found, first, reader=reader, of=of)
     for part in rest:
         inside = _parts(found)
         if part not in inside:
             names = ", ".join(map(repr, inside)) or "no parts"
-            raise DataError(f"{reader} reads {path!r}, {of!r} of the step's output has {names}")
-        found, of = inside[part], f"{of}.{part}"
+            raise DataError(f"{reader} reads {path!r}, {first!r} of {of} has {names}")
+        found, first = inside[part], f"{first}.{part}"
     return found
 
 
-def counted(output: Output, values: jax.Array, *, mask: str | None, reader: str) -> jax.Array:
+def counted(output: Any, values: jax.Array, *, mask: str | None, reader: str) -> jax.Array:
     """Which of `values` `[B, ...]` count, as bools of their shape; all, where there is no mask.
 
     Args:
@@ -88,7 +95,7 @@ def counted(output: Output, values: jax.Array, *, mask: str | None, reader: str)
     Raises:
         DataError: the mask's shape does not begin that of the values.
     """
-    if mask is None or (mask == "mask" and output.get("mask") is None):
+    if mask is None or (mask == "mask" and _has_no_mask(output)):
         return jnp.ones(values.shape, bool)
     try:
         real = masks(read(output, mask, reader=reader), values)
@@ -99,8 +106,10 @@ def counted(output: Output, values: jax.Array, *, mask: str | None, reader: str)
     return jnp.broadcast_to(real, values.shape)
 
 
-def refuse_population(output: Output, reader: str) -> None:
+def refuse_population(output: Any, reader: str) -> None:
     """Raise where the output is that of a vmapped step: its members must not be pooled."""
+    if not isinstance(output, Mapping):
+        return
     for key in _SCALARS:
         shape = np.shape(output[key]) if key in output else ()
         if shape:
@@ -109,6 +118,10 @@ def refuse_population(output: Output, reader: str) -> None:
                 "axis of a population, vmap the metric too, with one state a member: "
                 "jax.vmap(metric.update)(states, output)"
             )
+
+
+def _has_no_mask(output: Any) -> bool:
+    return not isinstance(output, Mapping) or output.get("mask") is None
 
 
 def _parts(found: Any) -> dict[str, Any]:
