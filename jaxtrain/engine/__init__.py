@@ -6,7 +6,6 @@ from jaxtrain.engine.engine import Engine
 from jaxtrain.engine.events import Event, Events, EventSet
 from jaxtrain.engine.form import Form
 from jaxtrain.engine.handlers import RemovableHandle
-from jaxtrain.engine.host_metrics import HostMetric
 from jaxtrain.engine.plan import Plan
 from jaxtrain.engine.state import EngineState
 
@@ -17,7 +16,6 @@ __all__ = [
     "EventSet",
     "Events",
     "Form",
-    "HostMetric",
     "Output",
     "Plan",
     "RemovableHandle",

@@ -34,14 +34,14 @@ from jaxtrain.engine.emitter import Emitter
 from jaxtrain.engine.events import Event, Events, EventSet
 from jaxtrain.engine.form import FORMS, Form
 from jaxtrain.engine.handlers import RemovableHandle
-from jaxtrain.engine.host_metrics import HostMetric, attach_host_metric
+from jaxtrain.engine.host_metrics import attach_host_metric
 from jaxtrain.engine.limits import set_limits
 from jaxtrain.engine.loop import Course, run_loop
 from jaxtrain.engine.plan import Plan
 from jaxtrain.engine.state import EngineState
 from jaxtrain.engine.stop import Stop
 from jaxtrain.errors import Interrupted
-from jaxtrain.metrics import Metric
+from jaxtrain.metrics import HostMetric, Metric, as_metric, is_host_metric
 
 logger = logging.getLogger(__name__)
 
@@ -393,11 +393,11 @@ class Engine:
 
         Pure metrics are updated on the device, inside the dispatch. An object with `reset`,
         `update(output)` and `compute` is updated on the host: every iteration is then a dispatch
-        of its own, and is waited for.
+        of its own, and is waited for. A clu or metrax metric is taken as it is.
 
         Raises:
             ValueError: a name is taken, or an epoch is open: its figures would lack what is over.
-            TypeError: it is neither kind of metric.
+            ConfigError: it is no metric, or one that can't be updated with an output (Ignite's).
         """
         self._refuse_while_running("add_metrics")
         if self.state.epoch_open:
@@ -405,12 +405,13 @@ class Engine:
         taken = {*self.metric_names} & metrics.keys()
         if taken:
             raise ValueError(f"metrics named {', '.join(sorted(taken))} are there already")
-        pure = {name: m for name, m in metrics.items() if isinstance(m, Metric)}
-        for name, metric in metrics.items():
-            if name not in pure:
-                attach_host_metric(self, name, metric)
-                self._host_metrics.append(name)
-                self._dispatch.keep(())
+        on_host: dict[str, Any] = {n: m for n, m in metrics.items() if is_host_metric(m)}
+        pure = {name: as_metric(m) for name, m in metrics.items() if name not in on_host}
+        for name, metric in on_host.items():
+            attach_host_metric(self, name, metric)
+            self._host_metrics.append(name)
+        if on_host:
+            self._dispatch.keep(())  # nobody knows what they read
         self._dispatch.add_metrics(pure)
 
     @property

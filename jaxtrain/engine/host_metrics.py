@@ -8,24 +8,12 @@ costs neither.
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any
 
 import jax
 
 from jaxtrain.engine.events import Events
-
-
-class HostMetric(Protocol):
-    """The class form of a metric."""
-
-    def reset(self) -> None:
-        """Forget everything seen."""
-
-    def update(self, output: Any) -> None:
-        """See one more output, fetched to the host."""
-
-    def compute(self) -> Any:
-        """The value so far."""
+from jaxtrain.metrics import HostMetric
 
 
 def attach_host_metric(engine: Any, name: str, metric: HostMetric) -> None:

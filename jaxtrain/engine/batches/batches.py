@@ -108,8 +108,8 @@ class Batches:
         assert self._feed is not None
         self.broken_off = False
         if self._refused is not None:
-            portion, self._refused = self._refused, None
-            return portion
+            again, self._refused = self._refused, None
+            return again
         try:
             self.waiting = not isinstance(self._loader, PlainIterable)
             portion = self._feed.take(limit, wanted)

@@ -105,11 +105,10 @@ def example_of(loader: Loader | PlainIterable) -> Any:
 
 def as_arrays(batch: Any) -> Any:
     """The batch with torch tensors as numpy arrays, which share their memory on a CPU."""
-    leaves, treedef = jax.tree.flatten(batch)
-    if not any(_is_tensor(leaf) for leaf in leaves):
+    if not any(map(_is_tensor, jax.tree.leaves(batch))):
         return batch
-    return treedef.unflatten(
-        np.asarray(leaf.detach().cpu()) if _is_tensor(leaf) else leaf for leaf in leaves
+    return jax.tree.map(
+        lambda leaf: np.asarray(leaf.detach().cpu()) if _is_tensor(leaf) else leaf, batch
     )
 
 

@@ -229,10 +229,10 @@ class Dispatch:
         if self._state.treedef != program.treedef:
             program = self._prepare(portion)
         if portion.get is None:
-            launch, data = program.single, (portion.data,)
+            launch, data = program.single, [portion.data]
         else:
             launch = program.loop(portion.get)
-            data = (portion.data, self._place(portion.start, portion.length))
+            data = [portion.data, self._place(portion.start, portion.length)]
         with held, self.lock:
             kept, given = program.split(self._state.leaves)
             if self._state.is_shared and given:
@@ -321,6 +321,8 @@ class _State:
     """A TrainState as leaves, and whether somebody else may hold them."""
 
     def __init__(self, tree: Any) -> None:
+        self.leaves: list[Any]
+        self.treedef: Any
         self.leaves, self.treedef = jax.tree.flatten(tree)
         self.is_shared = True
         self._tree = tree

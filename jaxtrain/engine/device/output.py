@@ -90,10 +90,7 @@ class Layout:
 
     def nothing(self) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
         """What stands there before the first step of a loop; to be traced."""
-        return tuple(
-            tuple(jnp.zeros(s.shape, s.dtype) for s in shapes)
-            for shapes in (self.scalars.shapes, self.arrays)
-        )
+        return _zeros(self.scalars.shapes), _zeros(self.arrays)
 
     def pack(self, chosen: tuple[tuple[Any, ...], tuple[Any, ...]]) -> Leaving:
         """What was chosen, as few arrays; to be traced."""
@@ -160,6 +157,10 @@ class Output(Mapping[str, Any]):
         if self._read is None:
             self._read = dict(self._layout.tree(self._leaving))
         return self._read
+
+
+def _zeros(shapes: tuple[jax.ShapeDtypeStruct, ...]) -> tuple[Any, ...]:
+    return tuple(jnp.zeros(shape.shape, shape.dtype) for shape in shapes)
 
 
 def output_of(layout: Layout, leaving: Leaving, note: Callable[[], None]) -> Callable[[], Any]:

@@ -15,6 +15,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from jax.extend.core import Literal
 from jax.sharding import NamedSharding, PartitionSpec
 
 from jaxtrain.engine.device.compiler import compiler_options
@@ -23,9 +24,9 @@ from jaxtrain.engine.device.output import Layout
 from jaxtrain.engine.device.packing import Packing
 
 Step = Callable[[Any, Any], tuple[Any, Any]]
-# Runs one dispatch: (fixed leaves, carried leaves, packed carry, data, place) -> (carried leaves,
-# packed carry, scalars of the last output, kept arrays of it).
-Run = Callable[..., Any]
+# One dispatch, jitted: (kept leaves, given leaves, what was seen, data, place) -> (new leaves, what
+# was seen, what leaves of the last output).
+Run = Any
 
 
 class Program:
@@ -86,7 +87,9 @@ class Program:
         return kept, given
 
     def _jit(self, function: Run) -> Run:
-        where = {} if self._shardings is None else {"out_shardings": (self._shardings, None, None)}
+        where: dict[str, Any] = {}
+        if self._shardings is not None:
+            where["out_shardings"] = self._shardings, None, None
         return jax.jit(function, donate_argnums=(1, 2), compiler_options=self._options, **where)
 
 
@@ -161,10 +164,10 @@ def _passed_through(jaxpr: Any, count: int) -> tuple[bool, ...]:
 def _origin(var: Any, made_by: Mapping[Any, Any]) -> Any:
     """The variable that `var` is another name of: a jitted function hands on what it was given."""
     # A literal is made by nobody, and can't be looked up.
-    equation = made_by.get(var) if hasattr(var, "count") or type(var).__name__ == "Var" else None
-    inner = None if equation is None else equation.params.get("jaxpr")
-    if inner is None or equation.primitive.name not in ("jit", "pjit"):
+    equation = None if isinstance(var, Literal) else made_by.get(var)
+    if equation is None or equation.primitive.name not in ("jit", "pjit"):
         return var
+    inner = equation.params["jaxpr"]
     inner = getattr(inner, "jaxpr", inner)
     back = inner.outvars[equation.outvars.index(var)]
     for number, given in enumerate(inner.invars):
