@@ -13,16 +13,20 @@ Axis letters: B batch, N rows, S batches in an epoch.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
 
 import jax
 import numpy as np
 
 from jaxtrain.batch import ROW_MASK
-from jaxtrain.data.dataset import Dataset, fingerprint
 from jaxtrain.data.epoch_order import EpochOrder, LastBatch, read_only
+from jaxtrain.data.fingerprint import fingerprint
 from jaxtrain.data.loader import Cursor
 from jaxtrain.data.ordered_loader import OrderedLoader
 from jaxtrain.errors import DataError
+
+if TYPE_CHECKING:
+    from jaxtrain.data.dataset import Dataset  # which makes these loaders
 
 Arrays = dict[str, np.ndarray]
 
@@ -53,7 +57,7 @@ class ArrayLoader(OrderedLoader):
         seed: int = 0,
         last_batch: LastBatch = "pad",
     ) -> None:
-        self.arrays = dict(data.arrays if isinstance(data, Dataset) else data)
+        self.arrays = dict(data if isinstance(data, Mapping) else data.arrays)
         super().__init__(
             EpochOrder(
                 _shared_length(self.arrays),
@@ -118,7 +122,7 @@ class ArrayLoader(OrderedLoader):
         """The options in words and the sha256 of the arrays; computed once."""
         if self._fingerprint is None:
             data = self._data
-            digest = data.fingerprint() if isinstance(data, Dataset) else fingerprint(data)
+            digest = fingerprint(data) if isinstance(data, Mapping) else data.fingerprint()
             self._fingerprint = f"{self._order.in_words()} sha256={digest}"
         return self._fingerprint
 
