@@ -24,7 +24,7 @@ from jaxtrain.optim import OPTIMIZERS
 from jaxtrain.run.experiment import Experiment
 from jaxtrain.step import (
     LOSSES,
-    Loss,
+    LossFn,
     TrainState,
     create_train_state,
     make_eval_step,
@@ -61,7 +61,7 @@ def run_checks(config: ExperimentConfig) -> Iterator[Finding]:
     yield check_repeats(_step(experiment), state, batch)
 
 
-def check_gradients_reach(model: Model, loss: Loss, state: TrainState, batch: Batch) -> Finding:
+def check_gradients_reach(model: Model, loss: LossFn, state: TrainState, batch: Batch) -> Finding:
     """Whether every parameter gets a gradient that is finite and not zero throughout."""
     grads = jax.jit(jax.grad(_loss_of(model, loss, state, batch)))(state.params)
     largest = jax.device_get(jax.tree.map(lambda g: jnp.abs(g).max(), grads))
@@ -80,7 +80,7 @@ def check_gradients_reach(model: Model, loss: Loss, state: TrainState, batch: Ba
 
 
 def check_gradient_numerically(
-    model: Model, loss: Loss, state: TrainState, batch: Batch
+    model: Model, loss: LossFn, state: TrainState, batch: Batch
 ) -> Finding:
     """Whether the gradient is what central differences say, for each parameter array.
 
@@ -99,7 +99,7 @@ def check_gradient_numerically(
         return _check_gradient(model, loss, state, batch)
 
 
-def _check_gradient(model: Model, loss: Loss, state: TrainState, batch: Batch) -> Finding:
+def _check_gradient(model: Model, loss: LossFn, state: TrainState, batch: Batch) -> Finding:
     objective = jax.jit(_loss_of(model, loss, state, batch))
     grads = jax.jit(jax.grad(_loss_of(model, loss, state, batch)))(state.params)
     leaves, treedef = jax.tree.flatten(state.params)
@@ -148,7 +148,7 @@ def _check_gradient(model: Model, loss: Loss, state: TrainState, batch: Batch) -
 
 
 def check_overfits(
-    model: Model, loss: Loss, tx: Any, batch: Batch, *, seed: int = 0, steps: int = OVERFIT_STEPS
+    model: Model, loss: LossFn, tx: Any, batch: Batch, *, seed: int = 0, steps: int = OVERFIT_STEPS
 ) -> Finding:
     """Whether training on one small batch alone, finite throughout, brings its loss near zero.
 
@@ -247,7 +247,7 @@ def _step(experiment: Experiment) -> Any:
     )
 
 
-def _loss_of(model: Model, loss: Loss, state: TrainState, batch: Batch) -> Any:
+def _loss_of(model: Model, loss: LossFn, state: TrainState, batch: Batch) -> Any:
     """The loss as a function of the parameters, with one fixed dropout mask, in float32."""
     key = jax.random.fold_in(state.rng, 0)
 
