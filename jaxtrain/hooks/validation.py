@@ -15,7 +15,7 @@ from __future__ import annotations
 from typing import Any
 
 from jaxtrain.engine import Engine, EngineState, Events, Interrupted
-from jaxtrain.hooks.registry import METRICS
+from jaxtrain.hooks.registry import EPOCH_METRICS
 
 _FIRST = 1e6
 _LOOK_SECONDS = 0.1
@@ -53,7 +53,7 @@ class Validation:
         engine.attach_handler(
             Events.EPOCH_COMPLETED,
             self._validate,
-            provides=(METRICS, *self.metric_names),
+            provides=(EPOCH_METRICS, *self.metric_names),
             priority=_FIRST,
         )
 
