@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from jaxtrain.data import ArrayLoader
-from jaxtrain.engine import Engine, Events, Interrupted
+from jaxtrain.engine import Engine, Events
 from jaxtrain.hooks import Validation, run_unless_stopping
 from jaxtrain.hooks import validation as module
 from jaxtrain.metrics import Mean
@@ -133,7 +133,7 @@ def test_an_evaluation_that_was_left_leaves_no_handler_behind(rows, make_engine,
     loader, evaluating, seen = rows
     trainer = make_engine()
     trainer.interrupt()
-    with pytest.raises(Interrupted):
+    with pytest.raises(module.Interrupted):
         run_unless_stopping(trainer, evaluating, loader, None)
     assert seen == [0.0]
     assert evaluating.run(loader).metrics == {"loss": 2.0}
