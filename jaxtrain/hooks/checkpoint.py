@@ -16,7 +16,7 @@ from typing import Any
 
 from jaxtrain.checkpoint import CheckpointStore, Saved
 from jaxtrain.engine import Engine, Events
-from jaxtrain.hooks.registry import METRICS
+from jaxtrain.hooks.registry import EPOCH_METRICS
 from jaxtrain.hooks.rows import epoch_figures
 
 
@@ -55,7 +55,7 @@ class Checkpoint:
         if self._every is not None:
             moments |= Events.ITERATION_COMPLETED(every=self._every)
         engine.attach_handler(moments, self._save_at_rest)
-        engine.attach_handler(Events.EPOCH_COMPLETED, self._end_epoch, needs=(METRICS,))
+        engine.attach_handler(Events.EPOCH_COMPLETED, self._end_epoch, needs=(EPOCH_METRICS,))
 
     def _end_epoch(self, engine: Engine) -> None:
         due = engine.state.epoch % self._every_epochs == 0

@@ -16,7 +16,7 @@ from typing import Any
 
 from jaxtrain.engine import Engine, EngineState, Events
 from jaxtrain.errors import Interrupted
-from jaxtrain.hooks.registry import METRICS
+from jaxtrain.hooks.registry import EPOCH_METRICS
 
 _FIRST = 1e6
 _LOOK_SECONDS = 0.1
@@ -54,7 +54,7 @@ class Validation:
         engine.attach_handler(
             Events.EPOCH_COMPLETED,
             self._validate,
-            provides=(METRICS, *self.metric_names),
+            provides=(EPOCH_METRICS, *self.metric_names),
             priority=_FIRST,
         )
 

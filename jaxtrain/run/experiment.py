@@ -28,7 +28,7 @@ from jaxtrain.errors import (
     Preempted,
     did_you_mean,
 )
-from jaxtrain.hooks import HOOKS, METRICS, Checkpoint, NaNGuard, run_unless_stopping
+from jaxtrain.hooks import EPOCH_METRICS, HOOKS, Checkpoint, NaNGuard, run_unless_stopping
 from jaxtrain.hooks import resume as resume_from
 from jaxtrain.metrics import Direction, better
 from jaxtrain.report import LearningCurves, write_summary
@@ -273,7 +273,7 @@ class Experiment(Parts):
 
     def _check_monitors(self) -> None:
         """A monitor nobody provides would be found out after an epoch; find it now."""
-        known = {*self.trainer.metric_names, *self.trainer.provided} - {METRICS, "history"}
+        known = {*self.trainer.metric_names, *self.trainer.provided} - {EPOCH_METRICS, "history"}
         wanted = {"checkpoint": self.config.checkpoint.monitor}
         wanted |= {
             f"hooks.{name}": section.monitor
