@@ -26,8 +26,8 @@ def load_tree(path: Path, template: Any, *, part: str | None = None) -> tuple[An
     saved = Verifier().verify(path, lambda shared: _touches(shared, part))
     if saved.meta.get("format") != FORMAT:
         raise CheckpointError(
-            f"{path}: format {saved.meta.get('format')!r}; this version reads {FORMAT}. Read it with "
-            "the version that wrote it, which its meta.json may name"
+            f"{path}: format {saved.meta.get('format')!r}; this version reads {FORMAT}. Read it "
+            "with the version that wrote it, which its meta.json may name"
         )
     described: dict[str, Any] = {}
     sources: list[tuple[Path, list[str]]] = []
