@@ -1,5 +1,4 @@
 import json
-import logging
 import shutil
 import threading
 import time
@@ -109,19 +108,6 @@ def test_a_tree_of_another_model_is_refused_with_every_difference(make_store):
     ]
 
 
-@pytest.mark.parametrize("number", [1, 3, 99])
-def test_a_checkpoint_of_another_format_is_refused_and_left_where_it_is(
-    make_store, values, monkeypatch, number
-):
-    monkeypatch.setattr(module, "FORMAT", number)
-    store = make_store()
-    fill(store, values, _1=None)
-    monkeypatch.undo()
-    with pytest.raises(CheckpointError, match=f"format {number}; this version reads 2. Read it"):
-        store.load(store.latest(), values(1))
-    assert names(store) == ["00000001"]
-
-
 @pytest.mark.parametrize("name", ["format", "iteration", "keys", "shared"])
 def test_an_entry_of_the_stores_own_is_not_overwritten_by_meta(make_store, values, name):
     store = make_store()
@@ -140,61 +126,6 @@ def test_a_meta_that_leads_elsewhere_is_bad(make_store, values, meta):
     write_manifest(path)
     with pytest.raises(CheckpointError, match=r"meta\.json: is not what it must be"):
         store.load(path, values(1))
-
-
-# -- parts of it ---------------------------------------------------------------------------------
-
-
-def test_parts_of_parts_can_be_read_alone(make_store):
-    state = {"params": {"w": jnp.arange(3.0), "b": jnp.ones(2)}, "rng": jax.random.key(4)}
-    store = make_store()
-    store.save({"train_state": state, "metrics": {"n": 3}}, iteration=1, meta={})
-    saved = store.latest()
-    zeros = jax.tree.map(jnp.zeros_like, state)
-    params, _ = store.load(saved, zeros["params"], part="train_state/params")
-    np.testing.assert_array_equal(params["w"], np.arange(3.0))
-    bias, _ = store.load(saved, zeros["params"]["b"], part="train_state/params/b")
-    np.testing.assert_array_equal(bias, np.ones(2))
-    rng, _ = store.load(saved, zeros["rng"], part="train_state/rng")
-    assert (jax.random.key_data(rng) == jax.random.key_data(state["rng"])).all()
-    assert store.load(saved, 0, part="metrics/n")[0] == 3
-
-
-def test_parameters_alone_go_into_another_model(make_store):
-    """Of which all else is another: optimizer, model state, what stands beside them."""
-    store = make_store()
-    store.save({"train_state": {"params": {"w": jnp.ones(2)}}}, iteration=1, meta={})
-    other = {"encoder": {"w": jnp.zeros(2)}, "head": jnp.zeros(3)}
-    part = "train_state/params"
-    other["encoder"], _ = store.load(store.latest(), other["encoder"], part=part)
-    assert other["encoder"]["w"].tolist() == [1, 1]
-    with pytest.raises(CheckpointMismatchError, match=r"missing .*: train_state/params/v"):
-        store.load(store.latest(), {"w": jnp.zeros(2), "v": jnp.zeros(1)}, part=part)
-    with pytest.raises(CheckpointMismatchError, match="not in this run: train_state/params/w"):
-        store.load(store.latest(), {}, part=part)
-
-
-def test_a_part_that_is_not_there_is_told_with_those_that_are(make_store):
-    store = make_store()
-    store.save({"a": {"params": 1, "paramsé": 2}, "b": 3}, iteration=1, meta={})
-    with pytest.raises(CheckpointMismatchError) as error:
-        store.load(store.latest(), 0, part="a/parms")
-    assert str(error.value).endswith(
-        "nothing in it is called 'a/parms'; did you mean 'a/params'? "
-        "(there are: a/params, a/paramsé, b)"
-    )
-
-
-def test_only_the_arrays_of_the_part_are_read(make_store, monkeypatch):
-    import jaxtrain.checkpoint.loading as loading
-
-    store = make_store()
-    store.save({"a": np.ones(2), "b": {"c": np.ones(1)}}, iteration=1, meta={})
-    asked = []
-    read = loading.read_arrays
-    monkeypatch.setattr(loading, "read_arrays", lambda p, n: asked.extend(n) or read(p, n))
-    store.load(store.latest(), {"c": np.ones(1)}, part="b")
-    assert asked == ["b/c"]
 
 
 def test_a_spoilt_checkpoint_is_not_loaded(make_store, values):
@@ -529,119 +460,3 @@ def test_closing_twice_does_no_harm_and_leaves_no_thread(make_store, values):
     store.close()
     store.close()
     assert not [t for t in threading.enumerate() if t.name.startswith("checkpoint")]
-
-
-# -- bad checkpoints -----------------------------------------------------------------------------
-
-
-def test_a_bad_checkpoint_is_set_aside_and_the_one_before_it_is_used(make_store, values, caplog):
-    store = make_store(keep=5)
-    fill(store, values, _1=0.3, _2=0.2, _3=0.1)
-    spoil(store.latest())
-    with caplog.at_level(logging.WARNING):
-        assert store.latest().iteration == 2
-    assert names(store) == [".bad", "00000001", "00000002"]
-    (message,) = [record.getMessage() for record in caplog.records]
-    assert message == (
-        f"{store.directory / '00000003' / 'meta.json'}: the contents do not match their digest; "
-        f"set aside as {store.directory / '.bad' / '00000003'}"
-    )
-    # And later saves still happen, of the same iteration, too, and are what is found next.
-    fill(store, values, _3=0.05, _4=0.01)
-    assert iterations(store) == [1, 2, 3, 4]
-    assert store.best().iteration == 4
-    tree, _ = store.load(store.saved()[2], values(0))
-    assert float(tree["w"][0]) == 3
-
-
-@pytest.mark.parametrize("how", ["deleted", "cut off", "extra", "flipped"])
-@pytest.mark.parametrize("name", ["manifest.sha256", "meta.json", "arrays/_METADATA"])
-def test_whatever_is_wrong_with_a_checkpoint_the_one_before_it_is_used(
-    make_store, values, caplog, how, name
-):
-    store = make_store()
-    fill(store, values, _1=None, _2=None)
-    path = store.latest().path / name
-    if how == "deleted":
-        path.unlink()
-    elif how == "cut off":
-        path.write_bytes(path.read_bytes()[:-1])
-    elif how == "extra":
-        path.with_name("extra").touch()
-    else:
-        spoil(store.latest(), name)
-    assert store.latest().iteration == 1
-    assert "set aside" in caplog.text
-
-
-def test_several_bad_ones_are_set_aside(make_store, values, caplog):
-    store = make_store(keep=5)
-    fill(store, values, _1=None, _2=None, _3=None)
-    for saved in store.saved()[1:]:
-        spoil(saved)
-    assert store.latest().iteration == 1
-    assert len(caplog.records) == 2
-    assert sorted(p.name for p in (store.directory / ".bad").iterdir()) == ["00000002", "00000003"]
-
-
-def test_one_that_was_bad_twice_is_kept_twice(make_store, values, caplog):
-    store = make_store(keep=5)
-    fill(store, values, _1=None)
-    for _ in range(3):
-        fill(store, values, _2=None)
-        spoil(store.latest())
-        assert store.latest().iteration == 1
-    assert sorted(p.name for p in (store.directory / ".bad").iterdir()) == [
-        "00000002",
-        "00000002.1",
-        "00000002.2",
-    ]
-
-
-def test_a_good_one_older_than_the_newest_is_not_looked_at(make_store, values, caplog):
-    store = make_store(keep=5)
-    fill(store, values, _1=None, _2=None)
-    spoil(store.saved()[0])
-    assert store.latest().iteration == 2
-    assert caplog.records == []
-
-
-def test_a_bad_best_gives_way_to_the_next_best(make_store, values, caplog):
-    store = make_store(keep=5)
-    fill(store, values, _1=0.3, _2=0.1, _3=0.2, _4=None)
-    spoil(store.saved()[1], "arrays/_METADATA")
-    assert store.best().iteration == 3
-    assert iterations(store) == [1, 3, 4]
-
-
-def test_where_all_ranked_are_bad_the_best_is_the_newest_good_one(make_store, values, caplog):
-    store = make_store(keep=5)
-    fill(store, values, _1=None, _2=0.1, _3=None)
-    spoil(store.saved()[1], "arrays/_METADATA")
-    assert store.best().iteration == 3
-
-
-def test_all_bad_is_an_error_however_often_one_asks(make_store, values):
-    store = make_store(keep=5)
-    fill(store, values, _1=0.5, _2=0.4)
-    for saved in store.saved():
-        spoil(saved)
-    for ask in (store.latest, store.best, store.latest, make_store().latest):
-        with pytest.raises(CheckpointError, match="every checkpoint is bad") as error:
-            ask()
-        for name in ("00000001", "00000002"):
-            assert str(store.directory / name / "meta.json") in str(error.value)
-        assert "not starting over from step 0" in str(error.value)
-
-
-def test_a_good_digest_of_a_meta_that_is_none_is_bad_all_the_same(make_store, values, caplog):
-    store = make_store()
-    fill(store, values, _1=None, _2=None)
-    path = store.latest().path
-    for content in ("[]", "{}", json.dumps({"iteration": "2"}), "{"):
-        (path / "meta.json").write_text(content)
-        (path / "manifest.sha256").unlink()
-        write_manifest(path)
-        with pytest.raises(CheckpointError, match=r"meta\.json: is not what it must be"):
-            store.load(path, values(2))
-    assert store.latest().iteration == 1
