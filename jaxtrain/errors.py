@@ -10,7 +10,11 @@
     ├── NonFiniteError                3   NaN or Inf in the loss or the gradient
     ├── CheckpointError               4   a checkpoint could not be written or read
     │   └── CheckpointMismatchError   2   a checkpoint of another model, optimizer or data set
-    └── Preempted                    75   stopped by a signal or time limit; run it again to go on
+    ├── Preempted                    75   stopped by a signal or time limit; run it again to go on
+    └── Interrupted                  75   a handler was left in the middle, since the run is to stop
+
+`Interrupted` is a word between a handler and the engine, which catches it: outside of a run nobody
+meets it.
 
 `ConfigError` is also a `ValueError`, `FrozenConfigError` an `AttributeError` and
 `DataNotFoundError` a `FileNotFoundError`, so code that knows only Python's own errors can still
@@ -76,7 +80,16 @@ class CheckpointMismatchError(CheckpointError):
 
 
 class Preempted(JaxtrainError):
-    """Stopped by a signal or a time limit, and saved; running the same command continues it."""
+    """Stopped by a signal or a time limit, and saved; running it again continues it."""
+
+    exit_code = 75
+
+
+class Interrupted(JaxtrainError):
+    """Raised by a handler of EPOCH_COMPLETED that can't finish, since the run is to stop.
+
+    The engine then stands where it stood before the event, which the continued run fires anew.
+    """
 
     exit_code = 75
 

@@ -11,6 +11,7 @@ A source takes the validation rows off the training data itself, because what it
 
 from __future__ import annotations
 
+from jaxtrain.data.dataset import Splits
 from jaxtrain.registry import Registry
 
-SOURCES = Registry("data source")
+SOURCES = Registry("data source", returns=Splits)

@@ -10,9 +10,20 @@ dict that JSON can hold, and `restore(state)`.
 
 from __future__ import annotations
 
+from typing import Any, Protocol, runtime_checkable
+
 from jaxtrain.registry import Registry
 
-HOOKS = Registry("hook")
+
+@runtime_checkable
+class Hook(Protocol):
+    """What can be attached to an engine."""
+
+    def attach(self, engine: Any) -> None:
+        """Subscribe to the engine's events."""
+
+
+HOOKS = Registry("hook", returns=Hook)
 
 METRICS = "metrics"
 """What a handler of EPOCH_COMPLETED `provides` if it adds to `engine.state.metrics`, and `needs` if

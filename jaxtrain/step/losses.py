@@ -11,7 +11,7 @@ Axes: B batch, K classes, D features.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Protocol
 
 import jax
@@ -22,7 +22,7 @@ import pydantic
 from jaxtrain.registry import Registry
 from jaxtrain.step.padding import zero_padding
 
-LOSSES = Registry("loss")
+LOSSES = Registry("loss", returns=Callable)
 
 
 class Loss(Protocol):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import jax
@@ -13,7 +14,8 @@ import yaml
 from jaxtrain.engine import Engine, Events
 from jaxtrain.errors import CheckpointMismatchError, ConfigError, NonFiniteError, Preempted
 from jaxtrain.files.lock import NAME as LOCK
-from jaxtrain.run.experiment import Experiment, make_config
+from jaxtrain.run import Experiment, RunData, Task, make_config
+from jaxtrain.run.data import train_loader
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 # Dropout, shuffling, accumulation, a ragged last batch: what could make a resumed run differ.
@@ -34,7 +36,7 @@ SMALL = [
 
 def make(workdir: Path, *overrides: str) -> Experiment:
     items = [*SMALL, f"workdir={workdir}", *overrides]
-    return Experiment(make_config(CONFIGS / "digits.py", items))
+    return Experiment.of(make_config(CONFIGS / "digits.py", items))
 
 
 def final_bytes(experiment: Experiment) -> list[bytes]:
@@ -191,14 +193,13 @@ def test_swapped_data_are_refused_with_both_fingerprints(whole, tmp_path, monkey
     first.trainer.on(Events.ITERATION_COMPLETED(once=10))(Engine.interrupt)
     with pytest.raises(Preempted):
         first.train()
-    second = make(workdir)
-    inputs = second.splits.train.inputs.copy()
+    data = first.task.data
+    inputs = data.splits.train.inputs.copy()
     inputs[7] = 0
-    from jaxtrain.data import ArrayLoader
-
-    second.loader = ArrayLoader({**second.splits.train.arrays, "inputs": inputs}, batch_size=48)
+    splits = replace(data.splits, train=replace(data.splits.train, inputs=inputs))
+    other = RunData(data.config, splits, train_loader(data.config, splits))
     with pytest.raises(CheckpointMismatchError, match=r"saved: .*sha256=(?s:.*)now: .*sha256="):
-        second.train()
+        Experiment(Task.of(other), workdir).train()
 
 
 def test_evaluate_a_checkpoint(whole):
@@ -273,7 +274,7 @@ def test_config_data_may_be_written_by_hand(tmp_path):
     """The README's YAML form of the digits run."""
     path = tmp_path / "run.yaml"
     path.write_text(yaml.safe_dump({"train": {"epochs": 1}, "workdir": str(tmp_path / "run")}))
-    assert Experiment(make_config(path)).train()["total_epochs"] == 1
+    assert Experiment.of(make_config(path)).train()["total_epochs"] == 1
 
 
 @pytest.mark.parametrize("name", ["digits", "mnist_mlp", "mnist_cnn", "adult_mlp"])
