@@ -21,6 +21,7 @@ from typing import Any
 import jax
 import numpy as np
 import optax
+from flax.errors import FlaxError
 
 from jaxtrain.config import ExperimentConfig
 from jaxtrain.errors import ConfigError
@@ -155,7 +156,7 @@ class Task:
 def _fitting(what: str) -> Iterator[None]:
     try:
         yield
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, FlaxError) as error:
         raise ConfigError(f"{what}: {error}") from error
 
 

@@ -21,6 +21,7 @@ from jaxtrain.run.checks import (
     check_overfits,
     check_repeats,
     run_checks,
+    small_batch,
 )
 from jaxtrain.run.data import RunData
 from jaxtrain.run.registries import make_config
@@ -303,3 +304,59 @@ def test_parameters_that_are_not_finite_do_not_repeat():
     finding = check_repeats(step, state_of(model), BATCH)
     assert not finding.ok
     assert "NaN or Inf in the parameters" in finding.detail
+
+
+@pytest.mark.parametrize(
+    ("overrides", "rows"),
+    [
+        (["train.accumulate=2"], 16),
+        (["train.accumulate=3", "data.batch_size=48"], 15),
+        (["train.accumulate=24", "data.batch_size=48"], 24),
+        (["precision=float16"], 16),
+    ],
+)
+def test_the_very_step_of_the_run_is_checked(monkeypatch, overrides, rows):
+    from jaxtrain.run import checks
+
+    taken = []
+    real = checks.check_repeats
+    monkeypatch.setattr(
+        checks,
+        "check_repeats",
+        lambda step, state, batch: taken.append((step, batch)) or real(step, state, batch),
+    )
+    made = []
+    of = Task.of
+    monkeypatch.setattr(checks.Task, "of", lambda data: made.append(of(data)) or made[-1])
+    config = make_config(
+        CONFIGS / "digits.py", ["model.dropout=0", "model.hidden=[32]", *overrides]
+    )
+    findings = list(run_checks(RunData.of(config)))
+    assert [f"{f.name}: {f.detail}" for f in findings if not f.ok] == []
+    ((step, batch),) = taken
+    assert step is made[0].train_step
+    assert len(batch["inputs"]) == rows
+    (overfit,) = [f for f in findings if f.name == "overfits a tiny batch"]
+    assert overfit.detail.startswith(f"{rows} rows")
+
+
+def test_a_batch_larger_than_the_data_is_padded():
+    config = make_config({"train": {"accumulate": 4096}, "data": {"batch_size": 4096}})
+    batch = small_batch(RunData.of(config))
+    assert len(batch["inputs"]) == 4096
+    assert {"mask", "row_mask"} & batch.keys()
+
+
+def test_the_overfitted_step_has_the_options_of_the_run():
+    """An accumulation that does not divide the batch shows that it is there."""
+    model = from_linen(Net())
+    with pytest.raises(ValueError, match="accumulate=3"):
+        check_overfits(model, cross_entropy(), optax.adam(1e-2), BATCH, accumulate=3)
+
+
+def test_the_data_are_read_once(broken_source, monkeypatch):
+    config = broken_source([0, 1, 2] * 8, [0, 1, 2], nan=False)
+    made, calls = SOURCES["tests_made"], []
+    monkeypatch.setitem(SOURCES._factories, "tests_made", lambda: calls.append(1) or made())
+    assert all(f.ok for f in run_checks(RunData.of(config)))
+    assert calls == [1]
