@@ -136,7 +136,7 @@ class RunDirectory:
         lines = []
         for key, old, new in diff(saved, _deciding(to_dict(config))):
             # A key that the saved config does not know has come since; its default is what was.
-            is_new = old is MISSING and key not in told
+            is_new = old is MISSING and not any(f"{t}.".startswith(f"{key}.") for t in told)
             # Where no schedule is stretched by it, a run may simply get longer.
             longer = key == "train.epochs" and config.schedule.name == "constant" and new >= old
             if not (is_new or longer):

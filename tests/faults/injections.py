@@ -167,7 +167,7 @@ def streamed(stall_at: int = 0, seconds: float = 0.0) -> None:
 
     def around(function, count, args, kwargs):
         function(*args, **kwargs)
-        args[0].loader = Streamed(args[0].loader)
+        args[0].loader = Streamed(args[0].loader)  # what its `train` hands to the trainer
 
     _wrap("jaxtrain.run.experiment:Experiment.__init__", around)
 

@@ -17,8 +17,8 @@ def test_every_section_that_has_one_is_named_by_its_key(digits):
     [
         (
             ["hooks.stop.name=early_stopping", "hooks.stop.monitor=val/acuracy"],
-            r"hooks\.stop\.monitor: no metric is called 'val/acuracy'; did you mean 'val/accuracy'\?"
-            r" \(this run has: train/accuracy, train/loss, val/accuracy, val/loss\)",
+            r"hooks\.stop\.monitor: no metric is called 'val/acuracy'; did you mean "
+            r"'val/accuracy'\? \(this run has: train/accuracy, train/loss, val/accuracy, val/l",
         ),
         (["data.validation_fraction=0"], r"checkpoint\.monitor: .*'val/loss'.*train/loss\)"),
         (
