@@ -3,10 +3,10 @@
     store = CheckpointStore(directory / "checkpoints")
     trainer.attach(Checkpoint(store, loader))
     ...
-    resume(trainer, loader, store.latest(), store)      # in another process, before trainer.run
+    resume(trainer, store.latest(), store)      # in another process, before trainer.run
 
 A loader says where in the data a run stands; a list or a generator can't. `Checkpoint(store, None)`
-saves without that place, and `resume(trainer, None, ...)` goes on without it.
+saves without that place, and the run goes on without it.
 
 What a TrainState holds as `frozen` is written once for all checkpoints that have it in common.
 

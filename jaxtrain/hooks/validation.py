@@ -94,11 +94,10 @@ def run_unless_stopping(
             left = True
             evaluator.terminate()
 
-    place = loader.cursor() if hasattr(loader, "restore") else None
+    evaluator.reset()  # it may have been left, or have failed, in the middle
     with evaluator.attach_handler(Events.ITERATION_COMPLETED(every_seconds=_LOOK_SECONDS), look):
         result = evaluator.run(loader, state=train_state)
     if left:
-        if place is not None:
-            loader.restore(place)
+        evaluator.reset()
         raise Interrupted
     return result
