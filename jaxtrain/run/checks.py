@@ -19,6 +19,7 @@ import numpy as np
 
 from jaxtrain.batch import batch_size
 from jaxtrain.data import Finding
+from jaxtrain.data.epoch_order import LastBatch
 from jaxtrain.models import Model
 from jaxtrain.optim import OPTIMIZERS
 from jaxtrain.run.data import RunData
@@ -68,7 +69,7 @@ def small_batch(data: RunData) -> Batch:
     """
     micro_batches, train = data.config.train.accumulate, data.splits.train
     size = micro_batches * max(1, min(SMALL_BATCH, len(train)) // micro_batches)
-    last_batch = "drop" if size <= len(train) else "pad"
+    last_batch: LastBatch = "drop" if size <= len(train) else "pad"
     loader = train.loader(batch_size=size, shuffle=True, seed=0, last_batch=last_batch)
     return dict(next(iter(loader)))
 

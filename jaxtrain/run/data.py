@@ -19,7 +19,7 @@ from typing import Any
 import jax
 
 from jaxtrain.config import ExperimentConfig
-from jaxtrain.data import SOURCES, Dataset, Finding, Loader, Splits, check_dataset
+from jaxtrain.data import SOURCES, Dataset, Finding, Splits, check_dataset
 from jaxtrain.errors import DataError
 
 # A finding of one of these names is worth a look, and nothing that training can't do with.

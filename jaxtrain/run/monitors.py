@@ -10,7 +10,7 @@ from __future__ import annotations
 from jaxtrain.config import ExperimentConfig
 from jaxtrain.engine import Engine
 from jaxtrain.errors import ConfigError, did_you_mean
-from jaxtrain.hooks import METRICS, History
+from jaxtrain.hooks import EPOCH_METRICS, History
 
 
 def monitors(config: ExperimentConfig) -> dict[str, str]:
@@ -28,7 +28,7 @@ def refuse_unknown_monitors(config: ExperimentConfig, trainer: Engine) -> None:
     Raises:
         ConfigError: naming the key, the nearest metric, and all that there are.
     """
-    known = {*trainer.metric_names, *trainer.provided} - {METRICS, History.PROVIDES}
+    known = {*trainer.metric_names, *trainer.provided} - {EPOCH_METRICS, History.PROVIDES}
     for key, name in monitors(config).items():
         if name not in known:
             raise ConfigError(

@@ -9,6 +9,10 @@ import pytest
 from jaxtrain.checkpoint import CheckpointStore
 
 
+# A program of its own, with eight devices.
+collect_ignore = ["eight_devices.py"]
+
+
 @pytest.fixture
 def make_store(tmp_path):
     """make_store(**options): a store in a new directory; all are closed at the end."""

@@ -30,7 +30,7 @@ def test_what_has_attach_is_a_hook_and_state_is_optional():
     assert not isinstance(lambda engine: None, Hook)
 
 
-@pytest.mark.parametrize("hook", [EarlyStopping(), History(), LearningRate()], ids=repr)
+@pytest.mark.parametrize("hook", [EarlyStopping(), History(), LearningRate()], ids=lambda hook: type(hook).__name__)
 def test_those_that_must_survive_a_restart_have_a_state(hook):
     assert isinstance(hook, StatefulHook)
 
@@ -47,7 +47,7 @@ def test_an_engine_takes_any_hook():
     assert hook.engine is engine
 
 
-@pytest.mark.parametrize("made", [None, 3, print], ids=repr)
+@pytest.mark.parametrize("made", [None, 3, print], ids=["none", "number", "function"])
 def test_a_plugin_that_makes_no_hook_is_told_what_one_is(made):
     HOOKS.register("tests_no_hook")(lambda: made)
     try:

@@ -12,11 +12,10 @@ import pytest
 from jaxtrain.data import ArrayLoader
 from jaxtrain.errors import ConfigError, DataError
 from jaxtrain.run import RunData, make_config
-from jaxtrain.run.data import loader_of
 
 
 def real_rows(batch) -> int:
-    return int(sum(v.sum() for k, v in batch.items() if k in ("mask", "row_mask")))
+    return int(sum(v.sum() for k, v in batch.items() if k == "row_mask"))
 
 
 def test_the_options_of_the_config_reach_the_loader(digits):
@@ -130,7 +129,7 @@ def test_a_split_that_makes_its_own_loader_is_asked_for_it(source, made):
     assert [f.detail for f in data.findings if f.name == "train rows"] == [
         "not in memory: they are not looked at before they are used"
     ]
-    assert loader_of(train, batch_size=5, shuffle=False, seed=0, last_batch="pad").batch_size == 5
+    assert train.loader(batch_size=5, shuffle=False, seed=0, last_batch="pad").batch_size == 5
 
 
 def test_a_source_that_returns_nothing_is_a_config_error_with_its_file(source):
