@@ -50,6 +50,10 @@ def test_a_population_of_which_one_member_has_seen_nothing():
     assert np.isnan(values[1])
 
 
+def test_something_over_nothing_is_nan_and_not_infinite():
+    assert np.isnan(MeanState.empty().plus(3.0, 0.0).value())
+
+
 def test_infinity_and_nan_are_not_hidden():
     assert float(MeanState.empty().plus(np.inf, 2.0).value()) == np.inf
     assert np.isnan(MeanState.empty().plus(np.nan, 2.0).value())
