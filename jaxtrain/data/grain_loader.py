@@ -189,8 +189,8 @@ class GrainLoader(OrderedLoader):
             while True:
                 arrays, corrupt = stream.read(f"batch {batch} of epoch {epoch} (counted from 0)")
                 if corrupt.keys() - skipped.keys():
-                    skipped = self._with(skipped, corrupt)
-                    pairs = _pairs(skipped)
+                    self._leave_out(corrupt, skipped)
+                    pairs = _pairs(skipped)  # another list: those in earlier cursors stay
                 if not self.masked:
                     del arrays[ROW_MASK]
                 batch += 1
@@ -234,25 +234,23 @@ class GrainLoader(OrderedLoader):
         self._open.discard(stream)
         stream.close()
 
-    def _with(self, skipped: Mapping[int, str], corrupt: Mapping[int, str]) -> dict[int, str]:
-        """What was left out, and what is now; it is another dict, for a cursor is a value."""
-        left_out = dict(skipped)
+    def _leave_out(self, corrupt: Mapping[int, str], skipped: dict[int, str]) -> None:
+        """Add what is corrupt to what was left out, as long as that is allowed."""
         for index, why in corrupt.items():
-            if index in left_out:
+            if index in skipped:
                 continue
-            if len(left_out) >= self.max_corrupt:
-                raise corrupt_record(index, why, left_out)
-            left_out[index] = why
+            if len(skipped) >= self.max_corrupt:
+                raise corrupt_record(index, why, skipped)
+            skipped[index] = why
             if index not in self._told:
                 self._told.add(index)
                 logger.warning(
                     "record %d is left out, %d of at most %d: %s",
                     index,
-                    len(left_out),
+                    len(skipped),
                     self.max_corrupt,
                     why,
                 )
-        return left_out
 
 
 def _pairs(skipped: Mapping[int, str]) -> list[list[int | str]]:

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from jaxtrain.data import ArrayLoader, Dataset, LoaderRows, check_dataset
+from jaxtrain.data import ArrayLoader, Dataset, GrainLoader, LoaderRows, check_dataset
 
 
 def dataset(**change):
@@ -132,3 +132,19 @@ def test_rows_without_labels_are_looked_at_all_the_same():
     assert failed(sampled(arrays)) == {}
     arrays["image"][4, 1] = np.inf
     assert "row 4: image[4, 1] is inf" in failed(sampled(arrays))["finite image"]
+
+
+def test_rows_that_were_left_out_are_not_looked_at():
+    class Records(list):
+        def __getitem__(self, index):
+            if index == 1:
+                raise OSError("torn")
+            return super().__getitem__(index)
+
+    records = Records({"labels": np.int32(label)} for label in (0, 1, 2))
+
+    def make(**options):
+        return GrainLoader(records, fingerprint="three", max_corrupt=1, **options)
+
+    details = [f.detail for f in check_dataset(LoaderRows(make, num_outputs=3))]
+    assert details[0] == "the first 2 rows: labels int32[2]"

@@ -16,6 +16,7 @@ import pytest
 
 from jaxtrain.batch import ROW_MASK
 from jaxtrain.data import ArrayLoader, GrainLoader
+from jaxtrain.data.grain_stream import Stream
 from jaxtrain.errors import CheckpointMismatchError, ConfigError, DataError, WorkerError
 
 ROOT = Path(__file__).parents[2]
@@ -322,12 +323,15 @@ def test_what_was_broken_off_is_not_gone_on_with(make, monkeypatch):
     batches = loader.batches()
     _, cursor = next(batches)
 
-    def interrupted(*_):
+    def interrupted(self, name):
+        """Ctrl-C when Grain has handed the batch out and nobody has counted it yet."""
+        read(self, name)
+        self.number -= 1
         raise KeyboardInterrupt
 
+    read = Stream.read
     with monkeypatch.context() as patch:
-        patch.setattr("jaxtrain.data.grain_loader._pairs", interrupted)
-        patch.setattr("jaxtrain.data.grain_stream.Stream.read", interrupted)
+        patch.setattr(Stream, "read", interrupted)
         with pytest.raises(KeyboardInterrupt):
             next(batches)
     assert stream(loader, 1, cursor) == expected[1:]

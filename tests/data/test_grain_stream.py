@@ -31,7 +31,8 @@ def test_it_reads_from_a_number_on(workers):
         batch, corrupt = stream.read("a batch")
         assert batch["x"].tolist() == [number, number]
         assert corrupt == ({number: "odd"} if number % 2 else {})
-        batch["x"][:] = 0  # it is the reader's
+        batch["x"][:] = 0
+        assert batch["x"].flags.owndata, "it outlives the worker's memory"
         assert not stream.busy
     stream.close()
     stream.close()
