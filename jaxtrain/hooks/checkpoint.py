@@ -5,19 +5,28 @@
     ...
     resume(trainer, loader, store.latest(), store)      # in another process, before trainer.run
 
+A loader says where in the data a run stands; a list or a generator can't. `Checkpoint(store, None)`
+saves without that place, and `resume(trainer, None, ...)` goes on without it.
+
+What a TrainState holds as `frozen` is written once for all checkpoints that have it in common.
+
 A save is taken when all handlers of its event have run, whatever their order: what they made of
 the event is in it, and a resumed run does not fire the event again.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from typing import Any
 
-from jaxtrain.checkpoint import CheckpointStore, Saved
+from jaxtrain.checkpoint import CheckpointStore, Saved, named_leaves
 from jaxtrain.engine import Engine, Events
+from jaxtrain.errors import CheckpointError, CheckpointMismatchError, ConfigError
 from jaxtrain.hooks.registry import METRICS
 from jaxtrain.hooks.rows import epoch_figures
+
+logger = logging.getLogger(__name__)
 
 
 class Checkpoint:
@@ -27,7 +36,8 @@ class Checkpoint:
 
     Args:
         store: where to.
-        loader: its cursor is saved, too.
+        loader: the one that is trained on: the place in it is saved, too. None saves no place; a
+            run that is taken up there gets other batches than it would have had.
         describe: further JSON values for every checkpoint's meta: config, versions.
         every_epochs: epochs between two saves.
         every: iterations between two saves, besides those.
@@ -50,7 +60,12 @@ class Checkpoint:
         self._last: dict[str, Any] | None = None
 
     def attach(self, engine: Engine) -> None:
-        """Subscribe to the events named above."""
+        """Subscribe to the events named above.
+
+        Raises:
+            ConfigError: the loader has no places that could be saved.
+        """
+        _refuse_placeless(self._loader)
         moments = Events.INTERRUPT | Events.COMPLETED
         if self._every is not None:
             moments |= Events.ITERATION_COMPLETED(every=self._every)
@@ -82,10 +97,13 @@ class Checkpoint:
             # in the middle of this one, which must not pass for the best.
             "metrics": {} if engine.state.epoch_open else epoch_figures(engine),
             "engine": record,
-            "cursor": engine.cursor() or self._loader.cursor(),
-            "fingerprint": self._loader.fingerprint(),
         }
-        self.store.save(arrays, iteration=engine.state.iteration, meta=meta)
+        if self._loader is not None:
+            meta["cursor"] = engine.cursor() or self._loader.cursor()
+            meta["fingerprint"] = self._loader.fingerprint()
+        self.store.save(
+            arrays, iteration=engine.state.iteration, meta=meta, shared=_unchanging(arrays)
+        )
         engine.fire(Events.CHECKPOINT_SAVED)
 
     def note_saved(self, record: Mapping[str, Any]) -> None:
@@ -99,18 +117,72 @@ def _place(record: Mapping[str, Any]) -> dict[str, Any]:
     return place | {"stopped": ""} if place["stopped"] == "interrupt" else place
 
 
+def _unchanging(arrays: Mapping[str, Any]) -> tuple[str, ...]:
+    """The part of a snapshot that no step changes, where the TrainState has one."""
+    frozen = getattr(arrays["train_state"], "frozen", None)
+    within = "train_state/frozen"
+    names = named_leaves({"train_state": arrays["train_state"]}) if frozen is not None else {}
+    return (within,) if any(n == within or n.startswith(f"{within}/") for n in names) else ()
+
+
+def _refuse_placeless(loader: Any) -> None:
+    """Check that a place in `loader` can be saved and gone back to, or that there is to be none."""
+    is_loader = hasattr(loader, "fingerprint") and (
+        hasattr(loader, "batches") or hasattr(loader, "cursor")
+    )
+    if loader is not None and not is_loader:
+        raise ConfigError(
+            f"Checkpoint: expected a loader, found a {type(loader).__name__}, which does not say "
+            "where in the data a run stands. Take an ArrayLoader or a GrainLoader, or give yours "
+            "what jaxtrain.data.Loader lists; loader=None saves without a place in the data"
+        )
+
+
 def resume(engine: Engine, loader: Any, saved: Saved, store: CheckpointStore) -> None:
     """Put engine, hooks and loader where they were when `saved` was taken.
 
+    Args:
+        engine: made like the one that was saved; it has not run yet.
+        loader: made like the one that was saved. None goes on without a place in the data, with a
+            warning, as does a checkpoint that has none.
+        saved: which checkpoint.
+        store: where it is.
+
     Raises:
-        CheckpointMismatchError: another model or optimizer, every difference listed.
-        CheckpointError: the checkpoint can't be read.
-        ConfigError: the loader's data or order is another.
+        CheckpointMismatchError: another model or optimizer, every difference listed; or the
+            loader's data or order is another. Nothing was taken up then.
+        CheckpointError: the checkpoint can't be read, or is none of a run.
+        ConfigError: the loader has no places.
     """
+    _refuse_placeless(loader)
+    if "engine" not in saved.meta:
+        raise CheckpointError(
+            f"{saved.path}: does not say where a run stood, since hooks.Checkpoint has not saved "
+            "it; store.load reads its arrays"
+        )
     template, _ = engine.snapshot()
     arrays, meta = store.load(saved, template)
-    loader.restore(meta["cursor"])
+    if loader is None or "cursor" not in meta:
+        logger.warning(
+            "%s: %s; the run goes on with whatever batches come first: not bit-exact",
+            saved.path,
+            "its place in the data is not taken up, without a loader"
+            if "cursor" in meta
+            else "it was saved without a place in the data",
+        )
+    else:
+        _refuse_other_data(saved, loader)
+        loader.restore(meta["cursor"])
     engine.restore(arrays, meta["engine"])
     for hook in engine.hooks.values():
         if isinstance(hook, Checkpoint):
             hook.note_saved(meta["engine"])
+
+
+def _refuse_other_data(saved: Saved, loader: Any) -> None:
+    before, now = saved.meta.get("fingerprint"), loader.fingerprint()
+    if before != now:
+        raise CheckpointMismatchError(
+            f"{saved.path}: the data, or their order, are not those of the run that was saved\n"
+            f"  saved: {before}\n  now: {now}"
+        )
