@@ -1,10 +1,6 @@
 """Run by `test_template.py` in a process of its own: a checkpoint on eight simulated devices."""
 
-import os
 import sys
-
-os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=8"
-os.environ["JAX_PLATFORMS"] = "cpu"
 
 import jax
 import jax.numpy as jnp
@@ -15,7 +11,6 @@ from jax.sharding import PartitionSpec as P
 from jaxtrain.checkpoint import CheckpointStore
 from jaxtrain.checkpoint import template as module
 
-DEVICES = jax.devices()
 VALUES = {
     "kernel": np.arange(128, dtype=np.float32).reshape(8, 16),
     "half": np.arange(32, dtype=np.float32).reshape(8, 4).astype(jnp.bfloat16),
@@ -23,7 +18,10 @@ VALUES = {
     "step": np.int32(7),
     "empty": np.zeros((0, 8), np.float32),
 }
-KEYS = jax.random.split(jax.random.key(3), 8)
+
+
+def keys():
+    return jax.random.split(jax.random.key(3), 8)
 
 
 def shardings(mesh, *axes):
@@ -42,21 +40,23 @@ def shardings(mesh, *axes):
 
 def mesh(shape, names, kind):
     count = int(np.prod(shape))
-    return Mesh(np.array(DEVICES[:count]).reshape(shape), names, (kind,) * len(names))
+    return Mesh(np.array(jax.devices()[:count]).reshape(shape), names, (kind,) * len(names))
 
 
-LAYOUTS = {
-    "eight": shardings(mesh((8,), ("data",), AxisType.Auto), "data"),
-    "explicit": shardings(mesh((8,), ("data",), AxisType.Explicit), "data"),
-    "4x2": shardings(mesh((4, 2), ("data", "model"), AxisType.Auto), "data", "model"),
-    "2x4": shardings(mesh((2, 4), ("data", "model"), AxisType.Auto), "model", "data"),
-    "four": shardings(mesh((4,), ("data",), AxisType.Auto), "data"),
-    "one": dict.fromkeys([*VALUES, "keys"], SingleDeviceSharding(DEVICES[5])),
-}
+def layouts():
+    auto = AxisType.Auto
+    return {
+        "eight": shardings(mesh((8,), ("data",), auto), "data"),
+        "explicit": shardings(mesh((8,), ("data",), AxisType.Explicit), "data"),
+        "4x2": shardings(mesh((4, 2), ("data", "model"), auto), "data", "model"),
+        "2x4": shardings(mesh((2, 4), ("data", "model"), auto), "model", "data"),
+        "four": shardings(mesh((4,), ("data",), auto), "data"),
+        "one": dict.fromkeys([*VALUES, "keys"], SingleDeviceSharding(jax.devices()[5])),
+    }
 
 
 def placed(layout):
-    tree = VALUES | {"keys": KEYS}
+    tree = VALUES | {"keys": keys()}
     return {name: jax.device_put(value, layout[name]) for name, value in tree.items()}
 
 
@@ -65,12 +65,13 @@ def check(loaded, layout):
         assert leaf.sharding == layout[name], (name, leaf.sharding, layout[name])
         assert leaf.committed
         value = jax.random.key_data(leaf) if name == "keys" else leaf
-        want = jax.random.key_data(KEYS) if name == "keys" else VALUES[name]
+        want = jax.random.key_data(keys()) if name == "keys" else VALUES[name]
         assert np.asarray(value).tobytes() == np.asarray(want).tobytes(), name
 
 
 def main(directory):
     put = jax.device_put
+    every = layouts()
     largest = []
 
     def watched(value, target=None, **options):
@@ -80,11 +81,11 @@ def main(directory):
         return put(value, target, **options)
 
     for saved_as in ("eight", "4x2", "explicit", "one"):
-        state = placed(LAYOUTS[saved_as])
+        state = placed(every[saved_as])
         shared = ("base",) if saved_as == "4x2" else ()
         store = CheckpointStore(f"{directory}/{saved_as}", asynchronous=False)
         store.save({"own": state, "base": state}, iteration=1, meta={}, shared=shared)
-        for layout in LAYOUTS.values():
+        for layout in every.values():
             arrays = placed(layout)
             shapes = {
                 n: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=a.sharding)
@@ -97,19 +98,20 @@ def main(directory):
                 check(loaded["own"], layout)
                 check(loaded["base"], layout)
         bare = {name: np.zeros_like(value) for name, value in VALUES.items()}
-        bare["keys"] = jax.eval_shape(lambda: KEYS)
+        bare["keys"] = jax.eval_shape(keys)
         loaded, _ = store.load(store.latest(), bare, part="own")
-        assert all(leaf.devices() == {DEVICES[0]} for leaf in loaded.values())
-        with jax.default_device(DEVICES[2]):
+        assert all(leaf.devices() == {jax.devices()[0]} for leaf in loaded.values())
+        with jax.default_device(jax.devices()[2]):
             loaded, _ = store.load(store.latest(), bare, part="own")
             free = {name: jnp.zeros_like(value) for name, value in VALUES.items()}
-        assert all(leaf.devices() == {DEVICES[2]} for leaf in loaded.values())
+        assert all(leaf.devices() == {jax.devices()[2]} for leaf in loaded.values())
         loaded, _ = store.load(store.latest(), free | {"keys": bare["keys"]}, part="own")
         for name in free:
-            assert loaded[name].devices() == {DEVICES[2]}, name
+            assert loaded[name].devices() == {jax.devices()[2]}, name
             assert not loaded[name].committed
     assert largest == []
     print("all equal")
 
 
-main(sys.argv[1])
+if __name__ == "__main__":
+    main(sys.argv[1])

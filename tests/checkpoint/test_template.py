@@ -214,7 +214,12 @@ def test_where_a_leaf_lives_on_eight_devices(tmp_path):
         capture_output=True,
         text=True,
         cwd=script.parents[2],
-        env={"PYTHONPATH": str(script.parents[2]), "PATH": "", "HOME": str(tmp_path)},
+        env={
+            "PYTHONPATH": str(script.parents[2]),
+            "XLA_FLAGS": "--xla_force_host_platform_device_count=8",
+            "JAX_PLATFORMS": "cpu",
+            "HOME": str(tmp_path),
+        },
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1] == "all equal"

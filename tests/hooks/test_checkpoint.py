@@ -460,6 +460,16 @@ def test_other_data_are_refused_and_nothing_is_taken_up(prepare, change):
     assert float(again.state.train_state["value"]) == 5
 
 
+def test_other_data_are_refused_also_where_the_loader_takes_any_place(prepare):
+    trainer, loader, store = prepare()
+    trainer.run(loader)
+    again, fresh, _ = prepare(start=5.0, seed=2)
+    fresh.restore = lambda cursor: None
+    with pytest.raises(CheckpointMismatchError, match="the data, or their order, are not those"):
+        resume(again, fresh, store.latest(), store)
+    assert again.state.iteration == 0
+
+
 def test_another_model_is_refused_and_nothing_is_taken_up(prepare):
     trainer, loader, store = prepare()
     trainer.run(loader)
