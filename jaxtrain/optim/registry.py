@@ -10,7 +10,9 @@ A schedule gets `learning_rate`, the configured peak, and `total_steps`, the upd
 
 from __future__ import annotations
 
+import optax
+
 from jaxtrain.registry import Registry
 
-OPTIMIZERS = Registry("optimizer")
+OPTIMIZERS = Registry("optimizer", returns=optax.GradientTransformation)
 SCHEDULES = Registry("schedule")
