@@ -406,9 +406,9 @@ def test_the_gradient_of_three_updates_with_respect_to_the_learning_rate(
         inner = begun.opt_state
         rates = {**inner.hyperparams, "learning_rate": rate}
         state = begun.replace(opt_state=inner._replace(hyperparams=rates))
-        for seed in range(3):
-            state, _ = step(state, make_batch(seed=seed))
-        return step(state, make_batch(seed=3))[1]["loss"]
+        for _ in range(3):
+            state, _ = step(state, make_batch())
+        return step(state, make_batch())[1]["loss"]
 
     slope = float(jax.jit(jax.grad(after_three))(jnp.float32(0.1)))
     width = 0.02
