@@ -72,6 +72,33 @@ def test_a_line_search_finds_the_loss_of_the_batch(linear, make_batch, options):
     assert losses[-1] < float(slow["loss"])
 
 
+@pytest.mark.parametrize("accumulate", [1, 3])
+def test_the_loss_can_be_asked_for_at_other_parameters(linear, make_batch, accumulate):
+    """What a transformation gets: the loss, the gradient, and the loss as a function."""
+
+    def look(updates, state, params, *, value, grad, value_fn, **extra):
+        there = value_fn(jax.tree.map(jnp.zeros_like, params))
+        return updates, {"value": value, "here": value_fn(params), "there": there, "grad": grad}
+
+    def begin(params):
+        zero = jnp.float32(0)
+        return {"value": zero, "here": zero, "there": zero, "grad": params}
+
+    tx = optax.chain(optax.GradientTransformationExtraArgs(begin, look), optax.sgd(1.0))
+    batch = make_batch(padding=(1, 2))
+    state = create_train_state(linear, tx, batch, rng=jax.random.key(0))
+    after, output = jax.jit(make_train_step(linear, cross_entropy(), tx, accumulate=accumulate))(
+        state, batch
+    )
+    seen = after.opt_state[0]
+    assert float(seen["value"]) == float(output["loss"])
+    assert float(seen["here"]) == pytest.approx(float(output["loss"]), rel=1e-6)
+    assert float(seen["there"]) == pytest.approx(np.log(3), rel=1e-6)
+    np.testing.assert_allclose(
+        state.params["w"] - after.params["w"], seen["grad"]["w"], rtol=1e-4, atol=1e-6
+    )
+
+
 # -- the moving average ---------------------------------------------------------------------------
 
 
