@@ -48,5 +48,5 @@ def learning_rate(opt_state: optax.OptState) -> jax.Array | None:
 
     for state in jax.tree.leaves(opt_state, is_leaf=holds):
         if holds(state):
-            return jnp.asarray(state.hyperparams["learning_rate"])
+            return jnp.asarray(state.hyperparams["learning_rate"], jnp.float32)
     return None

@@ -111,7 +111,9 @@ def accumulated(objective: Objective, parts: int) -> Differentiate:
         (grads, total, weight, changes), given = jax.lax.scan(
             body, start, (jnp.arange(parts), cut.rows)
         )
-        outputs, sown = jax.tree.map(cut.joined, given)
+        # What has rows is what gets longer with the batch.
+        _, _, uncut = jax.eval_shape(objective, state.params, state, batch, key)
+        outputs, sown = jax.tree.map(cut.joined, given, (uncut.outputs, uncut.sown))
         factor = jnp.float32(cut.size) / positive(weight)
         seen = Pass(outputs, changes, sown)
         return Gradient(grads, _scaled_down(factor, state), total, weight, seen)
@@ -206,6 +208,7 @@ class _Cut(NamedTuple):
         batch: Batch = jax.tree.unflatten(self.treedef, [leaves[i] for i in sorted(leaves)])
         return batch
 
-    def joined(self, leaf: jax.Array) -> jax.Array:
+    def joined(self, leaf: jax.Array, uncut: jax.ShapeDtypeStruct) -> jax.Array:
         """[A, B/A, ...] as [B, ...]; what has no rows stays [A, ...]."""
-        return reshaped(leaf, (-1,), first=2) if has_rows(leaf[0], self.size) else leaf
+        has_no_rows = leaf.shape[1:] == uncut.shape
+        return leaf if has_no_rows else reshaped(leaf, (-1,), first=2)

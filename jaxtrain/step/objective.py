@@ -51,12 +51,10 @@ def total_and_weight(loss: LossFn, seen: Pass, batch: Batch) -> tuple[jax.Array,
     """
     found = loss(seen.outputs, batch)
     if not isinstance(found, tuple) or len(found) != 2 or any(map(jnp.ndim, found)):
+        shapes = ", ".join(str(jnp.shape(each)) for each in jax.tree.leaves(found))
         raise ConfigError(
-            "a loss returns two scalars, its total over the batch and its weight (how many "
-            "elements it counts); found "
-            + ", ".join(
-                f"{type(x).__name__} of shape {jnp.shape(x)}" for x in jax.tree.leaves(found)
-            )
+            "a loss returns a pair of scalars, its total over the batch and its weight (how many "
+            f"elements it counts); found a {type(found).__name__} with shapes {shapes}"
         )
     total, weight = (jnp.asarray(each, jnp.float32) for each in found)
     for value in jax.tree.leaves(seen.sown.get(SOWN_LOSSES)):

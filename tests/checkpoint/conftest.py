@@ -8,7 +8,6 @@ import pytest
 
 from jaxtrain.checkpoint import CheckpointStore
 
-
 # A program of its own, with eight devices.
 collect_ignore = ["eight_devices.py"]
 

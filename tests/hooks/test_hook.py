@@ -30,7 +30,9 @@ def test_what_has_attach_is_a_hook_and_state_is_optional():
     assert not isinstance(lambda engine: None, Hook)
 
 
-@pytest.mark.parametrize("hook", [EarlyStopping(), History(), LearningRate()], ids=lambda hook: type(hook).__name__)
+@pytest.mark.parametrize(
+    "hook", [EarlyStopping(), History(), LearningRate()], ids=lambda hook: type(hook).__name__
+)
 def test_those_that_must_survive_a_restart_have_a_state(hook):
     assert isinstance(hook, StatefulHook)
 

@@ -1,11 +1,15 @@
 """A batch, and small models that are initialised once."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from jaxtrain.models import Model, mlp
+from jaxtrain.optim import sgd
+from jaxtrain.step import create_train_state, cross_entropy, make_train_step
 
 
 def begun(model):
@@ -77,3 +81,32 @@ def same_bits():
         return all(raw(left) == raw(right) for left, right in pairs)
 
     return same
+
+
+@pytest.fixture(scope="session")
+def prepare():
+    """prepare(model, tx, *, loss, precision, ema, ...): a state and a compiled step.
+
+    Both are pure, so tests can share them.
+    """
+    usual, usual_loss = sgd(0.1), cross_entropy()
+
+    @functools.cache
+    def prepared(model, tx=usual, *, loss=usual_loss, precision="float32", ema=False, **options):
+        batch = {"inputs": np.zeros((12, 6), np.float32)}
+        state = create_train_state(
+            model, tx, batch, rng=jax.random.key(0), precision=precision, ema=ema
+        )
+        return state, jax.jit(make_train_step(model, loss, tx, precision=precision, **options))
+
+    return prepared
+
+
+@pytest.fixture(scope="session")
+def tree_close():
+    """tree_close(a, b, rtol=..., atol=...): asserts that all leaves are close."""
+
+    def close(a, b, **tolerance):
+        jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, **tolerance), a, b)
+
+    return close

@@ -5,7 +5,9 @@ import optax
 import pydantic
 import pytest
 
-from jaxtrain.step import LOSSES, cross_entropy, mean_squared_error
+from jaxtrain.errors import ConfigError, DataError
+from jaxtrain.registry import Registry
+from jaxtrain.step import LOSSES, LossFn, cross_entropy, mean_squared_error
 
 
 class Section(pydantic.BaseModel):
@@ -157,3 +159,116 @@ def test_the_config_can_name_them():
     for wrong in (1.0, -0.1):
         with pytest.raises(pydantic.ValidationError, match="label_smoothing"):
             schema(name="cross_entropy", label_smoothing=wrong)
+
+
+# -- labels that do not count, or are none --------------------------------------------------------
+
+
+@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize("smoothing", [0.0, 0.2])
+@pytest.mark.parametrize("ignored", [-100, 1])
+def test_ignored_labels_count_nowhere(logits, masked, smoothing, ignored):
+    loss = cross_entropy(label_smoothing=smoothing, ignore_label=ignored)
+    labels = LABELS.at[2].set(ignored)
+    mask = {"mask": jnp.array([1.0, 0.0, 1.0, 0.5])} if masked else {}
+
+    def mean(logits):
+        total, weight = loss(logits, {"labels": labels, **mask})
+        return total / weight, weight
+
+    spoilt = logits.at[2].set(jnp.nan)
+    (value, weight), gradient = jax.value_and_grad(mean, has_aux=True)(spoilt)
+    assert float(weight) == (1.5 if masked else 3.0)
+    assert not np.asarray(gradient[2]).any()
+    counted = jnp.array([0, 3] if masked else [0, 1, 3])
+    plain = cross_entropy(label_smoothing=smoothing)
+    part = {name: values[counted] for name, values in ({"labels": labels} | mask).items()}
+    total, _ = plain(logits[counted], part)
+    assert float(value) == pytest.approx(float(total / weight), rel=1e-6)
+    assert np.asarray(gradient[0]).any()
+
+
+def test_a_batch_of_ignored_labels_alone_weighs_nothing(logits):
+    total, weight = cross_entropy(ignore_label=-1)(logits, {"labels": jnp.full(4, -1)})
+    assert (float(total), float(weight)) == (0.0, 0.0)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int8", "int16", "uint32", "int32"])
+@pytest.mark.parametrize("ignored", [None, -100, 2])
+def test_labels_of_any_integer_dtype(dtype, ignored):
+    logits = jax.random.normal(jax.random.key(0), (4, 300))  # more than uint8 can count
+    labels = np.array([0, 2, 1, 100])
+    expected = cross_entropy(ignore_label=ignored)(logits, {"labels": jnp.asarray(labels)})
+    found = cross_entropy(ignore_label=ignored)(logits, {"labels": jnp.asarray(labels, dtype)})
+    assert [float(x) for x in found] == [float(x) for x in expected]
+    assert float(found[1]) == (3 if ignored == 2 else 4)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "label"), [("int32", -1), ("int32", 3), ("uint32", 2**32 - 1), ("int8", -100)]
+)
+@pytest.mark.parametrize("smoothing", [0.0, 0.2])
+def test_a_label_that_is_no_class_makes_the_loss_nan(logits, dtype, label, smoothing):
+    labels = np.array([0, 1, 2, 0], dtype)
+    labels[2] = label
+    loss = cross_entropy(label_smoothing=smoothing, ignore_label=-7)
+    total, _ = loss(logits, {"labels": jnp.asarray(labels)})
+    assert np.isnan(float(total))
+    total, weight = loss(
+        logits, {"labels": jnp.asarray(labels), "row_mask": jnp.array([1, 1, 0, 1])}
+    )
+    assert np.isfinite(float(total))
+    assert float(weight) == 3
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bool"])
+def test_labels_that_are_no_integers_are_refused(logits, dtype):
+    with pytest.raises(DataError, match=f"integer labels, found {dtype}.*mean_squared_error"):
+        cross_entropy()(logits, {"labels": jnp.ones(4, dtype)})
+
+
+# -- masks of rows and of tokens, heads -----------------------------------------------------------
+
+
+def test_tokens_and_rows_are_masked_together():
+    logits = jax.random.normal(jax.random.key(0), (2, 3, 5))
+    labels = jnp.array([[0, 1, 2], [3, 4, 0]])
+    tokens, rows = jnp.array([[1, 0, 1], [1, 1, 1]]), jnp.array([1, 0])
+    total, weight = cross_entropy()(logits, {"labels": labels, "mask": tokens, "row_mask": rows})
+    expected, _ = cross_entropy()(logits[0, ::2], {"labels": labels[0, ::2]})
+    assert float(weight) == 2
+    assert float(total) == pytest.approx(float(expected), rel=1e-6)
+    with pytest.raises(DataError, match=r"mask has shape \(2, 3\)"):
+        cross_entropy()(logits[:, 0], {"labels": labels[:, 0], "mask": tokens})
+
+
+def test_one_head_of_several_is_named(logits):
+    heads = {"digit": logits, "colour": logits[:, :2]}
+    batch = {"digits": LABELS, "size": jnp.ones((4, 3))}
+    found = cross_entropy(outputs="digit", labels="digits")(heads, batch)
+    expected = cross_entropy()(logits, {"labels": LABELS})
+    assert [float(x) for x in found] == [float(x) for x in expected]
+    found = mean_squared_error(outputs="digit", labels="size")(heads, batch)
+    expected = mean_squared_error()(logits, {"labels": batch["size"]})
+    assert [float(x) for x in found] == [float(x) for x in expected]
+
+
+@pytest.mark.parametrize("make", [cross_entropy, mean_squared_error])
+def test_heads_that_are_not_named_are_refused(logits, make):
+    batch = {"labels": LABELS}
+    with pytest.raises(DataError, match="a dict of 'a', 'b'; name one"):
+        make()({"a": logits, "b": logits}, batch)
+    with pytest.raises(DataError, match="a tuple of 2; have the model give a dict"):
+        make()((logits, logits), batch)
+    with pytest.raises(DataError, match=r"outputs\['a'\], but the model gives no dict"):
+        make(outputs="a")(logits, batch)
+    with pytest.raises(DataError, match="reads 'c', the model's outputs has only 'a'"):
+        make(outputs="c")({"a": logits}, batch)
+
+
+def test_a_plugin_that_makes_no_loss_is_refused():
+    registry = Registry("loss", returns=LossFn)
+    registry.register("nothing")(lambda: None)
+    with pytest.raises(ConfigError, match="LossFn, found None"):
+        registry.build(Section(name="nothing"))
+    assert LOSSES.returns is LossFn

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jaxtrain.errors import ConfigError
 from jaxtrain.models import Model, mlp
 from jaxtrain.optim import adamw, sgd
 from jaxtrain.step import LossScale, TrainState, create_train_state
@@ -99,3 +100,60 @@ def test_frozen_variables_are_kept_from_the_optimizer(make_batch):
     assert set(state.frozen) == {"b"}
     assert set(state.model_state) == {"cache"}
     assert not any(leaf.shape == (3,) for leaf in jax.tree.leaves(state.opt_state))
+
+
+# -- given arrays ---------------------------------------------------------------------------------
+
+
+def with_base(given=True):
+    def init(rng, batch):
+        made = {"params": {"a": jnp.ones((6, 2))}}
+        return made | {"frozen": {"base": jax.random.normal(rng, (6, 3))}} if given else made
+
+    def apply(variables, batch, *, train, rngs=None):
+        return batch["inputs"] @ variables["frozen"]["base"], {}
+
+    return Model(init=init, apply=apply)
+
+
+@pytest.mark.parametrize("given", [True, False])
+def test_a_frozen_base_is_not_copied(make_batch, given):
+    base = {"base": jnp.ones((6, 3))}
+    state = create(with_base(given), make_batch(), frozen=base)
+    assert state.frozen["base"] is base["base"]
+    pointer = base["base"].unsafe_buffer_pointer()
+    assert state.frozen["base"].unsafe_buffer_pointer() == pointer
+    assert not any(leaf.shape == (6, 3) for leaf in jax.tree.leaves(state.opt_state))
+    assert state.model_state == {}
+
+
+def test_given_parameters_are_not_copied_and_begin_the_average(make_batch):
+    params = {"a": jnp.full((6, 2), 7.0)}
+    state = create(with_base(), make_batch(), params=params, ema=True)
+    assert state.params["a"] is params["a"]
+    np.testing.assert_array_equal(state.ema["a"], params["a"])
+    assert state.ema["a"].unsafe_buffer_pointer() != params["a"].unsafe_buffer_pointer()
+    assert state.frozen["base"].shape == (6, 3)
+
+
+@pytest.mark.parametrize("name", ["params", "frozen"])
+def test_given_arrays_of_another_form_are_refused(make_batch, name):
+    key = {"params": "a", "frozen": "base"}[name]
+    for wrong, found in (({key: jnp.ones((6, 9))}, r"\(6, 9\)"), ({"other": jnp.ones(1)}, "none")):
+        with pytest.raises(ConfigError, match=rf"{name}\['{key}'\]: expected .* found {found}"):
+            create(with_base(), make_batch(), **{name: wrong})
+
+
+def test_a_batch_may_have_leaves_without_rows(plain, make_batch, same_bits):
+    batch = make_batch()
+    assert same_bits(create(plain, batch), create(plain, {**batch, "alpha": 0.5}))
+
+
+@pytest.mark.parametrize("seeds", [3])
+def test_states_of_a_population(plain, make_batch, seeds):
+    def begun(seed):
+        return create_train_state(plain, sgd(0.1), make_batch(), rng=jax.random.key(seed))
+
+    states = jax.vmap(begun)(jnp.arange(seeds))
+    assert states.step.shape == (seeds,)
+    assert len({key.tobytes() for key in np.asarray(jax.random.key_data(states.rng))}) == seeds

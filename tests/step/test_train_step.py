@@ -1,5 +1,3 @@
-import functools
-
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -13,34 +11,25 @@ from jaxtrain.step import (
     LossScale,
     create_train_state,
     cross_entropy,
-    global_norm,
-    guard,
+    forward,
+    gradient,
     make_eval_step,
     make_train_step,
     mean_squared_error,
-    train_step,
+    objective,
+    output,
+    step_key,
+    update,
 )
 
 SGD, FULL, HEAVY, ADAM = sgd(0.1), sgd(1.0), sgd(0.05, momentum=0.9), adamw(0.1)
 LOSS, SMOOTH, SQUARE = cross_entropy(), cross_entropy(label_smoothing=0.1), mean_squared_error()
 
 
-@functools.cache
-def prepare(model, tx=SGD, *, loss=LOSS, precision="float32", **options):
-    """A state and a compiled step; both are pure, so tests can share them."""
-    batch = {"inputs": np.zeros((12, 6), np.float32)}
-    state = create_train_state(model, tx, batch, rng=jax.random.key(0), precision=precision)
-    return state, jax.jit(make_train_step(model, loss, tx, precision=precision, **options))
+# -- what comes out --------------------------------------------------------------------------------
 
 
-def tree_close(a, b, **tolerance):
-    jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, **tolerance), a, b)
-
-
-# -- what comes out ------------------------------------------------------------------------------
-
-
-def test_the_output_of_a_step(linear, make_batch):
+def test_the_output_of_a_step(prepare, linear, make_batch):
     batch = make_batch(padding=(10, 11))
     state, step = prepare(linear)
     new, output = step(state, batch)
@@ -64,7 +53,7 @@ def test_the_output_of_a_step(linear, make_batch):
     np.testing.assert_array_equal(output["mask"], batch["row_mask"])
 
 
-def test_without_a_mask_every_row_is_real(linear, make_batch, same_bits):
+def test_without_a_mask_every_row_is_real(prepare, linear, make_batch, same_bits):
     batch = make_batch()
     state, step = prepare(linear)
     with_mask = step(state, batch)
@@ -73,12 +62,12 @@ def test_without_a_mask_every_row_is_real(linear, make_batch, same_bits):
     assert same_bits(with_mask[0], without[0])
 
 
-def test_an_optimizer_that_keeps_no_learning_rate_puts_none_out(linear, make_batch):
+def test_an_optimizer_that_keeps_no_learning_rate_puts_none_out(prepare, linear, make_batch):
     state, step = prepare(linear, optax.sgd(0.1))
     assert "learning_rate" not in step(state, make_batch())[1]
 
 
-def test_the_update_is_that_of_the_gradient_of_the_mean(linear, make_batch):
+def test_the_update_is_that_of_the_gradient_of_the_mean(prepare, linear, make_batch):
     batch = make_batch()
     state, step = prepare(linear, sgd(0.5))
 
@@ -93,7 +82,7 @@ def test_the_update_is_that_of_the_gradient_of_the_mean(linear, make_batch):
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16", "float16"])
-def test_models_of_both_libraries_learn_in_every_precision(model, make_batch, precision):
+def test_models_of_both_libraries_learn_in_every_precision(prepare, model, make_batch, precision):
     batch = make_batch()
     state, step = prepare(model, HEAVY, precision=precision)
     start = state
@@ -109,7 +98,7 @@ def test_models_of_both_libraries_learn_in_every_precision(model, make_batch, pr
     assert output["outputs"].dtype == jnp.float32
 
 
-def test_regression_learns_a_line(make_batch):
+def test_regression_learns_a_line(prepare, make_batch):
     batch = make_batch()
     batch["labels"] = batch["inputs"] @ np.arange(6, dtype=np.float32) + 1
     state, step = prepare(mlp(1, hidden=()), loss=SQUARE)
@@ -120,11 +109,11 @@ def test_regression_learns_a_line(make_batch):
     assert output["outputs"].shape == (12, 1)
 
 
-# -- purity --------------------------------------------------------------------------------------
+# -- purity ----------------------------------------------------------------------------------------
 
 
 def test_the_same_state_and_batch_give_the_same_bits_and_stay_as_they_are(
-    model, make_batch, same_bits
+    prepare, model, make_batch, same_bits
 ):
     batch = make_batch()
     state, step = prepare(model, accumulate=3)
@@ -134,7 +123,7 @@ def test_the_same_state_and_batch_give_the_same_bits_and_stay_as_they_are(
     assert same_bits(before, (state, jax.tree.map(jnp.asarray, batch)))
 
 
-def test_random_numbers_depend_on_the_step_alone(model, make_batch, same_bits):
+def test_random_numbers_depend_on_the_step_alone(prepare, model, make_batch, same_bits):
     batch = make_batch()
     state, step = prepare(model)
     at = state
@@ -149,92 +138,14 @@ def test_random_numbers_depend_on_the_step_alone(model, make_batch, same_bits):
     assert not np.array_equal(straight_there, the_next)
 
 
-# -- accumulation --------------------------------------------------------------------------------
-
-UNEVEN = (0, 1, 2, 5)  # of 3 micro-batches of 4 rows: 1, 3 and 4 rows are real
-
-
-def test_accumulation_is_exact_with_unequal_masks(plain, make_batch):
-    batch = make_batch(padding=UNEVEN)
-    state, whole = prepare(plain, FULL)
-    _, accumulated = prepare(plain, FULL, accumulate=3)
-    (one, one_out), (three, three_out) = whole(state, batch), accumulated(state, batch)
-    tree_close(one.params, three.params, rtol=2e-6, atol=2e-7)
-    np.testing.assert_allclose(one_out["outputs"], three_out["outputs"], rtol=1e-5, atol=1e-6)
-    for name in ("loss", "loss_sum", "grad_norm"):
-        assert float(one_out[name]) == pytest.approx(float(three_out[name]), rel=1e-6)
-    for name in ("loss_weight", "labels", "mask"):
-        np.testing.assert_array_equal(one_out[name], three_out[name])
-
-    # What a mean of means would have done is visibly something else.
-    parts = [{k: v[i : i + 4] for k, v in batch.items()} for i in (0, 4, 8)]
-    each = [whole(state, part)[0].params for part in parts]
-    wrong = jax.tree.map(lambda *p: sum(p) / 3, *each)
-    gap = jax.tree.map(lambda a, b: float(jnp.abs(a - b).max()), one.params, wrong)
-    assert max(jax.tree.leaves(gap)) > 1e-2
-
-
-def test_a_micro_batch_of_padding_alone_changes_nothing(linear, make_batch):
-    batch = make_batch(padding=(4, 5, 6, 7))
-    state, whole = prepare(linear)
-    _, accumulated = prepare(linear, accumulate=3)
-    one, three = whole(state, batch), accumulated(state, batch)
-    tree_close(one[0].params, three[0].params, rtol=2e-6, atol=2e-7)
-    assert bool(three[1]["finite"])
-
-
-def test_micro_batches_have_dropout_keys_of_their_own(make_batch):
-    def apply(variables, batch, *, train, rngs=None):
-        noise = jax.random.normal(rngs["dropout"], (batch["inputs"].shape[0], 3))
-        return noise + 0.0 * variables["params"]["w"], {}
-
-    model = Model(init=lambda rng, batch: {"params": {"w": jnp.ones(())}}, apply=apply)
-    state, step = prepare(model, accumulate=3)
-    first, second, third = np.split(np.asarray(step(state, make_batch())[1]["outputs"]), 3)
-    assert not np.array_equal(first, second)
-    assert not np.array_equal(second, third)
-
-
-def test_batch_statistics_pass_through_every_micro_batch(model, make_batch):
-    batch = make_batch()
-    state, step = prepare(model, accumulate=3)
-
-    @jax.jit
-    def forward(model_state, micro):
-        variables = state.replace(model_state=model_state).variables()
-        return model.apply(variables, micro, train=True, rngs={"dropout": jax.random.key(0)})[1]
-
-    expected = state.model_state
-    for i in (0, 4, 8):
-        expected = forward(expected, {k: v[i : i + 4] for k, v in batch.items()})
-    found = step(state, batch)[0].model_state
-    tree_close(found, expected, rtol=1e-5, atol=1e-6)
-
-
-def test_a_batch_that_does_not_split(linear, make_batch):
-    state, step = prepare(linear, accumulate=5)
-    with pytest.raises(ValueError, match="micro-batches") as error:
-        step(state, make_batch())
-    assert str(error.value) == (
-        "a batch of 12 can't be split into accumulate=5 micro-batches; "
-        "choose a batch size that is a multiple"
-    )
-
-
-@pytest.mark.parametrize("accumulate", [0, -2])
-def test_accumulate_counts_from_one(linear, accumulate):
-    with pytest.raises(ValueError, match=f"expected at least 1, found {accumulate}"):
-        make_train_step(linear, cross_entropy(), sgd(0.1), accumulate=accumulate)
-
-
-# -- masks ---------------------------------------------------------------------------------------
+# -- masks -----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("accumulate", [1, 3])
 def test_nan_and_inf_in_padding_reach_neither_loss_nor_gradient(
-    plain, make_batch, same_bits, accumulate
+    prepare, plain, make_batch, same_bits, accumulate
 ):
-    batch = make_batch(padding=UNEVEN)
+    batch = make_batch(padding=(0, 1, 2, 5))
     state, step = prepare(plain, accumulate=accumulate)
 
     def padded_with(value):
@@ -248,7 +159,7 @@ def test_nan_and_inf_in_padding_reach_neither_loss_nor_gradient(
         assert same_bits(found, expected)
 
 
-def test_nan_in_padding_stays_out_of_batch_statistics(model, make_batch):
+def test_nan_in_padding_stays_out_of_batch_statistics(prepare, model, make_batch):
     batch = make_batch(padding=(11,))
     batch["inputs"][11] = np.nan
     state, step = prepare(model)
@@ -257,7 +168,7 @@ def test_nan_in_padding_stays_out_of_batch_statistics(model, make_batch):
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves((new.params, new.model_state)))
 
 
-def test_padding_counts_as_if_it_were_not_there(plain, make_batch):
+def test_padding_counts_as_if_it_were_not_there(prepare, tree_close, plain, make_batch):
     batch = make_batch(padding=(8, 9, 10, 11))
     state, step = prepare(plain, FULL)
     padded, output = step(state, batch)
@@ -267,7 +178,7 @@ def test_padding_counts_as_if_it_were_not_there(plain, make_batch):
     assert float(output["grad_norm"]) == pytest.approx(float(cut_output["grad_norm"]), rel=1e-6)
 
 
-def test_a_batch_of_padding_alone_has_no_gradient(linear, make_batch, same_bits):
+def test_a_batch_of_padding_alone_has_no_gradient(prepare, linear, make_batch, same_bits):
     batch = make_batch(padding=range(12))
     state, step = prepare(linear)
     new, output = step(state, batch)
@@ -277,121 +188,7 @@ def test_a_batch_of_padding_alone_has_no_gradient(linear, make_batch, same_bits)
     assert bool(output["finite"])
 
 
-# -- clipping ------------------------------------------------------------------------------------
-
-
-def test_a_large_gradient_is_scaled_down_to_the_norm(linear, make_batch):
-    batch = make_batch()
-    state, free = prepare(linear, FULL)
-    _, clipped = prepare(linear, FULL, clip_norm=1e-2)
-    (far, far_out), (near, near_out) = free(state, batch), clipped(state, batch)
-    long = far.params["w"] - state.params["w"]
-    short = near.params["w"] - state.params["w"]
-    assert float(jnp.linalg.norm(short)) == pytest.approx(1e-2, rel=1e-4)
-    factor = 1e-2 / float(far_out["grad_norm"])
-    np.testing.assert_allclose(short, long * factor, rtol=1e-3, atol=1e-7)
-    # What is put out is the norm before clipping: what a person wants to see.
-    assert float(near_out["grad_norm"]) == float(far_out["grad_norm"]) > 1e-2
-
-
-def test_a_small_gradient_is_left_alone(linear, make_batch, same_bits):
-    state, free = prepare(linear)
-    _, clipped = prepare(linear, clip_norm=1e6)
-    assert same_bits(free(state, make_batch()), clipped(state, make_batch()))
-
-
-def test_global_norm_is_the_norm_of_all_leaves_together():
-    tree = {"a": jnp.array([[3.0, 0.0]]), "b": (jnp.array(4.0), jnp.zeros((0, 2)))}
-    assert float(global_norm(tree)) == 5.0
-    assert float(global_norm(tree)) == pytest.approx(float(optax.tree.norm(tree)))
-    assert float(global_norm({})) == 0.0
-    assert global_norm({"a": jnp.ones(4, jnp.bfloat16)}).dtype == jnp.float32
-
-
-# -- what is not finite --------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("tx", "options"),
-    [
-        (HEAVY, {"precision": "float32"}),
-        (HEAVY, {"precision": "bfloat16"}),
-        (HEAVY, {"precision": "float16"}),
-        (SGD, {"accumulate": 3}),
-    ],
-)
-def test_nan_in_the_input_changes_nothing_but_the_step(model, make_batch, same_bits, tx, options):
-    batch = make_batch()
-    bad = {**batch, "inputs": batch["inputs"].copy()}
-    bad["inputs"][7, 2] = np.nan
-    state, step = prepare(model, tx, **options)
-    state, _ = step(state, batch)  # moments and statistics are not at their start any more
-    after, output = step(state, bad)
-    assert not bool(output["finite"])
-    assert np.isnan(float(output["loss"]))
-    for name in ("params", "opt_state", "model_state", "frozen", "rng"):
-        assert same_bits(getattr(after, name), getattr(state, name)), name
-    assert int(after.step) == int(state.step) + 1 == 2
-    recovered, output = step(after, batch)
-    assert bool(output["finite"])
-    assert not same_bits(recovered.params, after.params)
-
-
-@pytest.mark.parametrize("form", [guard.by_branch, guard.by_select])
-def test_an_update_is_left_out_in_either_way(plain, make_batch, same_bits, monkeypatch, form):
-    batch = make_batch()
-    bad = {**batch, "inputs": np.full_like(batch["inputs"], np.nan)}
-    state, shared = prepare(plain, HEAVY)
-    expected, _ = shared(state, batch)
-    monkeypatch.setattr(train_step, "guarded", form)  # a GPU selects, a CPU branches
-    step = jax.jit(make_train_step(plain, LOSS, HEAVY))
-    taken, _ = step(state, batch)
-    tree_close(taken.params, expected.params, rtol=1e-6)
-    after, _ = step(taken, bad)
-    assert same_bits((after.params, after.opt_state), (taken.params, taken.opt_state))
-
-
-def test_a_gpu_is_not_asked_to_branch(plain, make_batch):
-    state, step = prepare(plain, HEAVY)
-    traced = step.trace(state, make_batch())
-    texts = {to: traced.lower(lowering_platforms=(to,)).as_text() for to in ("cpu", "cuda")}
-    # In both there are those, of constants, that choose what is for the platform.
-    cases = {to: text.count("stablehlo.case") for to, text in texts.items()}
-    assert cases["cpu"] == cases["cuda"] + 1
-    assert texts["cuda"].count("stablehlo.select") > texts["cpu"].count("stablehlo.select")
-
-
-@pytest.mark.parametrize("precision", ["float32", "bfloat16", "float16"])
-def test_statistics_may_be_written_in_the_dtype_that_is_computed_in(make_batch, precision):
-    class Means(nn.Module):
-        @nn.compact
-        def __call__(self, inputs, *, train):
-            means = self.variable("statistics", "means", lambda: jnp.zeros(6, jnp.float32))
-            if train:
-                means.value = inputs.mean(0)
-            return nn.Dense(3)(inputs)
-
-    batch = make_batch()
-    state, step = prepare(from_linen(Means()), precision=precision)
-    after, _ = step(state, batch)
-    means = after.model_state["statistics"]["means"]
-    assert means.dtype == jnp.float32
-    np.testing.assert_allclose(means, batch["inputs"].mean(0), atol=1e-2)
-
-
-def test_a_gradient_that_is_not_finite_under_a_finite_loss(linear, make_batch, same_bits):
-    def root(outputs, batch):
-        return jnp.sqrt(outputs * 0).sum() + 1, jnp.float32(12)  # the slope of a root at 0
-
-    state, step = prepare(linear, loss=root)
-    after, output = step(state, make_batch())
-    assert np.isfinite(float(output["loss"]))
-    assert not np.isfinite(float(output["grad_norm"]))
-    assert not bool(output["finite"])
-    assert same_bits(after.params, state.params)
-
-
-# -- precision -----------------------------------------------------------------------------------
+# -- precision -------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16", "float16"])
@@ -424,7 +221,7 @@ def test_the_model_computes_in_the_dtype_of_the_policy(make_batch, precision):
     }
 
 
-def test_a_scale_lets_float16_see_gradients_that_it_can_not_hold(linear, make_batch):
+def test_a_scale_lets_float16_see_gradients_that_it_can_not_hold(prepare, linear, make_batch):
     batch = make_batch()
     tiny = 1e-4  # gradients of about 1e-8: zero in float16
 
@@ -439,7 +236,7 @@ def test_a_scale_lets_float16_see_gradients_that_it_can_not_hold(linear, make_ba
     assert float(found["grad_norm"]) == pytest.approx(float(exact["grad_norm"]), rel=2e-2)
 
 
-def overflowing(linear, make_batch, scale):
+def overflowing(prepare, linear, make_batch, scale):
     """A float16 state and step, and a batch whose gradient overflows at any scale above 1/16."""
     batch = make_batch()
     loud = {**batch, "inputs": batch["inputs"] * 200}
@@ -452,8 +249,8 @@ def overflowing(linear, make_batch, scale):
     return state.replace(loss_scale=LossScale.create(scale)), step, loud
 
 
-def test_an_overflow_halves_the_scale_and_is_no_fault(linear, make_batch, same_bits):
-    state, step, loud = overflowing(linear, make_batch, 2.0**10)
+def test_an_overflow_halves_the_scale_and_is_no_fault(prepare, linear, make_batch, same_bits):
+    state, step, loud = overflowing(prepare, linear, make_batch, 2.0**10)
     after, output = step(state, loud)
     assert np.isfinite(float(output["loss"]))
     assert not np.isfinite(float(output["grad_norm"]))
@@ -463,8 +260,8 @@ def test_an_overflow_halves_the_scale_and_is_no_fault(linear, make_batch, same_b
     assert int(after.step) == 1
 
 
-def test_an_overflow_at_the_floor_is_a_fault(linear, make_batch, same_bits):
-    state, step, loud = overflowing(linear, make_batch, 1.0)
+def test_an_overflow_at_the_floor_is_a_fault(prepare, linear, make_batch, same_bits):
+    state, step, loud = overflowing(prepare, linear, make_batch, 1.0)
     after, output = step(state, loud)
     assert np.isfinite(float(output["loss"]))
     assert not bool(output["finite"])
@@ -473,7 +270,7 @@ def test_an_overflow_at_the_floor_is_a_fault(linear, make_batch, same_bits):
 
 
 def test_the_scale_grows_after_the_interval_and_leaves_the_update_as_it_is(
-    linear, make_batch, same_bits
+    prepare, linear, make_batch, same_bits
 ):
     batch = make_batch()
     state, step = prepare(linear, precision="float16")
@@ -486,7 +283,7 @@ def test_the_scale_grows_after_the_interval_and_leaves_the_update_as_it_is(
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16", "float16"])
-def test_nothing_is_promoted_without_being_asked(plain, make_batch, precision):
+def test_nothing_is_promoted_without_being_asked(prepare, plain, make_batch, precision):
     batch = make_batch(padding=(3,))
     # AdamW itself promotes: optax raises a float to the power of the int32 count.
     options = {"precision": precision, "clip_norm": 1.0}
@@ -498,7 +295,7 @@ def test_nothing_is_promoted_without_being_asked(plain, make_batch, precision):
         jax.eval_shape(make_eval_step(plain, loss, precision=precision), state, batch)
 
 
-def test_nothing_is_promoted_in_models_with_state_or_in_regression(model, make_batch):
+def test_nothing_is_promoted_in_models_with_state_or_in_regression(prepare, model, make_batch):
     batch = make_batch(padding=(3,))
     target = {**batch, "labels": batch["inputs"][:, :3]}
     with jax.numpy_dtype_promotion("strict"), jax.numpy_rank_promotion("raise"):
@@ -508,7 +305,7 @@ def test_nothing_is_promoted_in_models_with_state_or_in_regression(model, make_b
         regression.lower(state, target)
 
 
-# -- frozen --------------------------------------------------------------------------------------
+# -- frozen ----------------------------------------------------------------------------------------
 
 
 class OnAFrozenBase(nn.Module):
@@ -540,7 +337,9 @@ def by_hand():
 
 @pytest.mark.parametrize("accumulate", [1, 3])
 @pytest.mark.parametrize("make", [by_hand, lambda: from_linen(OnAFrozenBase())])
-def test_frozen_variables_are_read_and_never_changed(make, make_batch, same_bits, accumulate):
+def test_frozen_variables_are_read_and_never_changed(
+    prepare, make, make_batch, same_bits, accumulate
+):
     batch = make_batch()
     state, step = prepare(make(), ADAM, accumulate=accumulate)
     assert set(state.frozen) == {"base"}
@@ -556,35 +355,89 @@ def test_frozen_variables_are_read_and_never_changed(make, make_batch, same_bits
     assert step._cache_size() == 1
 
 
-# -- evaluation ----------------------------------------------------------------------------------
+# -- as a function among functions ----------------------------------------------------------------
 
 
-def test_evaluation_leaves_the_state_and_draws_no_random_numbers(model, make_batch, same_bits):
-    batch = make_batch(padding=(10, 11))
-    state, _ = prepare(model)
-    evaluate = make_eval_step(model, cross_entropy())
-    assert evaluate(state, batch)[0] is state
-    compiled = jax.jit(evaluate)
-    after, output = compiled(state, batch)
-    assert same_bits(after, state)
-    assert {k: v.shape for k, v in output.items()} == {
-        "loss": (),
-        "loss_sum": (),
-        "loss_weight": (),
-        "outputs": (12, 3),
-        "labels": (12,),
-        "mask": (12,),
-    }
-    other_step = state.replace(step=jnp.int32(9), rng=jax.random.key(9))
-    assert same_bits(compiled(other_step, batch)[1], output)
-    assert float(output["loss_weight"]) == 10
-    # Rows do not see each other: running statistics are used, not the batch's.
-    alone = compiled(state, jax.tree.map(lambda x: np.repeat(x[:1], 12, 0), batch))[1]
-    np.testing.assert_allclose(alone["outputs"][0], output["outputs"][0], rtol=1e-5, atol=1e-6)
+@pytest.mark.parametrize("options", [{}, {"clip_norm": 0.5, "accumulate": 3, "ema_decay": 0.9}])
+def test_a_population_of_seeds_and_learning_rates(model, make_batch, options):
+    """vmap over states: each member trains as it would alone, and a bad one harms no other."""
+    tx, batch = sgd(0.1), make_batch(padding=(3,))
+    step = make_train_step(model, LOSS, tx, **options)
+    ema = "ema_decay" in options
+
+    def begun(seed, rate):
+        state = create_train_state(model, tx, batch, rng=jax.random.key(seed), ema=ema)
+        state = state.replace(rng=jax.random.key(seed))
+        inner = state.opt_state
+        rates = {**inner.hyperparams, "learning_rate": rate}
+        return state.replace(opt_state=inner._replace(hyperparams=rates))
+
+    seeds, rates = jnp.arange(3), jnp.float32([0.1, 0.01, jnp.nan])
+    members = jax.jit(jax.vmap(begun))(seeds, rates)
+    spoilt = {**batch, "inputs": np.stack([batch["inputs"]] * 3)}
+    spoilt["inputs"][1, 0, 0] = np.nan
+    axes = {name: 0 if name == "inputs" else None for name in batch}
+    together = jax.jit(jax.vmap(step, in_axes=(0, axes)))
+    after, output = together(members, spoilt)
+    assert output["finite"].tolist() == [True, False, True]
+    assert output["grad_norm"].shape == (3,)
+    alone, said = jax.jit(step)(jax.tree.map(lambda leaf: leaf[0], members), batch)
+    assert float(output["loss"][0]) == pytest.approx(float(said["loss"]), rel=1e-5)
+    jax.tree.map(
+        lambda x, y: np.testing.assert_allclose(x[0], y, rtol=1e-4, atol=1e-6),
+        after.params,
+        alone.params,
+    )
+    jax.tree.map(
+        lambda x, y: np.testing.assert_array_equal(x[1], y[1]), after.params, members.params
+    )
 
 
-def test_evaluation_of_padding_alone_is_zero(linear, make_batch):
-    batch = make_batch(padding=range(12))
-    state, _ = prepare(linear)
-    output = make_eval_step(linear, cross_entropy())(state, batch)[1]
-    assert (float(output["loss"]), float(output["loss_weight"])) == (0.0, 0.0)
+@pytest.mark.parametrize("options", [{}, {"clip_norm": 0.5}, {"accumulate": 3}, {"guard": False}])
+def test_the_gradient_of_three_updates_with_respect_to_the_learning_rate(
+    linear, make_batch, options
+):
+    tx = sgd(0.1, momentum=0.9)
+    step = make_train_step(linear, LOSS, tx, **options)
+    begun = create_train_state(linear, tx, make_batch(), rng=jax.random.key(0))
+
+    @jax.jit
+    def after_three(rate):
+        inner = begun.opt_state
+        rates = {**inner.hyperparams, "learning_rate": rate}
+        state = begun.replace(opt_state=inner._replace(hyperparams=rates))
+        for _ in range(3):
+            state, _ = step(state, make_batch())
+        return step(state, make_batch())[1]["loss"]
+
+    slope = float(jax.jit(jax.grad(after_three))(jnp.float32(0.1)))
+    width = 0.02
+    secant = float(after_three(0.1 + width) - after_three(0.1 - width)) / (2 * width)
+    assert abs(slope) > 0.05
+    assert slope == pytest.approx(secant, rel=2e-2)
+
+
+def test_a_step_made_of_the_parts_by_hand(linear, make_batch, same_bits):
+    """The one in the docstring of `train_step`."""
+    tx, batch = sgd(0.5, momentum=0.9), make_batch(padding=(2,))
+    differentiate, apply = gradient(objective(forward(linear), LOSS)), update(tx)
+
+    @jax.jit
+    def step(state, batch):
+        found = differentiate(state, batch, step_key(state))
+        params, opt_state = apply(found.grads, state.opt_state, state.params)
+        state = state.replace(step=state.step + 1, params=params, opt_state=opt_state)
+        return state, output(found.total, found.weight, found.seen, batch)
+
+    state = create_train_state(linear, tx, batch, rng=jax.random.key(0))
+    by_hand, said = step(state, batch)
+    made, expected = jax.jit(make_train_step(linear, LOSS, tx))(state, batch)
+    assert same_bits(by_hand, made)
+    assert set(expected) - set(said) == {"grad_norm", "finite", "learning_rate"}
+
+
+def test_the_learning_rate_put_out_is_float32(linear, make_batch):
+    tx = optax.inject_hyperparams(optax.sgd, hyperparam_dtype=jnp.bfloat16)(0.5)
+    state = create_train_state(linear, tx, make_batch(), rng=jax.random.key(0))
+    rate = make_train_step(linear, LOSS, tx)(state, make_batch())[1]["learning_rate"]
+    assert (rate.dtype, float(rate)) == (jnp.float32, 0.5)

@@ -1,0 +1,102 @@
+"""Evaluation: the state passes through, keys and the average where they are asked for."""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+
+from jaxtrain.errors import ConfigError
+from jaxtrain.models import Model, from_linen, from_nnx
+from jaxtrain.optim import sgd
+from jaxtrain.step import create_train_state, cross_entropy, make_eval_step, make_train_step
+
+
+def test_evaluation_leaves_the_state_and_draws_no_random_numbers(
+    prepare, model, make_batch, same_bits
+):
+    batch = make_batch(padding=(10, 11))
+    state, _ = prepare(model)
+    evaluate = make_eval_step(model, cross_entropy())
+    assert evaluate(state, batch)[0] is state
+    compiled = jax.jit(evaluate)
+    after, output = compiled(state, batch)
+    assert same_bits(after, state)
+    assert {k: v.shape for k, v in output.items()} == {
+        "loss": (),
+        "loss_sum": (),
+        "loss_weight": (),
+        "outputs": (12, 3),
+        "labels": (12,),
+        "mask": (12,),
+    }
+    other_step = state.replace(step=jnp.int32(9), rng=jax.random.key(9))
+    assert same_bits(compiled(other_step, batch)[1], output)
+    assert float(output["loss_weight"]) == 10
+    # Rows do not see each other: running statistics are used, not the batch's.
+    alone = compiled(state, jax.tree.map(lambda x: np.repeat(x[:1], 12, 0), batch))[1]
+    np.testing.assert_allclose(alone["outputs"][0], output["outputs"][0], rtol=1e-5, atol=1e-6)
+
+
+def test_evaluation_of_padding_alone_is_zero(prepare, linear, make_batch):
+    batch = make_batch(padding=range(12))
+    state, _ = prepare(linear)
+    output = make_eval_step(linear, cross_entropy())(state, batch)[1]
+    assert (float(output["loss"]), float(output["loss_weight"])) == (0.0, 0.0)
+
+
+class Sampling(nn.Module):
+    """Noise for every row, from a stream of its own name, and dropout that stays on."""
+
+    @nn.compact
+    def __call__(self, inputs, train):
+        hidden = inputs + jax.random.normal(self.make_rng("sample"), inputs.shape)
+        return nn.Dense(3)(nn.Dropout(0.5, deterministic=False)(hidden))
+
+
+def test_evaluation_may_be_given_keys(make_batch, same_bits):
+    model, tx, batch = from_linen(Sampling()), sgd(0.1), make_batch()
+    state = create_train_state(model, tx, batch, rng=jax.random.key(0))
+    evaluate = jax.jit(make_eval_step(model, cross_entropy(), rngs=True))
+    output = evaluate(state, batch)[1]
+    assert same_bits(output, evaluate(state, batch)[1])
+    others = [state.replace(step=jnp.int32(1)), state.replace(rng=jax.random.key(5))]
+    for other in others:
+        assert not np.array_equal(evaluate(other, batch)[1]["outputs"], output["outputs"])
+    trained = make_train_step(model, cross_entropy(), tx)(state, batch)[1]
+    assert not np.allclose(trained["outputs"], output["outputs"])  # keys of its own
+
+
+class NNXSampling(nnx.Module):
+    def __init__(self, rngs):
+        self.dense = nnx.Linear(6, 3, rngs=rngs)
+        self.rngs = rngs
+
+    def __call__(self, inputs, *, train):
+        return self.dense(inputs + self.rngs.sample.normal(inputs.shape))
+
+
+@pytest.mark.parametrize("library", ["linen", "nnx"])
+def test_a_model_that_samples_without_keys_says_what_to_do(make_batch, library):
+    made = from_linen(Sampling()) if library == "linen" else from_nnx(NNXSampling)
+    batch = make_batch()
+    state = create_train_state(made, sgd(0.1), batch, rng=jax.random.key(0))
+    for compiled in (lambda step: step, jax.jit):
+        with pytest.raises(ConfigError, match=r"no keys; make_eval_step\(..., rngs=True\)"):
+            compiled(make_eval_step(made, cross_entropy()))(state, batch)
+    output = make_eval_step(made, cross_entropy(), rngs=True)(state, batch)[1]
+    assert np.isfinite(float(output["loss"]))
+
+
+def test_evaluation_reads_a_leaf_without_rows(linear, make_batch):
+    def apply(variables, batch, *, train, rngs=None):
+        return batch["inputs"] @ variables["params"]["w"] * batch["alpha"], {}
+
+    model = Model(init=linear.init, apply=apply)
+    batch = {"alpha": np.float32(2), **make_batch()}
+    state = create_train_state(model, sgd(0.1), batch, rng=jax.random.key(0))
+    output = make_eval_step(model, cross_entropy())(state, batch)[1]
+    np.testing.assert_allclose(
+        output["outputs"], 2 * batch["inputs"] @ state.params["w"], rtol=1e-5
+    )
