@@ -21,6 +21,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from jaxtrain.checkpoint import CheckpointStore, Saved, named_leaves
+from jaxtrain.data import Cursor
 from jaxtrain.engine import Engine, Events
 from jaxtrain.engine.batches import PlainIterable, as_loader
 from jaxtrain.errors import CheckpointError, ConfigError
@@ -90,6 +91,11 @@ class Checkpoint:
         arrays, record = engine.snapshot()
         if _place(record) == self._last or engine.first_nonfinite() is not None:
             return
+        if self._loader is not None and record["cursor"] is None and engine.state.iteration:
+            raise ConfigError(
+                "Checkpoint: the run does not go over the loader that this hook was given, but "
+                "over an iterable without places; run over the loader, or give loader=None"
+            )
         self.note_saved(record)
         meta = {
             **self._describe,
@@ -101,11 +107,8 @@ class Checkpoint:
         }
         if self._loader is None:
             meta["engine"] = {**record, "cursor": None}
-        elif record["cursor"] is None and engine.state.iteration:
-            raise ConfigError(
-                "Checkpoint: the run does not go over the loader that this hook was given, but "
-                "over an iterable without places; run over the loader, or give loader=None"
-            )
+        else:
+            meta["fingerprint"] = self._loader.fingerprint()
         self.store.save(
             arrays, iteration=engine.state.iteration, meta=meta, shared=_unchanging(arrays)
         )
@@ -114,6 +117,13 @@ class Checkpoint:
     def note_saved(self, record: Mapping[str, Any]) -> None:
         """Know that the run stands where this record of a checkpoint says: it is saved."""
         self._last = _place(record)
+
+
+    def refuse_other_data(self, cursor: Cursor | None) -> None:
+        """Raise a CheckpointMismatchError where `cursor` is none of this hook's loader."""
+        if self._loader is not None and cursor is not None:
+            close = getattr(self._loader.batches(cursor), "close", lambda: None)
+            close()
 
 
 def _place(record: Mapping[str, Any]) -> dict[str, Any]:
@@ -143,8 +153,7 @@ def _refuse_placeless(loader: Any) -> None:
 def resume(engine: Engine, saved: Saved, store: CheckpointStore) -> None:
     """Put engine and hooks where they were when `saved` was taken; the next run goes on there.
 
-    The place in the data is the engine's, and part of the checkpoint. Whether the data are those
-    of the run, `engine.run` finds out.
+    The place in the data is the engine's, and part of the checkpoint.
 
     Args:
         engine: made like the one that was saved; it has not run yet.
@@ -152,8 +161,8 @@ def resume(engine: Engine, saved: Saved, store: CheckpointStore) -> None:
         store: where it is.
 
     Raises:
-        CheckpointMismatchError: another model or optimizer, every difference listed. Nothing was
-            taken up then.
+        CheckpointMismatchError: another model or optimizer, every difference listed; or the loader
+            of the engine's Checkpoint hook has other data. Nothing was taken up then.
         CheckpointError: the checkpoint can't be read, or is none of a run.
     """
     if "engine" not in saved.meta:
@@ -163,6 +172,9 @@ def resume(engine: Engine, saved: Saved, store: CheckpointStore) -> None:
         )
     template, _ = engine.snapshot()
     arrays, meta = store.load(saved, template)
+    own = [hook for hook in engine.hooks.values() if isinstance(hook, Checkpoint)]
+    for hook in own:
+        hook.refuse_other_data(meta["engine"]["cursor"])
     if meta["engine"]["cursor"] is None and meta["engine"]["counters"]["iteration"]:
         logger.warning(
             "%s: it was saved without a place in the data; the run goes on with whatever batches "
@@ -170,6 +182,5 @@ def resume(engine: Engine, saved: Saved, store: CheckpointStore) -> None:
             saved.path,
         )
     engine.restore(arrays, meta["engine"])
-    for hook in engine.hooks.values():
-        if isinstance(hook, Checkpoint):
-            hook.note_saved(meta["engine"])
+    for hook in own:
+        hook.note_saved(meta["engine"])

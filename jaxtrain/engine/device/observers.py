@@ -15,7 +15,7 @@ import numpy as np
 
 from jaxtrain.engine.device.packing import Packed, Packing
 from jaxtrain.engine.device.window import empty_window, update_window
-from jaxtrain.metrics import Metric
+from jaxtrain.metrics import Metric, naming
 
 
 class Observers:
@@ -55,13 +55,17 @@ class Observers:
             finite = jnp.all(jnp.asarray(output["finite"]))
             first = jnp.where((first == 0) & ~finite, steps, first)
         return {
-            "metrics": {n: m.update(seen["metrics"][n], output) for n, m in self.metrics.items()},
+            "metrics": {n: self._update(n, seen["metrics"][n], output) for n in self.metrics},
             "windows": [
                 {name: update_window(window[name], output, name) for name in names}
                 for window, names in zip(seen["windows"], self.windows, strict=True)
             ],
             "watch": {"seen": steps, "first": first},
         }
+
+    def _update(self, name: str, state: Any, output: Any) -> Any:
+        with naming(name):
+            return self.metrics[name].update(state, output)
 
     def _empty(self) -> dict[str, Any]:
         return {
