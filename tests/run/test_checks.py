@@ -360,3 +360,16 @@ def test_the_data_are_read_once(broken_source, monkeypatch):
     monkeypatch.setitem(SOURCES._factories, "tests_made", lambda: calls.append(1) or made())
     assert all(f.ok for f in run_checks(RunData.of(config)))
     assert calls == [1]
+
+
+def test_the_options_of_the_run_reach_the_overfitting(monkeypatch):
+    from jaxtrain.run import checks
+
+    found = []
+    monkeypatch.setattr(
+        checks, "check_overfits", lambda *parts, **options: found.append(options) or parts
+    )
+    overrides = ["train.accumulate=2", "optimizer.clip_norm=3", "precision=bfloat16", "seed=5"]
+    task = Task.of(RunData.of(make_config(CONFIGS / "digits.py", overrides)))
+    checks._overfit(task, BATCH)
+    assert found == [{"seed": 5, "accumulate": 2, "clip_norm": 3.0, "precision": "bfloat16"}]
