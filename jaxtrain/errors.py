@@ -10,6 +10,7 @@
     ├── NonFiniteError                3   NaN or Inf in the loss or the gradient
     ├── CheckpointError               4   a checkpoint could not be written or read
     │   └── CheckpointMismatchError   2   a checkpoint of another model, optimizer or data set
+    ├── Interrupted                  75   a handler could not finish, since the run is to stop
     └── Preempted                    75   stopped by a signal or time limit; run it again to go on
 
 `ConfigError` is also a `ValueError`, `FrozenConfigError` an `AttributeError` and
@@ -73,6 +74,16 @@ class CheckpointMismatchError(CheckpointError):
     """The checkpoint belongs to another model, optimizer or data set."""
 
     exit_code = 2
+
+
+class Interrupted(JaxtrainError):
+    """Raised by a handler of EPOCH_COMPLETED that can't finish, since the run is to stop.
+
+    The engine catches it. It then stands where it stood before the event, which the continued run
+    fires anew.
+    """
+
+    exit_code = 75
 
 
 class Preempted(JaxtrainError):

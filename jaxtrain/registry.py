@@ -14,6 +14,7 @@ component the same way.
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 import sys
 from collections.abc import Callable
@@ -87,7 +88,7 @@ class Registry:
         fields: dict[str, Any] = {
             parameter.name: (
                 hints.get(parameter.name, Any),
-                ... if parameter.default is parameter.empty else parameter.default,
+                _default(factory, parameter),
             )
             for parameter in inspect.signature(factory).parameters.values()
             if parameter.kind is parameter.KEYWORD_ONLY and parameter.name not in base.model_fields
@@ -125,6 +126,17 @@ class Registry:
                 f"{self.hint and '; '}{self.hint}"
             )
         return made
+
+
+def _default(factory: Callable[..., Any], parameter: inspect.Parameter) -> Any:
+    """What pydantic is to take where the config says nothing."""
+    if parameter.default is parameter.empty:
+        return ...
+    if dataclasses.is_dataclass(factory):  # whose signature shows no more than that there is one
+        for field in dataclasses.fields(factory):
+            if field.name == parameter.name and field.default_factory is not dataclasses.MISSING:
+                return pydantic.Field(default_factory=field.default_factory)
+    return parameter.default
 
 
 def _file_of(factory: Callable[..., Any]) -> str:

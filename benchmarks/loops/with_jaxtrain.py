@@ -10,7 +10,7 @@ import jaxtrain as jt
 from benchmarks.loops.flax_models import flax_model
 from benchmarks.loops.frameworks import Run
 from benchmarks.loops.tasks import LEARNING_RATE, WEIGHT_DECAY, Task
-from jaxtrain.engine.device.form import Form
+from jaxtrain.engine.form import Form
 
 
 def make(task: Task, *, form: Form | None = None) -> Run:

@@ -1,4 +1,4 @@
-"""Data: sources, loaders with a cursor, and checks to run before training.
+"""Data: sources, loaders, and checks to run before training.
 
 splits = jaxtrain.data.digits(validation_fraction=0.1, seed=0)
 loader = jaxtrain.data.ArrayLoader(splits.train, batch_size=32, seed=0)
@@ -13,7 +13,7 @@ from jaxtrain.data.download import fetch
 from jaxtrain.data.find_file import find_file, open_data
 from jaxtrain.data.grain_loader import GrainLoader
 from jaxtrain.data.idx import read_idx, read_labelled_images
-from jaxtrain.data.loader import Batch, Cursor, IndexedLoader, Loader
+from jaxtrain.data.loader import Cursor, IndexedLoader, Loader, one_epoch
 from jaxtrain.data.mnist_source import fashion_mnist, mnist
 from jaxtrain.data.prefetch import PrefetchLoader, prefetch_to_device
 from jaxtrain.data.records import Records
@@ -26,7 +26,6 @@ __all__ = [
     "SOURCES",
     "Ahead",
     "ArrayLoader",
-    "Batch",
     "CategoryColumn",
     "Cursor",
     "Dataset",
@@ -49,6 +48,7 @@ __all__ = [
     "find_file",
     "fingerprint",
     "mnist",
+    "one_epoch",
     "open_data",
     "prefetch_to_device",
     "read_idx",

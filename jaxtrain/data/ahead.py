@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from typing import Any, Generic, TypeVar
 
 Item = TypeVar("Item")
@@ -20,7 +20,9 @@ class Ahead(Iterator[Item], Generic[Item]):
     """Makes up to `size` items before they are asked for.
 
     An error in the thread is raised in the consumer, in its turn. After `close` the thread is gone,
-    and the iterator is at its end.
+    and the iterator is at its end. Where `items` is a generator, the thread closes it when it ends:
+    nobody else can while it runs, and what it holds (a file, workers) should not wait for the
+    garbage collector.
     """
 
     def __init__(self, items: Iterable[Item], size: int) -> None:
@@ -53,21 +55,30 @@ class Ahead(Iterator[Item], Generic[Item]):
         """
         self._stopped = True
         self._slots.release()
-        self._thread.join(patience)
+        # A consumer that was dropped may be collected, and so closed, in this very thread.
+        if self._thread is not threading.current_thread():
+            self._thread.join(patience)
         self._ready.put(("end", None))
 
     def _run(self) -> None:
         try:
             items = iter(self._items)
-            while True:
-                self._slots.acquire()
-                if self._stopped:
-                    return
-                try:
-                    item = next(items)
-                except StopIteration:
-                    break
-                self._ready.put(("item", item))
+            try:
+                self._make(items)
+            finally:
+                if isinstance(items, Generator):
+                    items.close()
             self._ready.put(("end", None))
         except BaseException as error:  # raised again, in the consumer
             self._ready.put(("error", error))
+
+    def _make(self, items: Iterator[Item]) -> None:
+        while True:
+            self._slots.acquire()
+            if self._stopped:
+                return
+            try:
+                item = next(items)
+            except StopIteration:
+                return
+            self._ready.put(("item", item))

@@ -1,9 +1,11 @@
 """Batches from arrays in memory, in an order that is a function of seed and epoch alone.
 
     loader = ArrayLoader(splits.train, batch_size=64, seed=0)
-    for batch in loader:
-        batch["inputs"].shape                                # (64, 784)
+    for epoch in range(10):
+        for batch in loader.epoch(epoch):
+            batch["inputs"].shape                            # (64, 784)
     test = ArrayLoader(splits.test, batch_size=512, shuffle=False)
+    for batch in test: ...
 
 Axis letters: B batch, N rows, S batches in an epoch.
 """
@@ -12,24 +14,30 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+import jax
 import numpy as np
 
+from jaxtrain.batch import ROW_MASK
 from jaxtrain.data.dataset import Dataset, fingerprint
 from jaxtrain.data.epoch_order import EpochOrder, LastBatch, read_only
-from jaxtrain.data.loader import Batch
+from jaxtrain.data.loader import Cursor
+from jaxtrain.data.ordered_loader import OrderedLoader
 from jaxtrain.errors import DataError
 
+Arrays = dict[str, np.ndarray]
 
-class ArrayLoader(EpochOrder):
-    """A `Loader` over arrays that share their first axis.
+
+class ArrayLoader(OrderedLoader):
+    """An `IndexedLoader` over arrays that share their first axis.
 
     Args:
-        data: a `Dataset`, or arrays by name, each `[N, ...]`; "mask" is the loader's own name.
+        data: a `Dataset`, or arrays by name, each `[N, ...]`: a "mask" of your own among them is
+            cut into rows like the rest. "row_mask" is the loader's own name.
         batch_size: B, the rows in every batch, the last one included.
         shuffle: a new order each epoch; without it, the order of the arrays.
         seed: what the orders depend on.
         last_batch: what happens where N is not a multiple of B. "pad" fills the last batch up with
-            other rows and marks them 0 in `mask`; "drop" leaves the rest out of this epoch.
+            other rows and marks them 0 in `row_mask`; "drop" leaves the rest out of this epoch.
 
     Raises:
         ConfigError: an option out of range, or "drop" with fewer rows than one batch.
@@ -47,63 +55,85 @@ class ArrayLoader(EpochOrder):
     ) -> None:
         self.arrays = dict(data.arrays if isinstance(data, Dataset) else data)
         super().__init__(
-            _common_length(self.arrays),
-            batch_size=batch_size,
-            shuffle=shuffle,
-            seed=seed,
-            last_batch=last_batch,
+            EpochOrder(
+                _shared_length(self.arrays),
+                batch_size=batch_size,
+                shuffle=shuffle,
+                seed=seed,
+                last_batch=last_batch,
+            )
         )
         self._data = data
         self._fingerprint: str | None = None
         self._whole_mask = read_only(np.ones(batch_size, np.float32))
 
-    def __iter__(self) -> Iterator[Batch]:
-        """What is left of the current epoch; then the cursor is at the next one."""
-        run = self._run = self._run + 1
-        epoch, steps = self._epoch, self.steps_per_epoch
-        indices, mask = self.indices(epoch)
-        # A `restore` or another iteration ends this one: there is one place in the data, not two.
-        while self._run == run and self._batch < steps:
-            step = self._batch
-            self._batch += 1
-            rows = indices[step]
-            batch: Batch = {name: array.take(rows, axis=0) for name, array in self.arrays.items()}
-            if self.masked:
-                # One mask for all whole batches: it is read-only.
-                batch["mask"] = self._whole_mask if step < steps - 1 else mask[step]
-            yield batch
-        if self._run == run:
-            self._epoch, self._batch = epoch + 1, 0
+    def example(self) -> dict[str, jax.ShapeDtypeStruct]:
+        """Shapes and dtypes of every batch; reads nothing."""
+        arrays = dict(self.arrays)
+        if self.masked:
+            arrays[ROW_MASK] = self._whole_mask
+        return {
+            name: jax.ShapeDtypeStruct((self.batch_size, *array.shape[1:]), array.dtype)
+            for name, array in arrays.items()
+        }
 
-    def advance(self, batches: int) -> None:
-        """Count `batches` of this epoch as handed out, as iterating over them would.
-
-        With 0, and all of them handed out, the next epoch begins.
+    def batches(self, cursor: Cursor | None = None) -> Iterator[tuple[Arrays, Cursor]]:
+        """The batches from `cursor` on, epoch after epoch, each with the place behind it.
 
         Raises:
-            ValueError: fewer are left.
+            CheckpointMismatchError: the cursor is of other data or other options.
         """
-        left = self.steps_per_epoch - self._batch
-        if batches > left:
-            raise ValueError(f"expected at most {left} batches, found {batches}")
-        if batches == left == 0:
-            self._epoch, self._batch = self._epoch + 1, 0
-        self._batch += batches
+        # A function that yields would raise only when it is asked for its first batch.
+        return self._from(*((0, 0) if cursor is None else self.position(cursor)))
+
+    def epoch(self, epoch: int) -> Iterator[Arrays]:
+        """The batches of an epoch, counted from 0.
+
+        Raises:
+            ConfigError: it is less than 0.
+        """
+        return self._gather(*self.indices(epoch), first=0)
+
+    def _from(self, epoch: int, batch: int) -> Iterator[tuple[Arrays, Cursor]]:
+        steps, fingerprint = self.steps_per_epoch, self.fingerprint()
+        while True:
+            for arrays in self._gather(*self.indices(epoch), first=batch):
+                batch += 1
+                if batch == steps:
+                    epoch, batch = epoch + 1, 0
+                yield arrays, {"epoch": epoch, "batch": batch, "fingerprint": fingerprint}
+
+    def _gather(self, indices: np.ndarray, mask: np.ndarray, *, first: int) -> Iterator[Arrays]:
+        """The batches of an epoch from the one with the number `first` on."""
+        steps = len(indices)
+        for step in range(first, steps):
+            rows = indices[step]
+            batch = {name: array.take(rows, axis=0) for name, array in self.arrays.items()}
+            if self.masked:
+                # One mask for all whole batches: it is read-only.
+                batch[ROW_MASK] = self._whole_mask if step < steps - 1 else mask[step]
+            yield batch
 
     def fingerprint(self) -> str:
         """The options in words and the sha256 of the arrays; computed once."""
         if self._fingerprint is None:
             data = self._data
             digest = data.fingerprint() if isinstance(data, Dataset) else fingerprint(data)
-            self._fingerprint = f"{super().fingerprint()} sha256={digest}"
+            self._fingerprint = f"{self._order.in_words()} sha256={digest}"
         return self._fingerprint
 
 
-def _common_length(arrays: Mapping[str, np.ndarray]) -> int:
+def _shared_length(arrays: Mapping[str, np.ndarray]) -> int:
     if not arrays:
         raise DataError("expected at least one array to load from, found none")
-    if "mask" in arrays:
-        raise DataError("'mask' is the loader's own; give the array another name")
+    if ROW_MASK in arrays:
+        raise DataError(
+            f"{ROW_MASK!r} is the loader's own; give the array another name ('mask' is yours: it "
+            "says which rows or tokens count)"
+        )
+    odd = {n: type(a).__name__ for n, a in arrays.items() if not hasattr(a, "ndim")}
+    if odd:
+        raise DataError(f"expected arrays by name, found {odd}: convert with np.asarray")
     scalars = [name for name, array in arrays.items() if array.ndim == 0]
     if scalars:
         raise DataError(f"expected arrays with a first axis of rows, {scalars} have no axis")

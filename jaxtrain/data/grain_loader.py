@@ -3,7 +3,7 @@
     records = grain.MapDataset.source(files).map(decode)     # or anything with len() and [i]
     loader = GrainLoader(records, batch_size=64, workers=4, fingerprint="birds, 2026-11")
 
-For data that is too big for memory, or must be decoded. Grain reads ahead; the order and the place
+For data that is too big for memory, or must be decoded. Grain reads ahead; the order and the places
 in it are jaxtrain's, so that a run goes on with another number of workers, or in another version of
 Grain. It wants the extra `jaxtrain[grain]`.
 
@@ -12,41 +12,51 @@ Axis letters: B batch.
 
 from __future__ import annotations
 
+import importlib.util
 import logging
-import threading
 import weakref
 from collections.abc import Iterator, Mapping
 
 import jax
 import numpy as np
 
+from jaxtrain.batch import ROW_MASK
 from jaxtrain.data.epoch_order import EpochOrder, LastBatch
 from jaxtrain.data.grain_stream import Stream
-from jaxtrain.data.loader import Batch, Cursor
+from jaxtrain.data.loader import Cursor
+from jaxtrain.data.ordered_loader import OrderedLoader
 from jaxtrain.data.records import RecordReader, Records, corrupt_record, first_good
 from jaxtrain.errors import CheckpointMismatchError, ConfigError, DataError
 
 logger = logging.getLogger(__name__)
 
+Arrays = dict[str, np.ndarray]
 
-class GrainLoader(EpochOrder):
+
+class GrainLoader(OrderedLoader):
     """A `Loader` over records.
 
     Its order is that of an `ArrayLoader` with the same options. A record that raises, or differs
     from the first one in names, shapes or dtypes, is corrupt. Up to `max_corrupt` of them are left
-    out, each with a warning: their rows hold the first record, with `mask` 0. They are counted over
-    the whole run: `skipped` is part of the cursor.
+    out, each with a warning: their rows hold the first record, with `row_mask` 0. They are counted
+    from the beginning of a run: each cursor lists those that were met before it, and `skipped`
+    reads that list.
+
+    Each iteration has workers of its own. They start with its first batch, which takes a second;
+    when it is closed or dropped they wait for another one that begins at that very place (without
+    shuffling, in whatever epoch), as a run does that goes on, or an evaluation that comes again.
 
     Args:
-        records: the records. With `workers`, what Grain can send to another process.
+        records: the records. With `workers`, what Grain can send to another process; without, what
+            may be read from a thread of each iteration.
         batch_size: B, the rows in every batch, the last one included.
         shuffle: a new order each epoch; without it, that of the records.
         seed: what the orders depend on.
-        last_batch: as for an `ArrayLoader`. With `max_corrupt`, "drop" has a mask, too.
-        workers: processes that read; 0 reads in a thread of this one. They start with the first
-            batch, and end with `close`, or with this process. They import the main script, which
-            must stand below `if __name__ == "__main__":`, and send batches through shared memory
-            (in a container, give /dev/shm room).
+        last_batch: as for an `ArrayLoader`. With `max_corrupt`, "drop" has a `row_mask`, too.
+        workers: processes that read; 0 reads in a thread of this one. Those that wait end with
+            `close`, with the loader, or with this process. They import the main script, which must
+            stand below `if __name__ == "__main__":`, and send batches through shared memory (in a
+            container, give /dev/shm room).
         ahead: batches that each worker keeps ready.
         max_corrupt: how many corrupt records are left out before one is an error.
         fingerprint: says which data these are: a run goes on with data of the same fingerprint
@@ -56,7 +66,7 @@ class GrainLoader(EpochOrder):
         ConfigError: an option out of range, no fingerprint, or no Grain.
         DataError: there are no records, or (here and while iterating) one more corrupt one than
             allowed; it names the record.
-        WorkerError: (while iterating) a worker died. The cursor stands before the batch.
+        WorkerError: (while iterating) a worker died. The last cursor stands before its batch.
     """
 
     def __init__(
@@ -79,14 +89,16 @@ class GrainLoader(EpochOrder):
         ):
             if value < least:
                 raise ConfigError(f"{name}: expected {least} or more, found {value}")
+        if importlib.util.find_spec("grain") is None:
+            raise ConfigError(
+                "GrainLoader needs Grain, which is not installed; install jaxtrain[grain]"
+            )
         if not len(records):
             raise DataError("expected at least one record, found none")
-        self._order = EpochOrder(
+        order = EpochOrder(
             len(records), batch_size=batch_size, shuffle=shuffle, seed=seed, last_batch=last_batch
         )
-        super().__init__(
-            len(records), batch_size=batch_size, shuffle=shuffle, seed=seed, last_batch=last_batch
-        )
+        super().__init__(order)
         if fingerprint is None:
             own = getattr(records, "fingerprint", None)
             if own is None:
@@ -98,126 +110,164 @@ class GrainLoader(EpochOrder):
         self.workers = workers
         self.ahead = ahead
         self.max_corrupt = max_corrupt
-        self._data_fingerprint = fingerprint
+        self._fingerprint = f"{order.in_words()} data={fingerprint}"
         self._first = first_good(records, max_corrupt)
-        self._reader = RecordReader(records, self._order, self._first)
-        self._skipped: dict[int, str] = {}
-        self._lock = threading.Lock()  # one iteration may still wait in a thread, given up
-        self._open: list[Stream] = []  # one, or none
+        self._reader = RecordReader(records, order, self._first)
+        self._told: set[int] = set()  # the corrupt records that were warned of
+        self._waiting: list[Stream] = []  # one, or none
+        self._open: set[Stream] = set()
         # At the exit of the process, too: what Grain leaves to the interpreter's end makes noise.
         weakref.finalize(self, _close_all, self._open)
 
     @property
     def masked(self) -> bool:
-        """Whether batches have a `mask`."""
+        """Whether batches have a `row_mask`."""
         return super().masked or self.max_corrupt > 0
 
-    @property
-    def skipped(self) -> dict[int, str]:
-        """The corrupt records met so far in this run, and why each could not be used."""
-        return dict(self._skipped)
+    def fingerprint(self) -> str:
+        """The options in words and the fingerprint of the records."""
+        return self._fingerprint
 
-    def batch_shapes(self) -> dict[str, jax.ShapeDtypeStruct]:
-        """The shapes and dtypes of every batch, without reading one."""
-        size = self.batch_size
-        arrays = {**self._first, **({"mask": np.zeros((), np.float32)} if self.masked else {})}
-        return {n: jax.ShapeDtypeStruct((size, *a.shape), a.dtype) for n, a in arrays.items()}
+    def example(self) -> dict[str, jax.ShapeDtypeStruct]:
+        """Shapes and dtypes of every batch; reads nothing."""
+        arrays = dict(self._first)
+        if self.masked:
+            arrays[ROW_MASK] = np.zeros((), np.float32)
+        return {
+            name: jax.ShapeDtypeStruct((self.batch_size, *array.shape), array.dtype)
+            for name, array in arrays.items()
+        }
 
-    def __iter__(self) -> Iterator[Batch]:
-        """What is left of the current epoch; then the cursor is at the next one."""
-        with self._lock:
-            run = self._run = self._run + 1
-            self._let_go_of_a_busy_stream()
-        epoch, steps = self._epoch, self.steps_per_epoch
-        # A `restore` or another iteration ends this one: there is one place in the data, not two.
-        while self._run == run and self._batch < steps:
-            stream = self._stream_at(epoch * steps + self._batch)
-            try:
-                batch, corrupt = stream.read()
-            except BaseException:  # a signal's, too: broken off in the middle, it can't go on
-                self._drop(stream)
-                raise
-            with self._lock:
-                if self._run != run:  # somebody else went on, while this one waited
-                    if stream not in self._open:
-                        stream.close()
-                    return
-                self._count(corrupt)
-                self._batch += 1
-            if not self.masked:
-                del batch["mask"]
-            yield batch
-        with self._lock:
-            if self._run == run:
-                self._epoch, self._batch = epoch + 1, 0
-
-    def cursor(self) -> Cursor:
-        """That of every loader, and the records left out so far."""
-        return super().cursor() | {"skipped": sorted(map(list, self._skipped.items()))}
-
-    def restore(self, cursor: Cursor) -> None:
-        """Go to a place that `cursor` gave.
+    def batches(self, cursor: Cursor | None = None) -> Iterator[tuple[Arrays, Cursor]]:
+        """The batches from `cursor` on, epoch after epoch, each with the place behind it.
 
         Raises:
-            CheckpointMismatchError: the cursor was taken with other data or other options.
+            CheckpointMismatchError: the cursor is of other data or other options, or had more
+                corrupt records left out than `max_corrupt` allows.
+        """
+        # A function that yields would raise only when it is asked for its first batch.
+        if cursor is None:
+            return self._from(0, 0, {})
+        epoch, batch = self.position(cursor)
+        skipped = self.skipped(cursor)
+        if len(skipped) > self.max_corrupt:
+            raise CheckpointMismatchError(
+                f"max_corrupt: {len(skipped)} records were left out before the saved place, but "
+                f"now {self.max_corrupt} may be; allow as many as before"
+            )
+        return self._from(epoch, batch, skipped)
+
+    def cursor_at(self, epoch: int, batch: int) -> Cursor:
+        """The place before a batch, both from 0, with no record left out before it."""
+        return super().cursor_at(epoch, batch) | {"skipped": []}
+
+    def skipped(self, cursor: Cursor) -> dict[int, str]:
+        """The corrupt records met before a place, and why each could not be used.
+
+        Raises:
+            CheckpointMismatchError: what the cursor says of them can't be read.
         """
         skipped = cursor.get("skipped", [])
         try:
-            found = {int(index): str(why) for index, why in skipped}
+            return {int(index): str(why) for index, why in skipped}
         except (TypeError, ValueError):
             raise CheckpointMismatchError(
                 f"not a place in these data: skipped is {skipped!r}; expected pairs of a record's "
                 "number and what was wrong with it"
             ) from None
-        if len(found) > self.max_corrupt:
-            raise CheckpointMismatchError(
-                f"max_corrupt: {len(found)} records were left out before the saved place, but now "
-                f"{self.max_corrupt} may be; allow as many as before"
-            )
-        with self._lock:
-            super().restore(cursor)
-            self._skipped = found
-            self._let_go_of_a_busy_stream()
-
-    def fingerprint(self) -> str:
-        """The options in words and the fingerprint of the records."""
-        return f"{super().fingerprint()} data={self._data_fingerprint}"
 
     def close(self) -> None:
-        """End the workers. The next iteration starts others."""
-        _close_all(self._open)
+        """End the workers that wait for an iteration. Those of one that goes on end with it."""
+        self._leave_waiting(0)
 
-    def _stream_at(self, number: int) -> Stream:
-        if not self._open or self._open[0].number != number:
-            self.close()
-            self._open.append(Stream(self._reader, number, workers=self.workers, ahead=self.ahead))
-        return self._open[0]
+    def _from(
+        self, epoch: int, batch: int, skipped: dict[int, str]
+    ) -> Iterator[tuple[Arrays, Cursor]]:
+        steps, fingerprint, pairs = self.steps_per_epoch, self.fingerprint(), _pairs(skipped)
+        stream, whole = self._stream_at(epoch, batch), False
+        try:
+            while True:
+                arrays, corrupt = stream.read(f"batch {batch} of epoch {epoch} (counted from 0)")
+                if corrupt.keys() - skipped.keys():
+                    skipped = self._with(skipped, corrupt)
+                    pairs = _pairs(skipped)
+                if not self.masked:
+                    del arrays[ROW_MASK]
+                batch += 1
+                if batch == steps:
+                    epoch, batch = epoch + 1, 0
+                cursor = {"epoch": epoch, "batch": batch, "fingerprint": fingerprint}
+                whole = True
+                yield arrays, cursor | {"skipped": pairs}
+                whole = False
+        finally:
+            if whole:
+                self._waiting.append(stream)
+                self._leave_waiting(1)
+            else:  # broken off while it was read, by a signal for one, it can't go on
+                self._end(stream)
 
-    def _drop(self, stream: Stream) -> None:
-        if stream in self._open:
-            self._open.remove(stream)
+    def _stream_at(self, epoch: int, batch: int) -> Stream:
+        """The one that waits, where it stands there; or a new one."""
+        steps = self.steps_per_epoch
+        number = epoch * steps + batch
+        # Iterations may end anywhere, in another thread or under the garbage collector's hands:
+        # what waits is taken and put back in single operations.
+        waiting = _pop(self._waiting)
+        if waiting is not None:
+            away = waiting.number - number
+            # Without shuffling all epochs are alike.
+            if away == 0 or (not self._order.shuffle and away % steps == 0):
+                return waiting
+            self._end(waiting)
+        stream = Stream(self._reader, number, workers=self.workers, ahead=self.ahead)
+        self._open.add(stream)
+        return stream
+
+    def _leave_waiting(self, count: int) -> None:
+        while len(self._waiting) > count:
+            older = _pop(self._waiting)
+            if older is not None:
+                self._end(older)
+
+    def _end(self, stream: Stream) -> None:
+        self._open.discard(stream)
         stream.close()
 
-    def _let_go_of_a_busy_stream(self) -> None:
-        """Whoever still waits for its next batch closes it."""
-        if self._open and self._open[0].busy:
-            self._open.clear()
+    def _with(self, skipped: Mapping[int, str], corrupt: Mapping[int, str]) -> dict[int, str]:
+        """What was left out, and what is now; it is another dict, for a cursor is a value."""
+        left_out = dict(skipped)
+        for index, why in corrupt.items():
+            if index in left_out:
+                continue
+            if len(left_out) >= self.max_corrupt:
+                raise corrupt_record(index, why, left_out)
+            left_out[index] = why
+            if index not in self._told:
+                self._told.add(index)
+                logger.warning(
+                    "record %d is left out, %d of at most %d: %s",
+                    index,
+                    len(left_out),
+                    self.max_corrupt,
+                    why,
+                )
+        return left_out
 
-    def _count(self, corrupt: Mapping[int, str]) -> None:
-        new = {index: why for index, why in corrupt.items() if index not in self._skipped}
-        for index, why in new.items():
-            if len(self._skipped) >= self.max_corrupt:
-                raise corrupt_record(index, why, self._skipped)
-            self._skipped[index] = why
-            logger.warning(
-                "record %d is left out, %d of at most %d: %s",
-                index,
-                len(self._skipped),
-                self.max_corrupt,
-                why,
-            )
+
+def _pairs(skipped: Mapping[int, str]) -> list[list[int | str]]:
+    return [[index, why] for index, why in sorted(skipped.items())]
 
 
-def _close_all(streams: list[Stream]) -> None:
+def _pop(streams: list[Stream]) -> Stream | None:
+    try:
+        return streams.pop(0)
+    except IndexError:
+        return None
+
+
+def _close_all(streams: set[Stream]) -> None:
     while streams:
-        streams.pop().close()
+        stream = streams.pop()
+        if not stream.busy:  # whoever waits for its next batch closes it
+            stream.close()

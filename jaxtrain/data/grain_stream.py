@@ -1,7 +1,7 @@
 """A stream of numbered batches that Grain reads ahead, in this process or in workers.
 
 stream = Stream(reader, number=12, workers=4, ahead=2)
-batch, corrupt = stream.read()           # reader(12), made elsewhere
+batch, corrupt = stream.read("batch 2 of epoch 1")       # reader(12), made elsewhere
 stream.close()
 """
 
@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxtrain.errors import ConfigError, WorkerError
+from jaxtrain.errors import WorkerError
 
 # More than a run can count: the stream goes on from epoch to epoch, its workers with it.
 _WITHOUT_END = 2**62
@@ -33,8 +33,7 @@ class Stream:
         number: that of the next batch.
         busy: whether somebody waits for it.
 
-    Raises:
-        ConfigError: Grain is not installed.
+    Two of them share nothing, and so can be read at once.
     """
 
     def __init__(
@@ -46,8 +45,11 @@ class Stream:
         self._batches = _batches(reader, number, workers, ahead)
         self._begun = False
 
-    def read(self) -> Result:
+    def read(self, name: str) -> Result:
         """The next batch, and which of its records are corrupt.
+
+        Args:
+            name: what an error calls the batch.
 
         Raises:
             WorkerError: a worker died.
@@ -62,8 +64,7 @@ class Stream:
             if "terminated unexpectedly" not in str(error):
                 raise
             raise WorkerError(
-                f"a worker that reads data died before batch {self.number} (counted from 0, over "
-                f"all epochs): {error}"
+                f"a worker that reads data died before {name}: {error}"
                 + (
                     " Was it killed for its memory? Then use fewer."
                     if "code -9" in str(error)
@@ -79,18 +80,16 @@ class Stream:
         return batch, corrupt
 
     def close(self) -> None:
-        """End the workers."""
-        self._batches.close()
+        """End the workers; a second time it does nothing."""
+        batches, self._batches = self._batches, None
+        if batches is not None:  # Grain's own iterators end with noise where they outlive Python's
+            batches.close()
 
 
 def _batches(reader: Callable[[int], Result], number: int, workers: int, ahead: int) -> Any:
-    try:
-        import grain
-        from absl import flags
-    except ImportError:
-        raise ConfigError(
-            "GrainLoader needs Grain, which is not installed; install jaxtrain[grain]"
-        ) from None
+    import grain  # an extra, and slow to import
+    from absl import flags
+
     if not flags.FLAGS.is_parsed():
         # Grain asks for an absl flag, and outside of absl's own main nobody parses them.
         flags.FLAGS.mark_as_parsed()

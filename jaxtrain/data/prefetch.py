@@ -4,18 +4,20 @@
     for batch in loader:                 # jax arrays; the next two are under way
         state, output = step(state, batch)
 
-What comes out is a `Loader` like the one that went in, and its cursor counts only what the consumer
-was handed, never what is waiting.
+What comes out is a `Loader` like the one that went in, and its cursors are those of that one: each
+is the place behind the batch it comes with, whatever is waiting.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import jax
 
+from jaxtrain.batch import Batch
 from jaxtrain.data.ahead import Ahead
-from jaxtrain.data.loader import Batch, Cursor, Loader
+from jaxtrain.data.loader import Cursor, Loader, closing, one_epoch
 from jaxtrain.errors import ConfigError
 
 
@@ -30,7 +32,7 @@ def prefetch_to_device(loader: Loader, size: int = 2) -> Loader:
         ConfigError: `size` is negative.
     """
     if size < 0:
-        raise ConfigError(f"data.prefetch: expected 0 or more batches, found {size}")
+        raise ConfigError(f"size: expected 0 or more batches to prefetch, found {size}")
     if size == 0 or jax.default_backend() == "cpu":
         return loader
     return PrefetchLoader(loader, size=size)
@@ -39,65 +41,78 @@ def prefetch_to_device(loader: Loader, size: int = 2) -> Loader:
 class PrefetchLoader:
     """A `Loader` that gathers and transfers the batches of another in a thread of its own.
 
-    The thread lives as long as one iteration: it is gone when the epoch ends, when the consumer
-    leaves the loop or closes the iterator, and when another iteration begins. What it had ready
-    by then is not lost: the next iteration starts from where the consumer stood.
+    Each iteration has its thread, from its first batch until its end: that of the epoch, or where
+    the consumer leaves the loop, closes the iterator or drops it.
 
     Args:
-        loader: the loader to read ahead of; from here on it is this one's to move.
+        loader: the loader to read ahead of.
         size: batches to keep ready, at least 1.
+
+    Raises:
+        ConfigError: `size` is less than 1.
     """
 
     def __init__(self, loader: Loader, *, size: int = 2) -> None:
         if size < 1:
-            raise ConfigError(f"data.prefetch: expected 1 or more batches, found {size}")
+            raise ConfigError(f"size: expected 1 or more batches to prefetch, found {size}")
         self._loader = loader
         self._size = size
-        self._cursor = loader.cursor()
-        self._ahead: Ahead[tuple[Batch | None, Cursor]] | None = None
+
+    @property
+    def batch_size(self) -> int:
+        """B, the rows of every batch, those of padding included."""
+        return self._loader.batch_size
 
     @property
     def steps_per_epoch(self) -> int:
-        """Batches in a whole epoch."""
+        """S, the batches of an epoch."""
         return self._loader.steps_per_epoch
 
-    def __iter__(self) -> Iterator[Batch]:
-        """What is left of the current epoch; an error in the thread is raised here, in its turn."""
-        self._stop()
-        self._loader.restore(self._cursor)
-        ahead = self._ahead = Ahead(self._on_device(), self._size)
-        try:
-            for batch, cursor in ahead:
-                # A `restore` or another iteration took over while this one was suspended.
-                if self._ahead is not ahead:
-                    return
-                self._cursor = cursor
-                if batch is not None:
-                    yield batch
-        finally:
-            ahead.close()
-
-    def _on_device(self) -> Iterator[tuple[Batch | None, Cursor]]:
-        """Batches with the cursor behind each; at last None, with the cursor at the next epoch."""
-        for batch in self._loader:
-            yield jax.device_put(batch), self._loader.cursor()
-        yield None, self._loader.cursor()
-
-    def cursor(self) -> Cursor:
-        """Where the consumer stands."""
-        return dict(self._cursor)
-
-    def restore(self, cursor: Cursor) -> None:
-        """Go to a place that `cursor` gave, here or in the loader underneath."""
-        self._stop()
-        self._loader.restore(cursor)
-        self._cursor = self._loader.cursor()
+    def __len__(self) -> int:
+        return self.steps_per_epoch
 
     def fingerprint(self) -> str:
         """That of the loader underneath: prefetching changes no batch."""
         return self._loader.fingerprint()
 
-    def _stop(self) -> None:
-        if self._ahead is not None:
-            self._ahead.close()
-            self._ahead = None
+    def example(self) -> dict[str, Any]:
+        """Shapes and dtypes of every batch on the device: without x64, float32 for float64."""
+        return {
+            name: jax.ShapeDtypeStruct(leaf.shape, jax.dtypes.canonicalize_dtype(leaf.dtype))
+            for name, leaf in self._loader.example().items()
+        }
+
+    def start(self, epoch: int = 0) -> Cursor:
+        """The beginning of an epoch, counted from 0."""
+        return self._loader.start(epoch)
+
+    def batches(self, cursor: Cursor | None = None) -> Iterator[tuple[Batch, Cursor]]:
+        """The batches from `cursor` on, epoch after epoch, each with the place behind it.
+
+        An error in the thread is raised here, in its turn.
+
+        Raises:
+            CheckpointMismatchError: the cursor is of other data or other options.
+        """
+        return self._ahead_of(self._loader.batches(cursor))
+
+    def epoch(self, epoch: int) -> Iterator[Batch]:
+        """The batches of an epoch, counted from 0."""
+        return one_epoch(self, epoch)
+
+    def __iter__(self) -> Iterator[Batch]:
+        """The batches of the first epoch, always; see `epoch` for the others."""
+        return self.epoch(0)
+
+    def _ahead_of(self, batches: Iterator[tuple[Batch, Cursor]]) -> Iterator[tuple[Batch, Cursor]]:
+        ahead = Ahead(_on_device(batches), self._size)
+        try:
+            yield from ahead
+        finally:
+            ahead.close()
+
+
+def _on_device(batches: Iterator[tuple[Batch, Cursor]]) -> Iterator[tuple[Batch, Cursor]]:
+    with closing(batches):
+        for batch, cursor in batches:
+            yield jax.device_put(batch), cursor

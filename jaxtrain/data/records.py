@@ -12,8 +12,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from jaxtrain.batch import ROW_MASK
 from jaxtrain.data.epoch_order import EpochOrder
-from jaxtrain.data.loader import Batch
 from jaxtrain.errors import DataError
 
 
@@ -38,12 +38,13 @@ class RecordReader:
         self._first = first
         self._grid: tuple[int, np.ndarray, np.ndarray] | None = None
 
-    def __call__(self, number: int) -> tuple[Batch, dict[int, str]]:
-        """The batch, with `mask`, and the records that could not be used, with the reason."""
+    def __call__(self, number: int) -> tuple[dict[str, np.ndarray], dict[int, str]]:
+        """The batch, with `row_mask`, and the records that could not be used, with the reason."""
         epoch, step = divmod(int(number), self._order.steps_per_epoch)
-        if self._grid is None or self._grid[0] != epoch:
-            self._grid = epoch, *self._order.indices(epoch)
-        rows, mask = self._grid[1][step], self._grid[2][step].copy()
+        grid = self._grid  # looked at once: threads of two iterations may read at once
+        if grid is None or grid[0] != epoch:
+            grid = self._grid = epoch, *self._order.indices(epoch)
+        rows, mask = grid[1][step], grid[2][step].copy()
         records, corrupt = [], {}
         for place, row in enumerate(rows.tolist()):
             record, why = _read(self._records, row, self._first)
@@ -52,7 +53,7 @@ class RecordReader:
                 corrupt[row] = why
                 mask[place] = 0
         batch = {name: np.stack([record[name] for record in records]) for name in self._first}
-        return batch | {"mask": mask}, corrupt
+        return batch | {ROW_MASK: mask}, corrupt
 
 
 def _read(
@@ -75,9 +76,9 @@ def first_good(records: Records, max_corrupt: int) -> dict[str, np.ndarray]:
     for index in range(min(len(records), max_corrupt + 1)):
         record, why = _read(records, index, None)
         if not why:
-            if not record or "mask" in record:
+            if not record or ROW_MASK in record:
                 raise DataError(
-                    f"expected records of arrays by name, 'mask' not among them, found "
+                    f"expected records of arrays by name, {ROW_MASK!r} not among them, found "
                     f"{_in_words(record)}"
                 )
             return record

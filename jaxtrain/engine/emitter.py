@@ -2,84 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from jaxtrain.engine.events import Event, EventSet
-from jaxtrain.engine.handlers import Handler, HandlerTable, RemovableHandle
+from jaxtrain.engine.handlers import Handler, HandlerTable
 
 
 class Emitter:
-    """Subscribing and firing; what an event's count is, the Engine knows."""
+    """Subscribing and firing.
 
-    state: Any
+    It does not hold the engine whose events these are, but is handed it: an engine that is dropped
+    is freed at once, with all its arrays.
+
+    Attributes:
+        handlers: those attached.
+        times_fired: how often each event was fired whose count the engine does not keep.
+        running: the handler that is running just now.
+        attributes: by event, the attribute of the engine's state that has its count.
+    """
 
     def __init__(self) -> None:
-        self._handlers = HandlerTable()
-        self._times_fired: dict[str, int] = {}
+        self.handlers = HandlerTable()
+        self.times_fired: dict[str, int] = {}
+        self.running: Handler | None = None
+        self.attributes: dict[str, str] = {}
         self._firing = 0
-        self._running: Handler | None = None
-        self._attributes: dict[str, str] = {}
         self._at_rest: list[Callable[[], None]] = []
 
-    def on(self, event: Event | EventSet, *args: Any, **kwargs: Any) -> Callable[..., Any]:
-        """Decorator form of `attach_handler`; the function stays as it is."""
-
-        def attach(function: Callable[..., Any]) -> Callable[..., Any]:
-            self.attach_handler(event, function, *args, **kwargs)
-            return function
-
-        return attach
-
-    def attach_handler(
-        self,
-        event: Event | EventSet,
-        function: Callable[..., Any],
-        *args: Any,
-        priority: float = 0,
-        needs: Iterable[str] = (),
-        provides: Iterable[str] = (),
-        **kwargs: Any,
-    ) -> RemovableHandle:
-        """Call `function(engine, *args, **kwargs)` on an event.
-
-        A handler attached or removed while its event fires: the new one waits for the next firing,
-        the removed one does not run any more. Handlers of EXCEPTION_RAISED get
-        `(engine, exception, *args)`; the exception is raised again unless one returns True.
-
-        Args:
-            event: one event, or several joined by `|`.
-            function: may leave out the `engine` parameter.
-            args: passed on to the function.
-            priority: on one event, the higher runs first.
-            needs: names that other handlers of the event provide; those run before, whatever the
-                priorities.
-            provides: names that this one provides.
-            kwargs: passed on to the function.
-
-        Returns:
-            A handle with `remove()`, which is also a context manager.
-
-        Raises:
-            TypeError: the function can't be called like that.
-            ValueError: the handlers would wait for each other.
-        """
-        return self._handlers.attach(
-            event,
-            function,
-            args,
-            kwargs,
-            priority=priority,
-            needs=needs,
-            provides=provides,
-        )
-
-    def has_event_handler(self, function: Callable[..., Any], event: Event | None = None) -> bool:
-        """Whether `function` is attached, to `event` or, without one, to any."""
+    def has_event_handler(
+        self, function: Callable[..., Any], event: Event | EventSet | None = None
+    ) -> bool:
+        """Whether `function` is attached, to `event` (any of a set) or, without one, at all."""
         return any(self._attached(function, event))
 
     def remove_event_handler(
-        self, function: Callable[..., Any], event: Event | None = None
+        self, function: Callable[..., Any], event: Event | EventSet | None = None
     ) -> None:
         """Detach `function` from `event`, or from all.
 
@@ -88,60 +46,57 @@ class Emitter:
         """
         found = list(self._attached(function, event))
         if not found:
-            where = "any event" if event is None else event.name
+            where = "any event" if event is None else " or ".join(_names(event))
             raise ValueError(f"{function!r} is not attached to {where}")
         for handler in found:
-            self._handlers.remove(handler)
+            self.handlers.remove(handler)
 
-    def _attached(self, function: Callable[..., Any], event: Event | None) -> Iterator[Handler]:
-        for handler in self._handlers:
-            if handler.function is function and (event is None or event.name == handler.event.name):
+    def _attached(
+        self, function: Callable[..., Any], event: Event | EventSet | None
+    ) -> Iterator[Handler]:
+        names = None if event is None else _names(event)
+        for handler in self.handlers:
+            # Equal, not the same: `obj.log` is a new object each time it is looked up.
+            if handler.function == function and (names is None or handler.event.name in names):
                 yield handler
 
-    @property
-    def provided(self) -> set[str]:
-        """All that attached handlers say they provide."""
-        return {name for handler in self._handlers for name in handler.provides}
+    def fire(self, engine: Any, event: Event, count: int | None, *event_args: Any) -> list[Any]:
+        """Run the handlers of `event` and return what they returned.
 
-    def register_events(self, *events: Event, event_to_attr: Mapping[Event, str]) -> None:
-        """Keep the count of custom events in attributes of `state`, from 0.
-
-        Any `Event` can be fired without this; its filters count how often it was fired.
+        Args:
+            engine: handed to the handlers.
+            event: the event.
+            count: how often it has come, this time included; None to count here.
+            event_args: what the event itself adds.
         """
-        for event in events:
-            attribute = event_to_attr[event]
-            self._attributes[event.name] = attribute
-            setattr(self.state, attribute, 0)
-
-    def fire(self, event: Event, *event_args: Any) -> list[Any]:
-        """Run the handlers of `event` and return what they returned."""
         name = event.name
-        count = self._count(name)
+        if count is None:
+            count = self.times_fired[name] = self.times_fired.get(name, 0) + 1
+            if name in self.attributes:
+                setattr(engine.state, self.attributes[name], count)
         results = []
         self._firing += 1
+        before = self.running
         try:
-            for handler in self._handlers.of(name):
-                if handler.alive and handler.fires(self, count):
-                    self._running = handler
-                    results.append(handler(self, *event_args))
+            for handler in self.handlers.of(name):
+                if handler.alive and handler.fires(engine, count):
+                    self.running = handler
+                    results.append(handler(engine, *event_args))
         finally:
             self._firing -= 1
-            self._running = None
+            self.running = before
         while self._at_rest and not self._firing:
             self._at_rest.pop(0)()
         return results
 
     def when_at_rest(self, action: Callable[[], None]) -> None:
-        """Call `action` once all handlers of the event now firing have run.
-
-        A checkpoint taken there holds what every one of them has made of the event, so that a
-        resumed run need not fire it again.
-        """
+        """Call `action` once all handlers of the event now firing have run."""
         self._at_rest.append(action)
 
-    def _count(self, name: str) -> int:
-        """How often an event has come, this time included."""
-        self._times_fired[name] = self._times_fired.get(name, 0) + 1
-        if name in self._attributes:
-            setattr(self.state, self._attributes[name], self._times_fired[name])
-        return self._times_fired[name]
+    def forget_actions(self) -> None:
+        """An exception is on its way out: what waited for the event's end does not come."""
+        self._at_rest.clear()
+
+
+def _names(event: Event | EventSet) -> set[str]:
+    return {one.name for one in (event.events if isinstance(event, EventSet) else (event,))}

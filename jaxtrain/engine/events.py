@@ -81,32 +81,42 @@ class EventSet:
 class Events:
     """The moments of every run, in the order in which they come.
 
-    | event                | when                                       | its count         |
-    |----------------------|--------------------------------------------|-------------------|
-    | STARTED              | a run begins                               | runs              |
-    | RESUMED              | a run goes on that was left, or is over   | times fired       |
-    | EPOCH_STARTED        | an epoch begins                            | `state.epoch`     |
-    | GET_BATCH_STARTED    | before a batch is asked for                | `state.iteration` |
-    | GET_BATCH_COMPLETED  | a batch has come                           | `state.iteration` |
-    | ITERATION_STARTED    | before the step                            | `state.iteration` |
-    | ITERATION_COMPLETED  | after the step; `state.output` is there    | `state.iteration` |
-    | EPOCH_COMPLETED      | an epoch is over; `state.metrics` is there | `state.epoch`     |
-    | TERMINATE            | `terminate()` was heeded                   | times fired       |
-    | TERMINATE_EPOCH      | `terminate_epoch()` was heeded             | times fired       |
-    | INTERRUPT            | `interrupt()` was heeded                   | times fired       |
-    | EXCEPTION_RAISED     | an exception is on its way out             | times fired       |
-    | CHECKPOINT_SAVED     | a checkpoint was taken                     | times fired       |
-    | RECOMPILED           | a batch of new shapes compiled the step    | times fired       |
-    | COMPLETED            | the run is over                            | runs              |
+    | event                | when                                       | its count               |
+    |----------------------|--------------------------------------------|-------------------------|
+    | STARTED              | a run begins, before its first iteration   | times fired             |
+    | RESUMED              | in its place: a run goes on                | times fired             |
+    | EPOCH_STARTED        | an epoch begins                            | `state.epoch`           |
+    | GET_BATCH_STARTED    | before a batch is asked for                | `state.iteration` + 1   |
+    | GET_BATCH_COMPLETED  | a batch has come                           | `state.iteration` + 1   |
+    | ITERATION_STARTED    | before the step                            | `state.iteration`       |
+    | ITERATION_COMPLETED  | after the step; `state.output` is there    | `state.iteration`       |
+    | EPOCH_COMPLETED      | an epoch is over; `state.metrics` is there | `state.epoch`           |
+    | TERMINATE            | `terminate()` was heeded                   | times fired             |
+    | TERMINATE_EPOCH      | `terminate_epoch()` was heeded             | times fired             |
+    | INTERRUPT            | `interrupt()` was heeded                   | times fired             |
+    | EXCEPTION_RAISED     | an exception is on its way out             | times fired             |
+    | CHECKPOINT_SAVED     | a checkpoint was taken                     | times fired             |
+    | RECOMPILED           | a batch of new shapes compiled the step    | times fired             |
+    | COMPLETED            | the run is over                            | times fired             |
 
-    What stops what (outside of an iteration: after the current event):
+    What stops what. A stop is heeded after the event in which it is asked for; before a step, the
+    step does not run:
 
-    | call                | heeded                  | then come                            |
-    |---------------------|-------------------------|--------------------------------------|
-    | `terminate()`       | after the iteration     | TERMINATE, COMPLETED                 |
-    | `terminate_epoch()` | after the iteration     | TERMINATE_EPOCH, EPOCH_COMPLETED     |
-    | `interrupt()`       | after the iteration     | INTERRUPT; the next `run` continues  |
-    | an exception        | at once                 | EXCEPTION_RAISED; it is raised again |
+    | call                | then fires                          | the next `run`                   |
+    |---------------------|-------------------------------------|----------------------------------|
+    | `terminate()`       | TERMINATE, COMPLETED                | goes on there: RESUMED           |
+    | `interrupt()`       | INTERRUPT                           | goes on there: RESUMED           |
+    | `terminate_epoch()` | TERMINATE_EPOCH, EPOCH_COMPLETED    | (this one goes on with the next  |
+    |                     |                                     | epoch; the data where they are)  |
+    | an exception        | EXCEPTION_RAISED; raised again      | goes on there: RESUMED           |
+    | Ctrl-C              | likewise, as KeyboardInterrupt      | goes on there: RESUMED           |
+    | the limits          | COMPLETED                           | goes on for more, else anew      |
+    | `reset()` after it  |                                     | begins anew: STARTED             |
+
+    "There" is behind the last step that was launched: its batch is used, whatever was raised after
+    it; a batch whose step was refused, or raised, comes again. Only `terminate_epoch()` before a
+    step leaves that batch out. Handlers of the event in which an exception was raised that had not
+    run yet are not run for it any more.
     """
 
     STARTED = Event("STARTED")

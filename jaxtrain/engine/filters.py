@@ -11,6 +11,7 @@ observes. A `Predicate` can't be asked: it is looked at on every count.
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -169,13 +170,17 @@ def make_filter(
             raise ValueError("once: expected at least one count, found none")
         return Once(tuple(sorted(_positive("once", count) for count in counts)))
     low = 0 if after is None else _positive("after", after, least=0)
-    high = math.inf if before is None else _positive("before", before)
+    high = math.inf if before is None else _positive("before", before, least=0)
     if every is not None:
         return Every(_positive("every", every), low, high)
     return Between(low, high)
 
 
 def _positive(name: str, value: Any, *, least: int = 1) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+    try:  # numpy's integers, too
+        number = operator.index(value)
+    except TypeError:
+        number = least - 1
+    if isinstance(value, bool) or number < least:
         raise ValueError(f"{name}: expected an integer of at least {least}, found {value!r}")
-    return value
+    return number

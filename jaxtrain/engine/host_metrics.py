@@ -8,32 +8,20 @@ costs neither.
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any
 
 import jax
 
-from jaxtrain.engine.emitter import Emitter
 from jaxtrain.engine.events import Events
+from jaxtrain.metrics import HostMetric
 
 
-class HostMetric(Protocol):
-    """The class form of a metric."""
-
-    def reset(self) -> None:
-        """Forget everything seen."""
-
-    def update(self, output: Any) -> None:
-        """See one more output, fetched to the host."""
-
-    def compute(self) -> Any:
-        """The value so far."""
-
-
-def attach_host_metric(engine: Emitter, name: str, metric: HostMetric) -> None:
+def attach_host_metric(engine: Any, name: str, metric: HostMetric) -> None:
     """Reset at an epoch's start, update in every iteration, compute at its end."""
 
     def update(engine: Any) -> None:
-        metric.update(jax.device_get(engine.state._output))
+        output = engine.state.output
+        metric.update(jax.device_get(dict(output) if hasattr(output, "keys") else output))
 
     def compute(engine: Any) -> None:
         engine.state.metrics[name] = metric.compute()

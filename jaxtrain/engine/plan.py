@@ -17,8 +17,8 @@ from jaxtrain.engine.handlers import Handler, HandlerTable
 # it comes before the step. One that comes before iteration c wants the dispatch before it to end,
 # and its own to be no longer than c: what it stops must not run.
 _EVENTS = {
-    "GET_BATCH_STARTED": (0, True),
-    "GET_BATCH_COMPLETED": (0, True),
+    "GET_BATCH_STARTED": (1, True),
+    "GET_BATCH_COMPLETED": (1, True),
     "ITERATION_STARTED": (1, True),
     "ITERATION_COMPLETED": (1, False),
 }

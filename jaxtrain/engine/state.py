@@ -4,16 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
+from jaxtrain.errors import ConfigError
 
-class Interrupted(Exception):
-    """Raised by a handler of EPOCH_COMPLETED that can't finish, since the run is to stop.
 
-    The engine then stands where it stood before the event, which the continued run fires anew.
-    """
+class View(Protocol):
+    """What of a run is not counters: what its last step gave, and the state after it."""
+
+    @property
+    def output(self) -> Any:
+        """What the last step gave."""
+
+    @property
+    def train_state(self) -> Any:
+        """The state after the last step."""
+
+    @train_state.setter
+    def train_state(self, value: Any) -> None: ...
 
 
 @dataclass
@@ -21,6 +31,7 @@ class EngineState:
     """Where a run stands. Counting follows Ignite: epoch and iteration are 1 during the first.
 
     Attributes:
+        view: what lives on the device, as it may be looked at.
         epoch: epochs begun.
         iteration: iterations begun, over all epochs.
         epoch_iteration: iterations begun in this epoch.
@@ -28,10 +39,13 @@ class EngineState:
         max_iters: iterations at which the run is over, or None.
         epoch_length: iterations an epoch, or None until the first epoch of an iterator ends.
         epoch_open: True between EPOCH_STARTED and EPOCH_COMPLETED.
-        times: seconds that the last epoch ("EPOCH_COMPLETED") and the run ("COMPLETED") took.
+        started: whether STARTED was fired.
         stopped: "terminate", "interrupt" or "failed" where that ended the run, "" otherwise.
+        user: JSON values of your own; they are part of every snapshot, and so of checkpoints.
+        times: seconds that the last epoch ("EPOCH_COMPLETED") and the run ("COMPLETED") took.
     """
 
+    view: View = field(repr=False)
     epoch: int = 0
     iteration: int = 0
     epoch_iteration: int = 0
@@ -39,22 +53,21 @@ class EngineState:
     max_iters: int | None = None
     epoch_length: int | None = None
     epoch_open: bool = False
-    times: dict[str, float] = field(default_factory=dict)
+    started: bool = False
     stopped: str = ""
-    _train_state: Any = field(default=None, repr=False)
-    _shared: bool = field(default=True, repr=False)
-    _output: Any = field(default=None, repr=False)
+    user: dict[str, Any] = field(default_factory=dict)
+    times: dict[str, float] = field(default_factory=dict)
     _look: Callable[[], Any] | None = field(default=None, repr=False)
     _metrics: dict[str, Any] = field(default_factory=dict, repr=False)
     _fetch: Callable[[], dict[str, Any]] | None = field(default=None, repr=False)
-    _on_output: Callable[[], None] | None = field(default=None, repr=False)
 
     @property
     def output(self) -> Any:
-        """What the last step gave; arrays stay on the device until somebody reads them."""
-        if self._on_output is not None:
-            self._on_output()
-        return self._output
+        """What the last step gave: of a pure step its scalars, read when they are asked for.
+
+        Arrays are there where `engine.keep` has declared that somebody reads them.
+        """
+        return self.view.output
 
     @property
     def batch(self) -> Any:
@@ -77,18 +90,36 @@ class EngineState:
     def train_state(self) -> Any:
         """The TrainState after the last step; assigning another takes effect at the next one.
 
-        Whoever reads it may keep it: before the engine gives its buffers away to the next step,
-        it copies a state that somebody has seen.
+        Whoever reads it may keep it, from whatever thread: before the engine gives its buffers
+        away to the next step, it copies a state that somebody has seen.
         """
-        self._shared = True
-        return self._train_state
+        return self.view.train_state
 
     @train_state.setter
     def train_state(self, value: Any) -> None:
-        self._shared = True
-        self._train_state = value
+        self.view.train_state = value
 
-    COUNTERS = ("epoch", "iteration", "epoch_iteration", "epoch_open", "epoch_length", "stopped")
+    # -- for the engine ------------------------------------------------------------------------
+
+    def look_at(self, look: Callable[[], Any]) -> None:
+        """From now on `batch` is what `look` gives."""
+        self._look = look
+
+    def will_be(self, fetch: Callable[[], dict[str, Any]]) -> None:
+        """An epoch is over: its figures are what `fetch` gives, once somebody reads them."""
+        self._fetch = fetch
+
+    COUNTERS = (
+        "epoch",
+        "iteration",
+        "epoch_iteration",
+        "max_epochs",
+        "max_iters",
+        "epoch_length",
+        "epoch_open",
+        "started",
+        "stopped",
+    )
 
     def counters(self) -> dict[str, Any]:
         """The part that a resumed run needs, as plain JSON values."""
@@ -98,14 +129,22 @@ class EngineState:
 
     def restore(self, counters: dict[str, Any]) -> None:
         """Take up what `counters()` gave."""
+        missing = [name for name in (*self.COUNTERS, "metrics") if name not in counters]
+        if missing:
+            raise ConfigError(f"not the counters of a run: {', '.join(missing)} is missing")
         for name in self.COUNTERS:
             setattr(self, name, counters[name])
         self.metrics = dict(counters["metrics"])
 
+    def reset(self) -> None:
+        """Stand before the first iteration; the TrainState and what is the user's own stay."""
+        fresh = EngineState(self.view)
+        for name in self.COUNTERS:
+            setattr(self, name, getattr(fresh, name))
+        self.metrics = {}
+
     def is_over(self) -> bool:
-        """Whether nothing is left to do: terminated, or all epochs or iterations are done."""
-        if self.stopped in ("terminate", "failed"):
-            return True
+        """Whether all epochs or iterations that were asked for are done."""
         if self.max_iters is not None and self.iteration >= self.max_iters:
             return not self.epoch_open
         return self.max_epochs is not None and self.epoch >= self.max_epochs and not self.epoch_open

@@ -14,7 +14,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from jaxtrain.engine import Engine, EngineState, Events, Interrupted
+from jaxtrain.engine import Engine, EngineState, Events
+from jaxtrain.errors import Interrupted
 from jaxtrain.hooks.registry import METRICS
 
 _FIRST = 1e6

@@ -3,23 +3,37 @@
 from jaxtrain.metrics.accuracy import Accuracy
 from jaxtrain.metrics.direction import Direction, Mode, better, improves, rank
 from jaxtrain.metrics.exact import Count, Sum
+from jaxtrain.metrics.host_metric import HostMetric, is_host_metric
 from jaxtrain.metrics.mean import Loss, Mean
 from jaxtrain.metrics.mean_squared_error import MeanSquaredError
-from jaxtrain.metrics.metric import Metric
+from jaxtrain.metrics.metric import Metric, naming
+from jaxtrain.metrics.model_output_metric import ModelOutputMetric, as_metric
+from jaxtrain.metrics.monoid import MonoidMetric
+from jaxtrain.metrics.ratio import FractionState, MeanState
+from jaxtrain.metrics.registry import METRICS
 from jaxtrain.metrics.stateful import StatefulMetric
 
 __all__ = [
+    "METRICS",
     "Accuracy",
     "Count",
     "Direction",
+    "FractionState",
+    "HostMetric",
     "Loss",
     "Mean",
     "MeanSquaredError",
+    "MeanState",
     "Metric",
     "Mode",
+    "ModelOutputMetric",
+    "MonoidMetric",
     "StatefulMetric",
     "Sum",
+    "as_metric",
     "better",
     "improves",
+    "is_host_metric",
+    "naming",
     "rank",
 ]

@@ -7,21 +7,27 @@ Axes: B batch.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
+from typing import ClassVar
 
-import jax
 import jax.numpy as jnp
 
-from jaxtrain.metrics.metric import Output, entry, real_rows
+from jaxtrain.metrics.metric import Output
+from jaxtrain.metrics.monoid import MonoidMetric
 from jaxtrain.metrics.ratio import MeanState
+from jaxtrain.metrics.registry import METRICS
 
 
 @dataclass(frozen=True)
-class Mean:
+class Mean(MonoidMetric[MeanState]):
     """The mean of the entry `key` of the outputs.
 
     A scalar entry counts once an output, whatever the size of its batch. An entry `[B, ...]` counts
     once a real row and element.
+
+    Args:
+        key: where it stands in the step's output, as a dotted path.
+        mask: where the mask stands; None where every element counts.
 
     >>> mean = Mean("grad_norm")
     >>> state = mean.update(mean.empty(), {"grad_norm": 1.0})
@@ -29,48 +35,41 @@ class Mean:
     1.5
     """
 
-    key: str
+    state_type: ClassVar = MeanState
 
-    def empty(self) -> MeanState:
-        """No outputs yet."""
-        return MeanState.empty()
+    key: str
+    _: KW_ONLY
+    mask: str | None = "mask"
 
     def update(self, state: MeanState, output: Output) -> MeanState:
         """With the entry of one more output."""
-        values = entry(output, self.key).astype(jnp.float32)
+        values = self.read(output, self.key).astype(jnp.float32)
         if values.ndim == 0:
             return state.plus(values, 1.0)
-        real = real_rows(output, values)
+        real = self.counted(output, values, mask=self.mask)
         return state.plus(jnp.sum(values, where=real), jnp.sum(real, dtype=jnp.int32))
 
-    def merge(self, a: MeanState, b: MeanState) -> MeanState:
-        """With the values of both."""
-        return a.merge(b)
 
-    def compute(self, state: MeanState) -> jax.Array:
-        """The mean; NaN of nothing."""
-        return state.value()
+@METRICS.register("mean")
+def mean(*, key: str, mask: str | None = "mask") -> Mean:
+    """`Mean`, as a config names it: all options by their names."""
+    return Mean(key, mask=mask)
 
 
-@dataclass(frozen=True)
-class Loss:
+@METRICS.register("loss")
+@dataclass(frozen=True, kw_only=True)
+class Loss(MonoidMetric[MeanState]):
     """The mean loss over examples: the sum of `loss_sum` over the sum of `loss_weight`.
 
     Not the mean of the batches' means: a short last batch counts by its rows.
     """
 
-    def empty(self) -> MeanState:
-        """No outputs yet."""
-        return MeanState.empty()
+    state_type: ClassVar = MeanState
 
     def update(self, state: MeanState, output: Output) -> MeanState:
-        """With the loss of one more batch."""
-        return state.plus(entry(output, "loss_sum"), entry(output, "loss_weight"))
+        """With the loss of one more batch.
 
-    def merge(self, a: MeanState, b: MeanState) -> MeanState:
-        """With the batches of both."""
-        return a.merge(b)
-
-    def compute(self, state: MeanState) -> jax.Array:
-        """The mean loss; NaN of nothing."""
-        return state.value()
+        Raises:
+            DataError: `loss_sum` or `loss_weight` is no scalar, as in a population's output.
+        """
+        return state.plus(self.read(output, "loss_sum"), self.read(output, "loss_weight"))

@@ -8,25 +8,35 @@ Axes: B batch, K outputs.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
-import jax
 import jax.numpy as jnp
 
 from jaxtrain.errors import DataError
-from jaxtrain.metrics.metric import Output, entry, real_rows
+from jaxtrain.metrics.metric import Output
+from jaxtrain.metrics.monoid import MonoidMetric
 from jaxtrain.metrics.ratio import MeanState
+from jaxtrain.metrics.registry import METRICS
 
 
-@dataclass(frozen=True)
-class MeanSquaredError:
+@METRICS.register("mean_squared_error")
+@dataclass(frozen=True, kw_only=True)
+class MeanSquaredError(MonoidMetric[MeanState]):
     """The mean of `(outputs - labels)**2` over the elements of real rows, in the labels' unit².
 
     Reads `outputs` `[B]`, `[B, 1]` or `[B, K]`, `labels` `[B]` or `[B, K]`, and `mask`.
+
+    Args:
+        outputs: where the outputs stand in the step's output, as a dotted path.
+        labels: where the labels stand.
+        mask: where the mask stands; None where every element counts.
     """
 
-    def empty(self) -> MeanState:
-        """No rows yet."""
-        return MeanState.empty()
+    state_type: ClassVar = MeanState
+
+    outputs: str = "outputs"
+    labels: str = "labels"
+    mask: str | None = "mask"
 
     def update(self, state: MeanState, output: Output) -> MeanState:
         """With the rows of one more output.
@@ -34,23 +44,15 @@ class MeanSquaredError:
         Raises:
             DataError: where outputs and labels have different shapes.
         """
-        outputs, labels = entry(output, "outputs"), entry(output, "labels")
+        outputs, labels = self.read(output, self.outputs), self.read(output, self.labels)
         if outputs.shape == (*labels.shape, 1):
             outputs = outputs[..., 0]
         if outputs.shape != labels.shape:
             # Broadcasting [B] against [B, 1] would silently compare every row with every other.
             raise DataError(
-                "mean squared error wants outputs and labels of one shape; "
-                f"found outputs {outputs.shape}, labels {labels.shape}"
+                f"{self.title} wants outputs and labels of one shape; "
+                f"found {self.outputs} {outputs.shape}, {self.labels} {labels.shape}"
             )
         errors = jnp.square(outputs.astype(jnp.float32) - labels.astype(jnp.float32))
-        real = real_rows(output, errors)
+        real = self.counted(output, errors, mask=self.mask)
         return state.plus(jnp.sum(errors, where=real), jnp.sum(real, dtype=jnp.int32))
-
-    def merge(self, a: MeanState, b: MeanState) -> MeanState:
-        """With the rows of both."""
-        return a.merge(b)
-
-    def compute(self, state: MeanState) -> jax.Array:
-        """The mean; NaN of nothing."""
-        return state.value()

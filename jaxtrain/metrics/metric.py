@@ -9,20 +9,24 @@
 
 States are pytrees of fixed shape and dtype. An `output` is what a step returns: a mapping of arrays
 with `outputs` `[B, K]`, `labels` `[B]`, `loss_sum`, `loss_weight` and, where rows may be padding,
-`mask` `[B]` (1 for real rows, 0 for padding).
+`mask` `[B, ...]` (above 0 where an element counts).
 
-Axes: B batch, K classes or outputs.
+The output of a population, vmapped over P members, is P outputs: `jax.vmap(metric.update)` takes
+one state a member.
+
+Axes: B batch, K classes or outputs, P members of a population.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import inspect
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, Protocol, TypeAlias, TypeVar, runtime_checkable
 
 import jax
-import jax.numpy as jnp
 
-from jaxtrain.errors import DataError
+from jaxtrain.errors import JaxtrainError
 
 Output: TypeAlias = Mapping[str, Any]
 State = TypeVar("State")
@@ -45,32 +49,35 @@ class Metric(Protocol[State]):
         """The value: a float32 scalar; NaN where nothing was seen."""
 
 
-def entry(output: Output, key: str) -> jax.Array:
-    """`output[key]` as an array, or a `DataError` that lists what the output has.
+def has_all(thing: Any, *names: str) -> bool:
+    """Whether `thing` has attributes of these names in truth.
 
-    >>> entry({"loss": 1.0}, "outputs")
+    A class whose `__getattr__` answers everything, as that of Ignite's metrics does, says yes to
+    `hasattr` and to every `isinstance` of a Protocol.
+
+    >>> class Yes:
+    ...     def __getattr__(self, name): return print
+    >>> hasattr(Yes(), "empty"), has_all(Yes(), "empty")
+    (True, False)
+    """
+    nothing = object()
+    return all(inspect.getattr_static(thing, name, nothing) is not nothing for name in names)
+
+
+@contextmanager
+def naming(name: str) -> Iterator[None]:
+    """An error inside comes out with the metric's name: in its message, or as a note beneath it.
+
+    >>> with naming("val/f1"):
+    ...     raise JaxtrainError("no labels")
     Traceback (most recent call last):
         ...
-    jaxtrain.errors.DataError: the metric reads 'outputs', the output of the step has only 'loss'
+    jaxtrain.errors.JaxtrainError: metric 'val/f1': no labels
     """
-    if key not in output:
-        found = ", ".join(repr(name) for name in output) or "nothing"
-        raise DataError(f"the metric reads {key!r}, the output of the step has only {found}")
-    return jnp.asarray(output[key])
-
-
-def real_rows(output: Output, labels: jax.Array) -> jax.Array:
-    """Which of `labels` are real, as bools of their shape; all, where the output has no mask.
-
-    A mask has the shape of the labels or lacks some of its last axes (`[B]` for labels `[B, K]`).
-    """
-    if "mask" not in output:
-        return jnp.ones(labels.shape, bool)
-    mask = jnp.asarray(output["mask"])
-    if mask.shape != labels.shape[: mask.ndim]:
-        raise DataError(
-            f"the mask has shape {mask.shape}, which does not begin the shape {labels.shape} "
-            "of what it masks"
-        )
-    mask = mask.reshape(mask.shape + (1,) * (labels.ndim - mask.ndim))
-    return jnp.broadcast_to(mask > 0, labels.shape)
+    try:
+        yield
+    except JaxtrainError as error:
+        raise type(error)(f"metric {name!r}: {error}") from error
+    except Exception as error:
+        error.add_note(f"raised by the metric {name!r}")
+        raise

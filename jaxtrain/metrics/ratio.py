@@ -1,4 +1,8 @@
-"""The state that most metrics share: a sum over a sum."""
+"""The states that most metrics share: a sum over a sum, a count over a count.
+
+state = MeanState.empty().plus(total=8.0, weight=4.0)
+state.value()                                            # 2.0; NaN while the weight is 0
+"""
 
 from __future__ import annotations
 
@@ -32,7 +36,7 @@ class MeanState(NamedTuple):
 
     def value(self) -> jax.Array:
         """The mean, float32; NaN where the weight is 0."""
-        return self.total.value() / self.weight.value()
+        return _quotient(self.total.value(), self.weight.value())
 
 
 class FractionState(NamedTuple):
@@ -59,4 +63,15 @@ class FractionState(NamedTuple):
 
     def value(self) -> jax.Array:
         """The fraction, float32; NaN of none."""
-        return self.hits.value() / self.rows.value()
+        return _quotient(self.hits.value(), self.rows.value())
+
+
+def _quotient(above: jax.Array, below: jax.Array) -> jax.Array:
+    """`above / below`; NaN where `below` is 0, without a division that `jax.debug_nans` stops at.
+
+    The NaN of nothing is an answer, not an accident. (A compiled function that gives it back is
+    stopped all the same: there `debug_nans` looks at what comes out.)
+    """
+    with jax.debug_nans(False):
+        nothing = below == 0
+        return jnp.where(nothing, jnp.float32(jnp.nan), above / jnp.where(nothing, 1.0, below))

@@ -17,7 +17,6 @@ import jax
 import numpy as np
 
 from jaxtrain.engine import Engine
-from jaxtrain.engine.device.form import FORMS
 from jaxtrain.engine.filters import (
     Always,
     Between,
@@ -27,6 +26,7 @@ from jaxtrain.engine.filters import (
     Once,
     Predicate,
 )
+from jaxtrain.engine.form import FORMS
 from jaxtrain.run.experiment import Experiment
 
 _ROUNDS = 5

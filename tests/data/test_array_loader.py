@@ -1,11 +1,10 @@
-import json
+import itertools
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from jaxtrain.data import ArrayLoader, Dataset, Loader
+from jaxtrain.batch import ROW_MASK, batch_size, full_mask
+from jaxtrain.data import ArrayLoader, Dataset, IndexedLoader
 from jaxtrain.errors import CheckpointMismatchError, ConfigError, DataError
 
 
@@ -19,12 +18,12 @@ def loader(rows=10, batch_size=4, **options):
 
 
 def rows_of(batch):
-    real = batch["mask"] == 1 if "mask" in batch else slice(None)
+    real = batch[ROW_MASK] == 1 if ROW_MASK in batch else slice(None)
     return batch["labels"][real].tolist()
 
 
-def test_it_is_a_loader():
-    assert isinstance(loader(), Loader)
+def test_it_offers_its_arrays():
+    assert isinstance(loader(), IndexedLoader)
 
 
 def test_pad_gives_every_row_once_and_one_shape():
@@ -35,10 +34,10 @@ def test_pad_gives_every_row_once_and_one_shape():
     for batch in batches:
         assert batch["inputs"].shape == (4, 1)
         assert batch["labels"].dtype == np.int32
-        assert batch["mask"].shape == (4,)
-        assert batch["mask"].dtype == np.float32
+        assert batch[ROW_MASK].shape == (4,)
+        assert batch[ROW_MASK].dtype == np.float32
         assert (batch["inputs"][:, 0] == batch["labels"]).all()
-    assert [batch["mask"].sum() for batch in batches] == [4, 4, 2]
+    assert [batch[ROW_MASK].sum() for batch in batches] == [4, 4, 2]
 
 
 def test_padding_repeats_the_first_rows_of_the_epoch():
@@ -66,7 +65,7 @@ def test_rows_that_fill_every_batch(last_batch):
 def test_batch_larger_than_the_data():
     (batch,) = loader(rows=3, batch_size=8, shuffle=False)
     assert batch["labels"].tolist() == [0, 1, 2, 0, 1, 2, 0, 1]
-    assert batch["mask"].tolist() == [1, 1, 1, 0, 0, 0, 0, 0]
+    assert batch[ROW_MASK].tolist() == [1, 1, 1, 0, 0, 0, 0, 0]
     with pytest.raises(ConfigError, match="8 is more than the 3 rows"):
         loader(rows=3, batch_size=8, last_batch="drop")
 
@@ -94,115 +93,72 @@ def test_indices_are_the_batches(last_batch):
     assert indices.shape == mask.shape == (len(batches), 4)
     for rows, real, batch in zip(indices, mask, batches, strict=True):
         assert (subject.arrays["labels"][rows] == batch["labels"]).all()
-        assert (batch.get("mask", np.ones(4)) == real).all()
+        assert (batch.get(ROW_MASK, np.ones(4)) == real).all()
 
 
-def test_cursor_counts_batches_handed_out():
+def test_indices_are_the_batches_of_any_epoch():
     subject = loader()
-    seen = []
-    for _ in subject:
-        cursor = subject.cursor()
-        seen.append((cursor["epoch"], cursor["batch"]))
-    assert seen == [(0, 1), (0, 2), (0, 3)]
-    assert (subject.cursor()["epoch"], subject.cursor()["batch"]) == (1, 0)
+    for epoch in range(3):
+        indices, _ = subject.indices(epoch)
+        assert [b["labels"].tolist() for b in subject.epoch(epoch)] == indices.tolist()
 
 
-@given(
-    rows=st.integers(1, 30),
-    batch_size=st.integers(1, 12),
-    stop=st.integers(0, 40),
-    shuffle=st.booleans(),
-)
-def test_going_on_from_a_cursor_gives_the_same_batches(rows, batch_size, stop, shuffle):
-    def stream(subject, epochs):
-        for _ in range(epochs):
-            yield from subject
-
-    options = {"rows": rows, "batch_size": batch_size, "shuffle": shuffle, "seed": 5}
-    whole = [batch["labels"].tolist() for batch in stream(loader(**options), 3)]
-    stop = min(stop, len(whole) - 1)
-    first = loader(**options)
-    batches = stream(first, 3)
-    for _ in range(stop):
-        next(batches)
-    cursor = json.loads(json.dumps(first.cursor()))
-
-    second = loader(**options)
-    second.restore(cursor)
-    rest = [batch["labels"].tolist() for batch in stream(second, 3 - cursor["epoch"])]
-    assert rest == whole[stop:]
-
-
-def test_behind_the_last_batch_the_epoch_has_nothing_left():
+def test_epochs_by_hand_are_those_of_a_run():
     subject = loader()
-    batches = iter(subject)
-    for _ in range(3):
-        next(batches)
-    cursor = subject.cursor()
-    resumed = loader()
-    resumed.restore(cursor)
-    assert list(resumed) == []
-    assert resumed.cursor()["epoch"] == 1
+    by_hand = [rows_of(batch) for epoch in range(3) for batch in subject.epoch(epoch)]
+    assert by_hand == [rows_of(batch) for batch, _ in itertools.islice(subject.batches(), 9)]
+    assert by_hand[:3] != by_hand[3:6]
 
 
-def test_leaving_the_loop_and_coming_back_goes_on():
+def test_s1_looking_at_a_batch_loses_no_row():
     subject = loader()
-    first = next(iter(subject))
-    rest = list(subject)
-    assert sorted(row for batch in [first, *rest] for row in rows_of(batch)) == list(range(10))
+    next(iter(subject))
+    for epoch in range(3):
+        seen = [row for batch in subject.epoch(epoch) for row in rows_of(batch)]
+        assert sorted(seen) == list(range(10))
 
 
-def test_a_newer_iteration_or_a_restore_ends_the_older():
-    subject = loader()
-    start = subject.cursor()
-    older = iter(subject)
-    next(older)
-    assert len(list(subject)) == 2
-    assert list(older) == []
-    assert subject.cursor()["epoch"] == 1
-    older = iter(subject)
-    next(older)
-    subject.restore(start)
-    assert list(older) == []
-    assert subject.cursor() == start
-
-
-@pytest.mark.parametrize(
-    "change",
-    [{"rows": 11}, {"batch_size": 5}, {"seed": 1}, {"shuffle": False}, {"last_batch": "drop"}],
-)
-def test_restore_refuses_other_data_and_options_and_shows_both(change):
-    subject, other = loader(), loader(**change)
-    with pytest.raises(CheckpointMismatchError) as caught:
-        subject.restore(other.cursor())
-    assert subject.fingerprint() in str(caught.value)
-    assert other.fingerprint() in str(caught.value)
-    option, value = next(iter(change.items()))
-    assert f"{option}={value}" in other.fingerprint()
-
-
-def test_restore_refuses_reordered_data():
+def test_reordered_data_are_other_data():
     arrays = {"x": np.arange(6)}
-    cursor = ArrayLoader(arrays, batch_size=2).cursor()
+    cursor = ArrayLoader(arrays, batch_size=2).start()
     with pytest.raises(CheckpointMismatchError):
-        ArrayLoader({"x": arrays["x"][::-1]}, batch_size=2).restore(cursor)
+        ArrayLoader({"x": arrays["x"][::-1]}, batch_size=2).batches(cursor)
 
 
-@pytest.mark.parametrize(
-    "change", [{"batch": 4}, {"batch": -1}, {"epoch": None}, {"batch": 1.5}, {"epoch": True}]
-)
-def test_restore_refuses_a_place_that_is_none(change):
-    subject = loader()
-    with pytest.raises(CheckpointMismatchError, match="not a place in these data"):
-        subject.restore(subject.cursor() | change)
-    with pytest.raises(CheckpointMismatchError):
-        subject.restore({})
+def test_r3_a_mask_of_tokens_composes_with_the_mask_of_rows():
+    tokens = np.tril(np.ones((5, 3), np.float32))
+    subject = ArrayLoader({"x": np.arange(5), "mask": tokens}, batch_size=3, shuffle=False)
+    first, last = subject
+    assert first["mask"].tolist() == tokens[:3].tolist()
+    assert batch_size(last) == 3
+    assert full_mask(last).tolist() == [[1, 1, 1], [1, 1, 1], [0, 0, 0]]
+
+
+def test_data_are_hashed_for_places_alone_and_once(monkeypatch):
+    calls = []
+    monkeypatch.setattr("jaxtrain.data.array_loader.fingerprint", lambda a: calls.append(a) or "")
+    subject = ArrayLoader({"x": np.arange(6)}, batch_size=2)
+    list(subject)
+    list(subject.epoch(1))
+    subject.example()
+    assert calls == []
+    for _ in range(2):
+        next(subject.batches(subject.start()))
+    assert len(calls) == 1
+
+
+def test_the_example_needs_no_rows_to_be_read():
+    subject = ArrayLoader({"x": np.ones((3, 2, 5), np.float16)}, batch_size=4)
+    example = subject.example()
+    assert (example["x"].shape, example["x"].dtype) == ((4, 2, 5), np.float16)
+    assert (example[ROW_MASK].shape, example[ROW_MASK].dtype) == ((4,), np.float32)
+    assert set(ArrayLoader(subject.arrays, batch_size=2, last_batch="drop").example()) == {"x"}
 
 
 def test_arrays_by_name():
     subject = ArrayLoader({"a": np.arange(4), "b": np.ones((4, 2))}, batch_size=2, shuffle=False)
     first, _ = subject
-    assert set(first) == {"a", "b", "mask"}
+    assert set(first) == {"a", "b", ROW_MASK}
     assert first["b"].shape == (2, 2)
 
 
@@ -211,7 +167,8 @@ def test_arrays_by_name():
     [
         ({}, "at least one array"),
         ({"a": np.ones(2), "b": np.ones(3)}, r"\{'a': 2, 'b': 3\}"),
-        ({"mask": np.ones(2)}, "'mask' is the loader's own"),
+        ({ROW_MASK: np.ones(2)}, "'row_mask' is the loader's own"),
+        ({"a": [1, 2]}, r"found \{'a': 'list'\}: convert with np.asarray"),
         ({"a": np.ones(())}, r"\['a'\] have no axis"),
         ({"a": np.ones((0, 3))}, "at least one row"),
     ],

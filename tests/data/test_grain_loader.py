@@ -1,3 +1,5 @@
+import gc
+import itertools
 import json
 import logging
 import multiprocessing
@@ -9,13 +11,11 @@ import threading
 import time
 from pathlib import Path
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxtrain.data import ArrayLoader, GrainLoader, Loader
-from jaxtrain.engine import Engine, Events
+from jaxtrain.batch import ROW_MASK
+from jaxtrain.data import ArrayLoader, GrainLoader
 from jaxtrain.errors import CheckpointMismatchError, ConfigError, DataError, WorkerError
 
 ROOT = Path(__file__).parents[2]
@@ -43,7 +43,7 @@ class Rows:
 
 @pytest.fixture
 def make(request):
-    """Makes loaders, and ends their workers after the test."""
+    """Makes loaders, and ends what waits in them after the test."""
 
     def make(records=None, **options):
         loader = GrainLoader(records or Rows(), **{"batch_size": 4, **options})
@@ -53,8 +53,23 @@ def make(request):
     return make
 
 
-def stream(loader, epochs=2):
-    return [{k: v.tolist() for k, v in batch.items()} for _ in range(epochs) for batch in loader]
+def plain(batch):
+    return {name: array.tolist() for name, array in batch.items()}
+
+
+def stream(loader, epochs=2, cursor=None):
+    """The batches from a place on, up to the end of that many epochs."""
+    return [batch for batch, _ in walk(loader, epochs, cursor)]
+
+
+def walk(loader, epochs=2, cursor=None):
+    taken, batches = [], loader.batches(cursor)
+    cursor = cursor or loader.start()
+    while cursor["epoch"] < epochs:
+        batch, cursor = next(batches)
+        taken.append((plain(batch), cursor))
+    batches.close()
+    return taken
 
 
 def by_arrays(**options):
@@ -67,7 +82,6 @@ def by_arrays(**options):
 )
 def test_its_batches_are_those_of_an_array_loader(make, options):
     loader = make(**options)
-    assert isinstance(loader, Loader)
     assert stream(loader, 3) == stream(by_arrays(**options), 3)
 
 
@@ -78,13 +92,9 @@ def test_workers_change_nothing(make):
 
 
 def test_a_place_is_found_again_with_another_number_of_workers(make):
-    loader, expected = make(workers=2), stream(by_arrays(), 3)
-    batches = [batch for _, batch in zip(range(4), loader, strict=False)]
-    assert len(batches) == 4
-    cursor = json.loads(json.dumps(loader.cursor()))
+    cursor = json.loads(json.dumps(walk(make(workers=2), 1)[3][1]))
     again = make(workers=0, ahead=1)
-    again.restore(cursor)
-    assert stream(again, 3) == expected[4:]
+    assert stream(again, 3, cursor) == stream(by_arrays(), 3)[4:]
 
 
 def test_fault_17_a_corrupt_record_is_named(make):
@@ -103,66 +113,54 @@ def test_fault_17_corrupt_records_are_left_out_and_counted(make, caplog, workers
     loader = make(Rows(bad=[0, 9], odd=[13]), max_corrupt=3, workers=workers)
     seen = []
     with caplog.at_level(logging.WARNING):
-        for batch in [*loader, *loader]:
-            real = batch["mask"] > 0
+        for batch, cursor in itertools.islice(loader.batches(), 12):  # noqa: B007
+            real = batch[ROW_MASK] > 0
             assert batch["x"].shape == (4, 2)
             assert np.isfinite(batch["x"]).all()
             seen.extend(batch["x"][real][:, 0].tolist())
     assert sorted(seen) == sorted(2 * [i for i in range(22) if i not in (0, 9, 13)])
-    assert set(loader.skipped) == {0, 9, 13}
+    assert set(loader.skipped(cursor)) == {0, 9, 13}
     assert "3 of at most 3" in caplog.text
+    list(loader)
     assert len(caplog.records) == 3, "each is told once"
 
 
 def test_fault_17_one_more_than_allowed_is_an_error(make):
     loader = make(Rows(bad=[3, 9, 13]), max_corrupt=2, shuffle=False)
+    batches, cursors = loader.batches(), [loader.start()]
     with pytest.raises(DataError, match=r"record 13 .*; left out before: records 3, 9"):
-        stream(loader)
-    assert set(loader.skipped) == {3, 9}
+        cursors.extend(cursor for _, cursor in batches)
+    assert [set(loader.skipped(cursor)) for cursor in cursors] == [set(), {3}, {3}, {3, 9}]
+    # Whoever comes after has its own count: what was met before a place is part of the place.
+    with pytest.raises(DataError, match=r"record 13 .*; left out before: records 3, 9"):
+        list(loader)
+    with pytest.raises(DataError, match=r"record 13 .*; left out before: records 3, 9"):
+        list(loader.batches(cursors[1]))
 
 
-def step(state, batch):
-    weighted = (batch["x"].sum(1) * batch["mask"]).sum()
-    return state * 0.9 + weighted, {"loss": weighted}
-
-
-@pytest.mark.parametrize("form", ["single", "fused"])
-def test_fault_17_a_run_that_skips_goes_on_to_the_same_state(make, form):
-    def run(loader, **restored):
-        engine = Engine(step, jnp.float32(1), form=form)
-        taken = []
-        for at in (2, 4, 7):
-            engine.attach_handler(
-                Events.ITERATION_COMPLETED(once=at),
-                lambda e: taken.append(jax.device_get(e.snapshot())),
-            )
-        if restored:
-            engine.restore(*restored["snapshot"])
-            loader.restore(restored["cursor"])
-        cursors = []
-        engine.attach_handler(Events.ITERATION_COMPLETED, lambda e: cursors.append(e.cursor()))
-        engine.run(loader, max_epochs=2)
-        return float(engine.state.train_state), loader.cursor(), taken, cursors
-
+@pytest.mark.parametrize("form", ["pad", "drop"])
+def test_fault_17_a_run_that_skips_goes_on_to_the_same_place(make, form):
     records = Rows(bad=[2, 9, 13])
-    state, end, taken, cursors = run(make(records, max_corrupt=3))
-    assert [i for i, _ in end["skipped"]] == [2, 9, 13]
-    for snapshot, at in zip(taken, (2, 4, 7), strict=True):
-        again = run(make(records, max_corrupt=3), snapshot=snapshot, cursor=cursors[at - 1])
-        assert again[:2] == (state, end)
+    whole = walk(make(records, max_corrupt=3, last_batch=form), 3)
+    assert [i for i, _ in whole[-1][1]["skipped"]] == [2, 9, 13]
+    for at in (2, 4, 7):
+        cursor = json.loads(json.dumps(whole[at - 1][1]))
+        again = walk(make(records, max_corrupt=3, last_batch=form), 3, cursor)
+        assert again == whole[at:]
 
 
 def test_fault_18_a_killed_worker_is_an_error_and_no_hang(make):
     loader = make(Rows(deadly=9), workers=2, shuffle=False)
-    began, handed_out = time.monotonic(), []
-    with pytest.raises(WorkerError, match="a worker that reads data died before batch"):
-        handed_out.extend(loader)
+    began, handed_out = time.monotonic(), [(None, loader.start())]
+    with pytest.raises(WorkerError, match=r"died before batch [012] of epoch 0"):
+        handed_out.extend(loader.batches())
     assert time.monotonic() - began < 60
-    cursor = loader.cursor()
-    assert cursor["batch"] == len(handed_out)
+    assert len(handed_out) <= 3, "record 9 is in the third batch"
     healthy = make(Rows(), workers=1, shuffle=False)
-    healthy.restore(cursor)
-    assert stream(healthy, 1) == stream(by_arrays(shuffle=False), 1)[len(handed_out) :]
+    cursor = handed_out[-1][1]
+    expected = stream(by_arrays(shuffle=False), 1)[len(handed_out) - 1 :]
+    assert stream(healthy, 1, cursor) == expected
+    assert cursor["batch"] == len(handed_out) - 1
 
 
 def test_ctrl_c_does_not_reach_the_workers(make):
@@ -173,7 +171,7 @@ def test_ctrl_c_does_not_reach_the_workers(make):
     for worker in workers:
         os.kill(worker.pid, signal.SIGINT)
     assert len(list(batches)) == 5
-    assert all(worker.is_alive() for worker in workers)
+    assert all(worker.is_alive() for worker in workers), "they wait"
     loader.close()
     assert not multiprocessing.active_children()
 
@@ -188,7 +186,10 @@ class Rows(list):
 
 if __name__ == "__main__":
     loader = GrainLoader(Rows({"x": float(i)} for i in range(40)), batch_size=4, workers=2)
-    held = next(iter(loader))
+    held = loader.batches() if "hold" in sys.argv else iter(loader)
+    next(held)
+    if "hold" not in sys.argv:
+        held.close()
     print(*(child.pid for child in multiprocessing.active_children()), flush=True)
     if "die" in sys.argv:
         os.kill(os.getpid(), signal.SIGKILL)
@@ -203,11 +204,12 @@ def lives(pid):
     return state != "Z"  # a zombie is dead, whether or not somebody asks for its exit code
 
 
-def test_a_script_may_end_without_closing(tmp_path):
+@pytest.mark.parametrize("how", ["leave", "hold"])
+def test_a_script_may_end_without_closing(tmp_path, how):
     script = tmp_path / "script.py"
     script.write_text(SCRIPT)
     done = subprocess.run(
-        [sys.executable, script], capture_output=True, text=True, cwd=ROOT, timeout=120
+        [sys.executable, script, how], capture_output=True, text=True, cwd=ROOT, timeout=120
     )
     assert (done.returncode, done.stderr) == (0, "")
 
@@ -228,7 +230,7 @@ def test_the_workers_of_a_killed_process_end(tmp_path):
     assert not any(map(lives, workers))
 
 
-def test_an_iteration_that_was_given_up_takes_nothing(make):
+def test_an_iteration_that_hangs_keeps_nobody_else_waiting(make):
     class Slow(Rows):
         def __getitem__(self, index):
             if index == 5 and not reached.is_set():
@@ -238,37 +240,121 @@ def test_an_iteration_that_was_given_up_takes_nothing(make):
 
     reached, go_on = threading.Event(), threading.Event()
     loader = make(Slow(), shuffle=False, ahead=1)
+    expected = stream(by_arrays(shuffle=False), 1)
     got = []
     thread = threading.Thread(target=lambda: got.extend(loader))
     thread.start()
     assert reached.wait(30)
     while not got:
         time.sleep(0.01)
-    place = loader.cursor()
-    assert place["batch"] == 1
-    loader.restore(place)
+    cursor = loader.cursor_at(0, 1)
+    assert stream(loader, 1, cursor) == expected[1:]
+    assert len(got) == 1
     go_on.set()
     thread.join(30)
-    assert len(got) == 1
-    assert loader.cursor() == place
-    assert stream(loader, 1) == stream(by_arrays(shuffle=False), 1)[1:]
+    assert [plain(batch) for batch in got] == expected
+
+
+def workers_of(batches):
+    """The next batch, and the workers that were started for it."""
+    before = set(multiprocessing.active_children())
+    batch, cursor = next(batches)
+    return plain(batch), cursor, set(multiprocessing.active_children()) - before
+
+
+def test_workers_wait_for_whoever_goes_on(make):
+    loader, expected = make(workers=1), stream(by_arrays(), 1)
+    first = loader.batches()
+    batch, cursor, started = workers_of(first)
+    assert len(started) == 1
+    first.close()
+    again = loader.batches(cursor)
+    batch, cursor, more = workers_of(again)
+    assert (batch, more) == (expected[1], set())
+    again.close()
+    # From another place others start, and those that waited are gone.
+    batch, cursor, more = workers_of(loader.batches())
+    assert batch == expected[0]
+    assert len(more) == 1
+    assert not any(worker.is_alive() for worker in started)
+
+
+@pytest.mark.parametrize("shuffle", [False, True])
+def test_workers_of_an_evaluation_wait_for_the_next_one(make, shuffle):
+    loader = make(workers=1, shuffle=shuffle)
+    one = stream(loader, 1)
+    before = set(multiprocessing.active_children())
+    assert stream(loader, 1) == one == stream(by_arrays(shuffle=shuffle), 1)
+    after = set(multiprocessing.active_children())
+    assert (before == after) == (not shuffle), "behind epoch 0 stands epoch 1"
+
+
+def test_only_the_last_ones_wait(make):
+    loader = make(workers=1)
+    one, other = loader.batches(), loader.batches()
+    *_, mine = workers_of(one)
+    *_, theirs = workers_of(other)
+    assert mine
+    assert theirs
+    one.close()
+    other.close()
+    assert not any(worker.is_alive() for worker in mine)
+    assert all(worker.is_alive() for worker in theirs)
+
+
+def test_workers_end_with_a_loader_that_is_dropped():
+    loader = GrainLoader(Rows(), batch_size=4, workers=1)
+    *_, waiting = workers_of(loader.batches())
+    gc.collect()
+    assert all(worker.is_alive() for worker in waiting)
+    batches = loader.batches()
+    *_, reading = workers_of(batches)
+    del loader
+    gc.collect()
+    assert all(worker.is_alive() for worker in reading), "their iteration goes on"
+    del batches
+    gc.collect()
+    assert not any(worker.is_alive() for worker in reading | waiting)
+
+
+def test_what_was_broken_off_is_not_gone_on_with(make, monkeypatch):
+    loader, expected = make(shuffle=False), stream(by_arrays(shuffle=False), 1)
+    batches = loader.batches()
+    _, cursor = next(batches)
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("jaxtrain.data.grain_loader._pairs", interrupted)
+        patch.setattr("jaxtrain.data.grain_stream.Stream.read", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            next(batches)
+    assert stream(loader, 1, cursor) == expected[1:]
 
 
 def test_a_saved_place_wants_as_many_corrupt_records_allowed(make):
-    loader = make(Rows(bad=[1, 2]), max_corrupt=2)
-    list(loader)
+    _, cursor = walk(make(Rows(bad=[1, 2]), max_corrupt=2), 1)[-1]
     with pytest.raises(CheckpointMismatchError, match=r"2 records were left out .* 1 may be"):
-        make(Rows(bad=[1, 2, 3]), max_corrupt=1).restore(loader.cursor())
+        make(Rows(bad=[1, 2, 3]), max_corrupt=1).batches(cursor)
 
 
-@pytest.mark.parametrize("options", [{}, {"last_batch": "drop"}])
-def test_the_shapes_are_those_of_the_batches(make, options):
+def test_a_cursor_keeps_what_was_left_out_when_it_was_given(make):
+    loader = make(Rows(bad=[1, 21]), max_corrupt=2, shuffle=False)
+    cursors = [cursor for _, cursor in walk(loader, 1)]
+    assert [list(loader.skipped(cursor)) for cursor in cursors] == [[1]] * 5 + [[1, 21]]
+    assert loader.skipped(loader.start()) == {}
+
+
+@pytest.mark.parametrize(
+    ("options", "masked"),
+    [({}, True), ({"last_batch": "drop"}, False), ({"last_batch": "drop", "max_corrupt": 1}, True)],
+)
+def test_where_rows_can_be_left_out_there_is_a_mask(make, options, masked):
     loader = make(**options)
-    shapes = loader.batch_shapes()
-    batch = next(iter(loader))
-    assert {name: (s.shape, s.dtype) for name, s in shapes.items()} == {
-        name: (array.shape, array.dtype) for name, array in batch.items()
-    }
+    assert loader.masked == masked
+    for found in (next(iter(loader)), loader.example()):
+        assert set(found) == {"x", ROW_MASK} if masked else {"x"}
 
 
 def test_the_data_are_known_by_their_fingerprint(make):
@@ -277,9 +363,9 @@ def test_the_data_are_known_by_their_fingerprint(make):
     loader = make([{"x": 1.0}, {"x": 2.0}], batch_size=1, fingerprint="one")
     other = make([{"x": 1.0}, {"x": 2.0}], batch_size=1, fingerprint="two")
     with pytest.raises(CheckpointMismatchError, match="data=one"):
-        other.restore(loader.cursor())
+        other.batches(loader.start())
     with pytest.raises(CheckpointMismatchError, match="expected pairs"):
-        loader.restore(loader.cursor() | {"skipped": [3]})
+        loader.batches(loader.start() | {"skipped": [3]})
 
 
 @pytest.mark.parametrize("option", [{"workers": -1}, {"ahead": 0}, {"max_corrupt": -1}])
@@ -288,7 +374,13 @@ def test_impossible_options(option):
         GrainLoader(Rows(), batch_size=4, **option)
 
 
-@pytest.mark.parametrize("records", [[], [{"mask": 1.0}], [{}]])
+@pytest.mark.parametrize("records", [[], [{ROW_MASK: 1.0}], [{}]])
 def test_impossible_records(records):
     with pytest.raises(DataError, match="expected"):
         GrainLoader(records, batch_size=1, fingerprint="")
+
+
+def test_without_grain_a_loader_says_what_to_install(monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(ConfigError, match=r"install jaxtrain\[grain\]"):
+        GrainLoader(Rows(), batch_size=4)

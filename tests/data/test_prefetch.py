@@ -1,10 +1,13 @@
+import gc
+import itertools
 import threading
+import time
 
 import jax
 import numpy as np
 import pytest
 
-from jaxtrain.data import ArrayLoader, Loader, PrefetchLoader, prefetch_to_device
+from jaxtrain.data import ArrayLoader, PrefetchLoader, prefetch_to_device
 from jaxtrain.errors import CheckpointMismatchError, ConfigError
 
 
@@ -20,109 +23,109 @@ def threads():
     return [thread for thread in threading.enumerate() if thread.name == "jaxtrain-ahead"]
 
 
-class Breaking:
-    """A loader that raises instead of its third batch."""
+class Counting:
+    """A loader that counts what it has made, and raises instead of one batch where told to."""
 
-    def __init__(self):
-        self.inner = plain()
-        self.steps_per_epoch = self.inner.steps_per_epoch
-        self.cursor, self.restore = self.inner.cursor, self.inner.restore
-        self.fingerprint = self.inner.fingerprint
+    def __init__(self, inner, broken=None):
+        self.inner, self.broken, self.made, self.closed = inner, broken, 0, 0
+        self.batch_size, self.steps_per_epoch = inner.batch_size, inner.steps_per_epoch
+        self.fingerprint, self.start, self.example = inner.fingerprint, inner.start, inner.example
 
-    def __iter__(self):
-        for number, batch in enumerate(self.inner):
-            if number == 2:
-                raise OSError("record 9 is broken")
-            yield batch
+    def batches(self, cursor=None):
+        return self._from(self.inner.batches(cursor))
+
+    def _from(self, batches):
+        try:
+            for item in batches:
+                if self.made == self.broken:
+                    raise OSError("record 9 is broken")
+                self.made += 1
+                yield item
+        finally:
+            self.closed += 1
 
 
-@pytest.mark.parametrize("size", [1, 2, 50])
-def test_same_batches_on_the_device(size):
-    subject, reference = PrefetchLoader(plain(), size=size), plain()
-    assert isinstance(subject, Loader)
-    assert subject.steps_per_epoch == reference.steps_per_epoch
+def test_same_batches_and_places_on_the_device():
+    subject, reference = PrefetchLoader(plain(), size=50), plain()
     assert subject.fingerprint() == reference.fingerprint()
-    for _ in range(2):
-        batches = list(subject)
-        assert all(isinstance(leaf, jax.Array) for leaf in jax.tree.leaves(batches))
-        assert values(batches) == values(reference)
-        assert subject.cursor() == reference.cursor()
+    one, other = subject.batches(), reference.batches()
+    for (batch, cursor), (expected, place) in itertools.islice(zip(one, other, strict=True), 13):
+        assert all(isinstance(leaf, jax.Array) for leaf in jax.tree.leaves(batch))
+        assert values([batch]) == values([expected])
+        assert cursor == place
+    one.close()
     assert threads() == []
 
 
-def test_cursor_counts_only_what_was_handed_out():
-    subject = PrefetchLoader(plain(), size=3)
-    assert subject.cursor()["batch"] == 0
-    for number, _ in enumerate(subject, start=1):
-        assert (subject.cursor()["epoch"], subject.cursor()["batch"]) == (0, number)
-    assert subject.cursor()["epoch"] == 1
-
-
-def test_reads_ahead_by_size_and_no_more():
-    inner = plain(rows=80)
-    subject = PrefetchLoader(inner, size=2)
-    batches = iter(subject)
+@pytest.mark.parametrize("size", [1, 2, 7])
+def test_reads_ahead_by_size_and_no_more(size):
+    inner = Counting(plain(rows=80))
+    batches = PrefetchLoader(inner, size=size).batches()
     next(batches)
-    deadline = threading.Event()
-    for _ in range(100):
-        if inner.cursor()["batch"] == 3:
-            break
-        deadline.wait(0.02)
-    deadline.wait(0.05)
-    assert inner.cursor()["batch"] == 3
+    until = time.monotonic() + 30
+    while inner.made < 1 + size and time.monotonic() < until:
+        time.sleep(0.001)
+    time.sleep(0.02)
+    assert inner.made == 1 + size
     batches.close()
 
 
-def test_going_on_from_a_cursor():
-    subject = PrefetchLoader(plain(), size=2)
-    batches = iter(subject)
-    next(batches)
-    cursor = subject.cursor()
-    rest = values(batches)
-    for other in (PrefetchLoader(plain(), size=3), plain()):
-        other.restore(cursor)
-        assert values(other) == rest
-
-
-def test_leaving_early_leaves_no_thread_and_loses_no_batch():
+def test_a_thread_for_each_iteration_from_its_first_batch_to_its_end():
     subject = PrefetchLoader(plain(), size=3)
-    batches = iter(subject)
-    first = next(batches)
+    one, other = subject.batches(), iter(subject)
+    assert threads() == []
+    next(one)
+    next(other)
+    assert len(threads()) == 2
+    one.close()
     assert len(threads()) == 1
+    assert len(list(other)) == 5
+    assert threads() == []
+    third = subject.batches()
+    next(third)
+    del third
+    gc.collect()
+    assert threads() == []
+
+
+def test_what_it_reads_from_is_closed_with_it():
+    inner = Counting(plain())
+    batches = iter(PrefetchLoader(inner, size=2))
+    next(batches)
     batches.close()
+    assert inner.closed == 1
     assert threads() == []
-    assert values([first, *subject]) == values(plain())
 
 
-def test_a_newer_iteration_or_a_restore_ends_the_older():
-    subject = PrefetchLoader(plain(), size=2)
-    start = subject.cursor()
-    older = iter(subject)
-    next(older)
-    assert len(values(subject)) == 5
-    assert list(older) == []
-    older = iter(subject)
-    next(older)
-    subject.restore(start)
-    assert list(older) == []
-    assert subject.cursor() == start
-    assert threads() == []
+def test_leaving_early_loses_no_batch():
+    subject = PrefetchLoader(plain(), size=3)
+    batches = subject.batches()
+    first, cursor = next(batches)
+    batches.close()
+    rest = [batch for batch, _ in itertools.islice(subject.batches(cursor), 5)]
+    assert values([first, *rest]) == values(plain())
 
 
 def test_an_error_in_the_thread_comes_out_in_its_turn():
-    subject = PrefetchLoader(Breaking(), size=4)
+    subject = PrefetchLoader(Counting(plain(), broken=2), size=4)
     batches = iter(subject)
     assert values([next(batches), next(batches)]) == values(plain())[:2]
     with pytest.raises(OSError, match="record 9 is broken"):
         next(batches)
-    assert subject.cursor()["batch"] == 2
     assert threads() == []
 
 
-def test_restore_refuses_what_the_loader_underneath_refuses():
+def test_what_the_loader_underneath_refuses_is_refused_at_the_call():
     subject = PrefetchLoader(plain(), size=2)
     with pytest.raises(CheckpointMismatchError):
-        subject.restore(plain(seed=1).cursor())
+        subject.batches(plain(seed=1).start())
+    assert threads() == []
+
+
+def test_the_example_is_of_what_is_on_the_device():
+    example = PrefetchLoader(plain(), size=1).example()
+    assert example["x"].dtype == np.int32, "without x64 there is no int64 on a device"
+    assert example["x"].shape == (4,)
 
 
 def test_size_0_and_the_cpu_pass_the_loader_through(monkeypatch):
@@ -135,7 +138,7 @@ def test_size_0_and_the_cpu_pass_the_loader_through(monkeypatch):
 
 
 def test_impossible_sizes():
-    with pytest.raises(ConfigError, match="found -1"):
+    with pytest.raises(ConfigError, match=r"size: .* found -1"):
         prefetch_to_device(plain(), size=-1)
-    with pytest.raises(ConfigError, match="found 0"):
+    with pytest.raises(ConfigError, match=r"size: .* found 0"):
         PrefetchLoader(plain(), size=0)

@@ -1,8 +1,11 @@
 """What engine tests share: a record of every event, and a loader with a place in its data."""
 
+import jax
+import numpy as np
 import pytest
 
 from jaxtrain.engine import Engine, Event, Events
+from jaxtrain.errors import CheckpointMismatchError
 
 ALL_EVENTS = [event for event in vars(Events).values() if isinstance(event, Event)]
 
@@ -33,28 +36,45 @@ def host():
     return lambda: Engine(lambda engine, batch: batch)
 
 
+class Numbers:
+    """A loader of n numbers, the same in each epoch."""
+
+    def __init__(self, n):
+        self.n = n
+
+    batch_size = 1
+
+    @property
+    def steps_per_epoch(self):
+        return self.n
+
+    def fingerprint(self):
+        return f"{self.n} numbers"
+
+    def example(self):
+        return jax.ShapeDtypeStruct((), np.int32)
+
+    def start(self, epoch=0):
+        return {"epoch": epoch, "batch": 0, "fingerprint": self.fingerprint()}
+
+    def batches(self, cursor=None):
+        at = cursor or self.start()
+        if at["fingerprint"] != self.fingerprint():
+            raise CheckpointMismatchError("a place in other numbers")
+        return self._from(at["epoch"], at["batch"])
+
+    def _from(self, epoch, batch):
+        while True:
+            number, batch = batch, batch + 1
+            if batch == self.n:
+                epoch, batch = epoch + 1, 0
+            yield number, {"epoch": epoch, "batch": batch, "fingerprint": self.fingerprint()}
+
+    def __iter__(self):
+        return iter(range(self.n))
+
+
 @pytest.fixture
-def resumable():
-    """resumable(n): a loader of n numbers that, as `iter()` promises, gives what is left."""
-
-    class Resumable:
-        def __init__(self, batches):
-            self.batches = list(batches)
-            self.at = 0
-
-        def __len__(self):
-            return len(self.batches)
-
-        def __iter__(self):
-            while self.at < len(self.batches):
-                self.at += 1
-                yield self.batches[self.at - 1]
-            self.at = 0
-
-        def cursor(self):
-            return self.at
-
-        def restore(self, at):
-            self.at = at
-
-    return lambda n: Resumable(range(n))
+def numbers():
+    """numbers(n): a loader of n numbers, which knows places."""
+    return Numbers

@@ -133,11 +133,12 @@ def test_the_end_of_an_iterator_without_length_ends_the_epoch(host, record):
     assert lengths == [None, 3, 3, 3]
 
 
-def test_the_loaders_own_number_of_steps_goes_before_its_length(host):
-    class Loader(list):
-        steps_per_epoch = 2
+def test_the_loaders_own_number_of_steps_goes_before_its_length(host, numbers):
+    class Longer(type(numbers(2))):
+        def __len__(self):
+            return 4
 
-    assert host().run(Loader("abcd"), max_epochs=2).iteration == 4
+    assert host().run(Longer(2), max_epochs=2).iteration == 4
 
 
 def test_an_unsized_loader_can_be_given_a_length(host):
@@ -166,38 +167,27 @@ def test_an_empty_loader_is_an_error(host, empty):
 
 
 @pytest.fixture
-def closing():
-    """A loader with a cursor, and a list that gets True when an iterator of it is closed."""
+def closing(numbers):
+    """A loader, and a list that gets True when an iteration over it is closed."""
     closed = []
 
-    class Loader:
-        at = 0
-
-        def __iter__(self):
+    class Closing(numbers):
+        def _from(self, epoch, batch):
             try:
-                while self.at < 3:
-                    self.at += 1
-                    yield self.at
-                self.at = 0
+                yield from super()._from(epoch, batch)
             finally:
                 closed.append(True)
 
-        def cursor(self):
-            return self.at
-
-        def restore(self, at):
-            self.at = at
-
-    return Loader(), closed
+    return Closing(3), closed
 
 
 def test_an_iterator_is_closed_when_the_run_ends(host, closing):
     # A prefetching one then stops its thread.
     loader, closed = closing
     engine = host()
-    engine.run(loader, max_iters=2, epoch_length=3)
+    engine.run(loader, max_iters=2)
     assert closed == [True]
-    assert engine.run(loader, max_iters=3, epoch_length=3).output == 3
+    assert engine.run(loader, max_iters=3).output == 2
 
 
 def test_an_iterator_is_closed_when_the_run_fails(closing):
@@ -225,7 +215,7 @@ def test_an_iterable_without_cursor_goes_on_where_the_run_was_left(host):
 
 def test_a_run_that_is_over_begins_anew(host, record):
     engine = host()
-    engine.run("ab", max_epochs=2)
+    engine.run("ab", max_epochs=1)
     seen = record(engine, skip=("GET_BATCH_STARTED", "GET_BATCH_COMPLETED"), with_counts=True)
     engine.run("ab", max_epochs=1)
     assert seen == [
@@ -256,13 +246,98 @@ def test_more_iterations_continue_the_counts(host):
     assert (state.epoch, state.iteration) == (2, 6)
 
 
+def test_fewer_than_is_done_is_an_error_and_reset_begins_anew(host):
+    """S8."""
+    engine = host()
+    engine.run("ab", max_epochs=7)
+    with pytest.raises(
+        ValueError, match=r"max_epochs: the run is in epoch 7 already, found 4.*reset"
+    ):
+        engine.run("ab", max_epochs=4)
+    with pytest.raises(ValueError, match="max_iters: the run has done 14 iterations"):
+        engine.run("ab", max_iters=2)
+    assert engine.state.iteration == 14
+    engine.reset()
+    assert engine.run("ab", max_epochs=4).iteration == 8
+
+
+def test_another_epoch_length_in_the_same_run_is_an_error(host):
+    engine = host()
+    engine.attach_handler(Events.ITERATION_COMPLETED(once=3), Engine.interrupt)
+    engine.run(itertools.cycle("ab"), max_epochs=2, epoch_length=2)
+    with pytest.raises(ValueError, match="epoch_length: the run that goes on has epochs of 2"):
+        engine.run(itertools.cycle("ab"), max_epochs=2, epoch_length=3)
+
+
+def test_limits_are_kept_by_a_run_that_goes_on(host):
+    """L3: `max_epochs`, and the length that was given for an endless iterator."""
+    engine = host()
+    engine.attach_handler(Events.ITERATION_COMPLETED(once=13), Engine.interrupt)
+    engine.run(itertools.count(), max_epochs=5, epoch_length=10)
+    state = engine.run(itertools.count())
+    assert (state.epoch, state.iteration, state.max_epochs, state.epoch_length) == (5, 50, 5, 10)
+
+
+def test_a_run_within_its_own_handler_is_an_error(host):
+    """S9."""
+    engine = host()
+    engine.attach_handler(Events.EPOCH_COMPLETED, lambda e: e.run("ab"))
+    with pytest.raises(RuntimeError, match="a handler can't call its own engine's run"):
+        engine.run("ab", max_epochs=3)
+
+
+@pytest.mark.parametrize("limits", [{"max_epochs": 0}, {"max_iters": -1}, {"epoch_length": 0}])
+def test_limits_are_at_least_one(host, limits):
+    with pytest.raises(ValueError, match="expected at least 1"):
+        host().run("ab", **limits)
+
+
+def test_the_seconds_of_a_run_are_there_when_it_is_completed(host):
+    """R9."""
+    engine = host()
+    seconds = []
+    engine.attach_handler(Events.COMPLETED, lambda e: seconds.append(e.state.times["COMPLETED"]))
+    engine.run("ab")
+    first = seconds[0]
+    assert first > 0
+    engine.run("ab", max_epochs=2)
+    assert seconds[1] != first
+
+
+def test_started_once_then_resumed(host, record):
+    """L7."""
+    engine = host()
+    seen = record(engine)
+    engine.attach_handler(Events.ITERATION_COMPLETED(once=1), Engine.interrupt)
+    engine.run("ab")
+    engine.run("ab")
+    assert [name for name in seen if name in ("STARTED", "RESUMED")] == ["STARTED", "RESUMED"]
+    engine.run("ab", max_epochs=2)
+    assert seen.count("RESUMED") == 2
+    engine.reset()
+    engine.run("ab")
+    assert seen.count("STARTED") == 2
+
+
+def test_every_batch_is_asked_for_once_every_one(host):
+    """R9: GET_BATCH_* count the batch that is asked for."""
+    engine = host()
+    asked = []
+    engine.attach_handler(Events.GET_BATCH_STARTED(every=1), lambda: asked.append("started"))
+    engine.attach_handler(
+        Events.GET_BATCH_COMPLETED(every=2), lambda e: asked.append(e.state.batch)
+    )
+    engine.run("abcd")
+    assert asked == ["started", "started", "b", "started", "started", "d"]
+
+
 # -- stopping ------------------------------------------------------------------------------------
 
 TERMINATED = {
     # event: the events fired from then on, in the second of three epochs of two iterations
     "STARTED": ["TERMINATE", "COMPLETED"],
     "EPOCH_STARTED": ["TERMINATE", "COMPLETED"],
-    "ITERATION_STARTED": ["ITERATION_COMPLETED", "TERMINATE", "COMPLETED"],
+    "ITERATION_STARTED": ["TERMINATE", "COMPLETED"],  # the step does not run
     "ITERATION_COMPLETED": ["TERMINATE", "COMPLETED"],
     "EPOCH_COMPLETED": ["TERMINATE", "COMPLETED"],
     "COMPLETED": [],
@@ -291,18 +366,33 @@ def test_terminate_from_each_event(host, record, event):
     state = engine.run("ab", max_epochs=3)
     assert seen[at[0] :] == TERMINATED[event]
     assert state.stopped == ("" if event == "COMPLETED" else "terminate")
-    assert state.iteration == {"STARTED": 0, "EPOCH_STARTED": 2, "EPOCH_COMPLETED": 4}.get(
-        event, 6 if event == "COMPLETED" else 3
-    )
+    done = {"STARTED": 0, "EPOCH_STARTED": 2, "ITERATION_STARTED": 2, "EPOCH_COMPLETED": 4}
+    assert state.iteration == done.get(event, 6 if event == "COMPLETED" else 3)
 
 
-def test_after_terminate_the_next_run_begins_anew(host):
-    engine = host()
-    handle = engine.attach_handler(Events.ITERATION_COMPLETED(once=3), lambda e: e.terminate())
-    assert engine.run("ab", max_epochs=3).iteration == 3
-    handle.remove()
-    state = engine.run("ab", max_epochs=3)
+@pytest.mark.parametrize("event", list(TERMINATED)[:-1])
+def test_after_terminate_the_next_run_goes_on_from_there(numbers, record, event):
+    """L2: with the limits that it had, or with others."""
+    batches = []
+    engine = Engine(lambda engine, batch: batches.append(batch))
+    seen = record(engine)
+    with engine.attach_handler(*when(event, lambda e: e.terminate())):
+        engine.run(numbers(2), max_epochs=3)
+    done = len(batches)
+    state = engine.run(numbers(2))
     assert (state.epoch, state.iteration, state.stopped) == (3, 6, "")
+    assert batches == [0, 1] * 3
+    assert done < 6
+    assert (seen.count("STARTED"), seen.count("RESUMED")) == (1, 1)
+    assert (seen.count("EPOCH_STARTED"), seen.count("EPOCH_COMPLETED")) == (3, 3)
+
+
+def test_terminate_outside_of_a_run_does_nothing(host):
+    """R9: as in Ignite."""
+    engine = host()
+    engine.terminate()
+    engine.terminate_epoch()
+    assert engine.run("ab").iteration == 2
 
 
 def test_the_other_handlers_of_the_event_still_run_after_terminate(host):
@@ -316,7 +406,12 @@ def test_the_other_handlers_of_the_event_still_run_after_terminate(host):
 
 @pytest.mark.parametrize(
     ("event", "ends"),
-    [("EPOCH_STARTED", [0, 2]), ("ITERATION_STARTED", [1, 3]), ("ITERATION_COMPLETED", [1, 3])],
+    [
+        ("STARTED", [0, 2]),
+        ("EPOCH_STARTED", [0, 2]),
+        ("ITERATION_STARTED", [1, 3]),
+        ("ITERATION_COMPLETED", [1, 3]),
+    ],
 )
 def test_terminate_epoch_goes_on_with_the_next(host, record, event, ends):
     engine = host()
@@ -335,14 +430,32 @@ def test_terminate_epoch_goes_on_with_the_next(host, record, event, ends):
     assert "TERMINATE" not in seen
 
 
-@pytest.mark.parametrize("event", ["STARTED", "EPOCH_COMPLETED", "COMPLETED"])
-def test_terminate_epoch_between_epochs_ends_none(host, record, event):
+def test_terminate_epoch_between_two_epochs_ends_the_next(host, record):
     engine = host()
     seen = record(engine)
-    engine.attach_handler(getattr(Events, event)(once=1), lambda e: e.terminate_epoch())
-    assert engine.run("ab", max_epochs=2).iteration == 4
-    assert "TERMINATE_EPOCH" not in seen
-    assert engine.run("ab", max_epochs=1).iteration == 2
+    engine.attach_handler(Events.EPOCH_COMPLETED(once=1), lambda e: e.terminate_epoch())
+    assert engine.run("ab", max_epochs=3).iteration == 4
+    assert seen.count("TERMINATE_EPOCH") == 1
+    assert seen.count("EPOCH_COMPLETED") == 3
+
+
+def test_a_batch_can_be_refused(numbers):
+    """R10: a stop that is asked for before the step keeps it from running; nothing is skipped."""
+    steps = []
+    engine = Engine(lambda engine, batch: steps.append(batch))
+
+    @engine.on(Events.ITERATION_STARTED)
+    def refuse(engine):
+        if engine.state.batch == 1:
+            engine.terminate_epoch()
+
+    engine.run(numbers(4), max_epochs=2, epoch_length=4)
+    assert steps == [0, 2, 3, 0]
+    steps.clear()
+    engine = Engine(lambda engine, batch: steps.append(batch))
+    with engine.attach_handler(Events.ITERATION_STARTED(once=2), Engine.terminate):
+        engine.run(iter([0, 1, 2, 3]), epoch_length=4)
+    assert (steps, engine.state.iteration) == ([0], 1)
 
 
 EVERYWHERE = [
@@ -359,19 +472,20 @@ EVERYWHERE = [
 
 
 @pytest.mark.parametrize(("event", "count"), EVERYWHERE)
-def test_an_interrupted_run_continues_as_if_nothing_had_been(resumable, record, event, count):
+def test_an_interrupted_run_continues_as_if_nothing_had_been(numbers, record, event, count):
     def prepare():
         batches = []
         engine = Engine(lambda engine, batch: batches.append(batch))
-        # The event that comes before a batch is taken comes again where it was interrupted.
-        seen = record(engine, skip=("STARTED", "GET_BATCH_STARTED"), with_counts=True)
+        # The events before a step come again where it was interrupted in one of them.
+        again = ("GET_BATCH_STARTED", "GET_BATCH_COMPLETED", "ITERATION_STARTED")
+        seen = record(engine, skip=("STARTED", "RESUMED", *again), with_counts=True)
         return engine, batches, seen
 
     whole, expected_batches, expected = prepare()
-    whole.run(resumable(3), max_epochs=3)
+    whole.run(numbers(3), max_epochs=3)
 
     engine, batches, seen = prepare()
-    loader = resumable(3)
+    loader = numbers(3)
     with engine.attach_handler(getattr(Events, event)(once=count), lambda e: e.interrupt()):
         state = engine.run(loader, max_epochs=3)
     assert state.stopped == "interrupt"
@@ -383,26 +497,26 @@ def test_an_interrupted_run_continues_as_if_nothing_had_been(resumable, record, 
     assert batches == expected_batches
 
 
-def test_interrupting_again_and_again_still_makes_one_run(resumable):
+def test_interrupting_again_and_again_still_makes_one_run(numbers):
     batches = []
     engine = Engine(lambda engine, batch: batches.append(batch))
     engine.attach_handler(Events.ITERATION_COMPLETED, lambda e: e.interrupt())
-    loader = resumable(3)
+    loader = numbers(3)
     runs = 0
     while engine.run(loader, max_epochs=2).stopped:
         runs += 1
     assert (runs, batches) == (6, [0, 1, 2, 0, 1, 2])
 
 
-def test_an_interrupt_before_the_run_is_heeded_when_it_begins(resumable, record):
+def test_an_interrupt_before_the_run_is_heeded_when_it_begins(numbers, record):
     # A signal may come between the last line before `run` and the first of it.
     engine = Engine(lambda engine, batch: None)
     seen = record(engine)
     engine.interrupt()
-    state = engine.run(resumable(3))
+    state = engine.run(numbers(3))
     assert seen == ["STARTED", "INTERRUPT"]
     assert (state.iteration, state.stopped) == (0, "interrupt")
-    assert engine.run(resumable(3)).iteration == 3
+    assert engine.run(numbers(3)).iteration == 3
 
 
 @pytest.mark.parametrize("order", ["terminate first", "interrupt first"])
@@ -444,7 +558,38 @@ def test_an_exception_passes_by_its_handlers_and_goes_on(record):
         engine.run("abc")
     assert caught == [(engine, error.value, "extra")]
     assert seen[-2:] == ["ITERATION_STARTED", "EXCEPTION_RAISED"]
-    assert engine.state.times["COMPLETED"] > 0
+
+
+@pytest.mark.parametrize("event", ["ITERATION_STARTED", "ITERATION_COMPLETED", "EPOCH_COMPLETED"])
+def test_after_an_exception_a_run_goes_on_with_the_step_that_is_next(numbers, event):
+    """S1: every batch is used once, whatever raised where."""
+    batches = []
+    engine = Engine(lambda engine, batch: batches.append(batch))
+    at = 1 if event == "EPOCH_COMPLETED" else 2
+    handle = engine.attach_handler(getattr(Events, event)(once=at), lambda: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        engine.run(numbers(3), max_epochs=2)
+    assert engine.state.stopped == "failed"
+    handle.remove()
+    state = engine.run(numbers(3))
+    assert batches == [0, 1, 2] * 2
+    assert (state.epoch, state.iteration, state.stopped) == (2, 6, "")
+
+
+def test_after_an_exception_in_a_step_it_is_taken_again(numbers):
+    batches, fail = [], [True]
+
+    def process(engine, batch):
+        if batch == 1 and fail.pop() if fail else False:
+            raise RuntimeError("in the step")
+        batches.append(batch)
+
+    engine = Engine(process)
+    with pytest.raises(RuntimeError):
+        engine.run(numbers(3))
+    assert engine.state.iteration == 1
+    engine.run(numbers(3))
+    assert batches == [0, 1, 2]
 
 
 def test_a_handler_without_engine_gets_the_exception():
@@ -545,7 +690,12 @@ def test_an_engine_runs_within_another(host, record):
 def test_terminating_one_engine_leaves_the_other(host):
     trainer, evaluator = host(), host()
     evaluator.attach_handler(Events.ITERATION_COMPLETED, lambda e: e.terminate())
-    trainer.attach_handler(Events.EPOCH_COMPLETED, lambda: evaluator.run("xyz"))
+
+    @trainer.on(Events.EPOCH_COMPLETED)
+    def evaluate():
+        evaluator.reset()
+        evaluator.run("xyz")
+
     assert trainer.run("ab", max_epochs=2).iteration == 4
     assert evaluator.state.iteration == 1
 

@@ -124,7 +124,7 @@ def test_a_filter_is_data():
         ({"once": [3, "4"]}, "once: expected an integer of at least 1, found '4'"),
         ({"once": ()}, "once: expected at least one count, found none"),
         ({"after": -1}, "after: expected an integer of at least 0, found -1"),
-        ({"before": 0}, "before: expected an integer of at least 1, found 0"),
+        ({"before": -1}, "before: expected an integer of at least 0, found -1"),
         ({"once": 3, "every": 2}, "once stands alone, found every, once"),
         (
             {"event_filter": lambda e, c: True, "after": 2},
@@ -142,3 +142,10 @@ def test_options_that_make_no_filter(options, message):
 def test_a_second_filter_is_refused():
     with pytest.raises(ValueError, match=r"EPOCH_STARTED has a filter already: Every\(n=2"):
         Events.EPOCH_STARTED(every=2)(once=4)
+
+
+def test_numpys_integers_are_counts_and_before_nothing_is_never():
+    """R9."""
+    assert make_filter(every=np.int64(5)) == Every(5)
+    assert make_filter(once=[np.int32(2), 1]) == Once((1, 2))
+    assert make_filter(before=0).next_fire(0) is None

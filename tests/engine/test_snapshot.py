@@ -49,7 +49,7 @@ def make_trainer(request, stochastic_model):
         "labels": random.integers(0, 3, 20).astype(np.int32),
     }
     tx = adamw(0.01)
-    example = {"inputs": data["inputs"][:8], "labels": data["labels"][:8], "mask": np.ones(8)}
+    example = {"inputs": data["inputs"][:8], "labels": data["labels"][:8], "row_mask": np.ones(8)}
     state = create_train_state(model, tx, example, rng=jax.random.key(1))
     step = make_train_step(model, cross_entropy(), tx, accumulate=2, clip_norm=1.0)
 
@@ -73,10 +73,10 @@ def raw(tree):
     return {jax.tree_util.keystr(p): (words(x).dtype, words(x).tobytes()) for p, x in leaves}
 
 
-def taken(trainer, loader):
+def taken(trainer):
     """A snapshot as a file would hold it: copies of the arrays, the rest as JSON."""
     arrays, record = trainer.snapshot()
-    return jax.tree.map(jnp.copy, arrays), json.dumps([record, loader.cursor()])
+    return jax.tree.map(jnp.copy, arrays), json.dumps(record)
 
 
 EPOCHS = 3
@@ -90,7 +90,7 @@ def whole(make_trainer):
 
     def take(engine, name):
         key = name, engine.state.epoch, engine.state.iteration
-        engine.when_at_rest(lambda: snapshots.update({key: taken(engine, loader)}))
+        engine.when_at_rest(lambda: snapshots.update({key: taken(engine)}))
 
     for event in (
         Events.EPOCH_STARTED,
@@ -114,9 +114,7 @@ def test_resumed_from_every_event_it_ends_with_the_same_bits(another, whole):
     assert len(snapshots) == 3 + 9 + 3 + 1
     trainer, loader = another
     for key, (arrays, record) in snapshots.items():
-        record, cursor = json.loads(record)
-        trainer.restore(jax.tree.map(jnp.copy, arrays), record)
-        loader.restore(cursor)
+        trainer.restore(jax.tree.map(jnp.copy, arrays), json.loads(record))
         assert (trainer.state.epoch, trainer.state.iteration) == key[1:]
         state = trainer.run(loader, max_epochs=EPOCHS)
         assert raw(state.train_state) == expected, key
@@ -147,9 +145,7 @@ def test_an_interrupted_run_has_the_same_bits(make_trainer, whole):
 def test_a_finished_run_that_is_restored_is_not_done_again(another, whole):
     trainer, loader = another
     arrays, record = whole[2]["COMPLETED", 3, 9]
-    record, cursor = json.loads(record)
-    trainer.restore(jax.tree.map(jnp.copy, arrays), record)
-    loader.restore(cursor)
+    trainer.restore(jax.tree.map(jnp.copy, arrays), json.loads(record))
     seen = []
     handle = trainer.attach_handler(Events.ITERATION_STARTED, lambda: seen.append(1))
     state = trainer.run(loader, max_epochs=EPOCHS)

@@ -1,3 +1,4 @@
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -7,8 +8,8 @@ from jaxtrain.errors import DataError
 from jaxtrain.metrics import Accuracy
 
 
-def accuracy(outputs, labels, *, mask=None, top_k=1):
-    metric = Accuracy(top_k=top_k)
+def accuracy(outputs, labels, *, mask=None, **options):
+    metric = Accuracy(**options)
     output = {"outputs": outputs, "labels": labels}
     if mask is not None:
         output["mask"] = mask
@@ -76,8 +77,10 @@ def test_counting_is_exact_where_float32_stops():
 
 
 def test_shapes_that_do_not_fit_are_refused():
-    with pytest.raises(DataError, match=r"outputs \(4, 1\), labels \(4, 1\)"):
+    with pytest.raises(DataError, match=r"Accuracy wants .* outputs \(4, 1\), labels \(4, 1\)"):
         accuracy(np.ones((4, 1)), np.ones((4, 1), np.int32))
+    with pytest.raises(DataError, match=r"outputs \(\), labels \(\)"):
+        accuracy(np.float32(1), np.int32(1))
 
 
 def test_k_must_fit_the_classes():
@@ -87,3 +90,94 @@ def test_k_must_fit_the_classes():
         DataError, match="top_k: expected at most the number of classes, 3; found 4"
     ):
         accuracy(np.ones((2, 3)), np.ones(2, np.int32), top_k=4)
+
+
+# -- labels that are no class, and what does not count -------------------------------------------
+
+
+@pytest.mark.parametrize("top_k", [1, 2, 3])
+@pytest.mark.parametrize("label", [-1, -100, 3, 2**31 - 1])
+def test_a_label_that_is_no_class_is_wrong(top_k, label):
+    outputs = np.array([[0.0, 0.0, 9.0], [9.0, 0.0, 0.0]], np.float32)
+    assert accuracy(outputs, np.array([label, 0]), top_k=top_k) == 0.5
+
+
+@pytest.mark.parametrize("top_k", [1, 2])
+def test_a_wide_label_does_not_wrap_around_into_a_class(top_k):
+    with jax.enable_x64(True):
+        outputs = jnp.array([[9.0, 0.0, 0.0]] * 3, jnp.float32)
+        labels = jnp.array([2**32, -(2**32), 0], jnp.int64)
+        assert accuracy(outputs, labels, top_k=top_k) == pytest.approx(1 / 3)
+        assert accuracy(outputs, labels, ignore_label=2**32) == pytest.approx(1 / 2)
+        assert accuracy(outputs, jnp.array([2**32, 0, 0], jnp.uint64)) == pytest.approx(2 / 3)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int8", "int16", "uint32", "bool"])
+def test_labels_of_any_whole_dtype(dtype):
+    outputs = np.zeros((2, 300), np.float32)
+    outputs[:, 1] = 1.0
+    assert accuracy(outputs, np.array([1, 0]).astype(dtype)) == 0.5
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16"])
+def test_labels_that_are_no_whole_numbers_are_refused(dtype):
+    with pytest.raises(DataError, match=f"labels that are whole numbers, found labels of {dtype}"):
+        accuracy(np.ones((2, 3)), np.array([1.7, 0.0], dtype))
+
+
+@pytest.mark.parametrize(
+    ("ignored", "dtype"), [(-100, "int32"), (-100, "int16"), (255, "uint8"), (2, "int32")]
+)
+def test_rows_of_the_ignored_label_do_not_count(ignored, dtype):
+    outputs = np.array([[0, 9, 0], [9, 0, 0], [0, 0, 9], [0, 0, 9]], np.float32)
+    labels = np.array([1, 1, ignored, ignored], dtype)
+    assert accuracy(outputs, labels, ignore_label=ignored) == 0.5
+    mask = np.array([0, 1, 1, 1], np.float32)
+    assert accuracy(outputs, labels, mask=mask, ignore_label=ignored) == 0.0
+    assert np.isnan(accuracy(outputs[2:], labels[2:], ignore_label=ignored))
+
+
+def test_a_label_to_ignore_that_the_dtype_can_not_hold_ignores_nothing():
+    outputs = np.array([[0, 9], [0, 9]], np.float32)
+    for dtype in (np.uint8, np.uint32):
+        assert accuracy(outputs, np.array([1, 0], dtype), ignore_label=-100) == 0.5
+        assert accuracy(outputs, np.array([1, 0], dtype), ignore_label=2**40) == 0.5
+
+
+@pytest.mark.parametrize("top_k", [1, 2])
+def test_a_row_with_nan_is_wrong_whatever_its_label(top_k):
+    outputs = np.full((3, 3), np.nan, np.float32)
+    assert accuracy(outputs, np.array([0, 1, 2]), top_k=top_k) == 0.0
+    one = np.array([[np.nan, 9.0, 0.0]] * 2, np.float32)
+    assert accuracy(one, np.array([0, 1]), top_k=top_k) == 0.0
+    sound = np.array([[np.inf, 9.0, -np.inf]] * 2, np.float32)
+    assert accuracy(sound, np.array([0, 2]), top_k=top_k) == 0.5
+
+
+def test_whole_numbers_as_outputs():
+    assert accuracy(np.array([[0, 9], [9, 0]]), np.array([1, 1])) == 0.5
+
+
+# -- several heads -------------------------------------------------------------------------------
+
+
+def test_a_head_is_named_by_its_path():
+    good, bad = np.array([[0.0, 9.0]] * 2, np.float32), np.array([[9.0, 0.0]] * 2, np.float32)
+    output = {
+        "outputs": {"a": good, "b": (bad, good)},
+        "labels": {"a": np.array([1, 0]), "b": np.array([1, 1])},
+        "mask": np.ones((2, 7)),  # over tokens, say
+        "rows": np.array([1.0, 0.0]),
+    }
+
+    def of(**options):
+        metric = Accuracy(**options)
+        return float(metric.compute(metric.update(metric.empty(), output)))
+
+    assert of(outputs="outputs.a", labels="labels.a", mask=None) == 0.5
+    assert of(outputs="outputs.a", labels="labels.a", mask="rows") == 1.0
+    assert of(outputs="outputs.b.0", labels="labels.b", mask="rows") == 0.0
+    with pytest.raises(DataError, match=r"Accuracy: the mask has shape \(2, 7\)"):
+        of(outputs="outputs.a", labels="labels.a")
+    with pytest.raises(DataError, match=r"Accuracy reads 'outputs', .* of 'outputs\.a', 'outp"):
+        of()

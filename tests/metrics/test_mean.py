@@ -1,6 +1,8 @@
+import jax
 import numpy as np
 import pytest
 
+from jaxtrain.errors import DataError
 from jaxtrain.metrics import Loss, Mean
 
 
@@ -47,3 +49,41 @@ def test_elements_of_a_row_count_one_by_one():
 
 def test_bools_and_integers_have_means_too():
     assert value(Mean("finite"), {"finite": np.array(True)}, {"finite": np.array(False)}) == 0.5
+
+
+@pytest.mark.parametrize("key", ["loss_sum", "loss_weight"])
+def test_the_loss_of_a_population_is_not_pooled(key):
+    output = {"loss_sum": np.float32(8), "loss_weight": np.float32(4), key: np.ones(3)}
+    with pytest.raises(DataError, match=rf"Loss: expected a scalar '{key}'.*\(3,\).*jax\.vmap"):
+        value(Loss(), output)
+
+
+def test_the_loss_of_a_population_vmapped_is_one_a_member():
+    metric = Loss()
+    output = {"loss_sum": np.array([8.0, 9.0]), "loss_weight": np.array([4.0, 3.0])}
+    states = jax.vmap(lambda _: metric.empty())(np.arange(2))
+    for _ in range(3):
+        states = jax.vmap(metric.update)(states, output)
+    assert jax.vmap(metric.compute)(states).tolist() == [2.0, 3.0]
+
+
+def test_a_mean_over_a_population_is_not_pooled():
+    output = {"grad_norm": np.ones(3), "loss_sum": np.ones(3)}
+    with pytest.raises(DataError, match="Mean: expected a scalar 'loss_sum', found the shape"):
+        value(Mean("grad_norm"), output)
+
+
+def test_a_mean_by_its_path_and_with_its_own_mask():
+    output = {
+        "aux": {"x": np.array([1.0, 3.0])},
+        "mask": np.array([1.0, 0.0]),
+        "mine": np.array([0.0, 1.0]),
+    }
+    assert value(Mean("aux.x"), output) == 1.0
+    assert value(Mean("aux.x", mask="mine"), output) == 3.0
+    assert value(Mean("aux.x", mask=None), output) == 2.0
+
+
+def test_a_missing_entry_names_metric_and_entry():
+    with pytest.raises(DataError, match="the metric Mean reads 'x', the output of the step has"):
+        value(Mean("x"), {"y": 1.0})

@@ -36,3 +36,22 @@ def test_shapes_that_would_broadcast_are_refused():
 
 def test_half_precision_is_squared_in_float32():
     assert mse(np.full(2, 300, np.float16), np.zeros(2, np.float16)) == 90000.0
+
+
+def test_one_of_several_outputs():
+    metric = MeanSquaredError(outputs="outputs.1", labels="targets.depth", mask="seen")
+    output = {
+        "outputs": (np.zeros((2, 9)), np.array([1.0, 5.0])),
+        "targets": {"depth": np.array([3.0, 0.0])},
+        "seen": np.array([1.0, 0.0]),
+    }
+    assert float(metric.compute(metric.update(metric.empty(), output))) == 4.0
+    wrong = MeanSquaredError(outputs="outputs.0", labels="targets.depth", mask=None)
+    with pytest.raises(DataError, match=r"SquaredError wants .* outputs\.0 \(2, 9\), t.*\(2,\)"):
+        wrong.update(wrong.empty(), output)
+
+
+def test_every_element_counts_where_no_mask_is_wanted():
+    output = {"outputs": [1.0, 3.0], "labels": [0.0, 0.0], "mask": [1.0, 0.0]}
+    metric = MeanSquaredError(mask=None)
+    assert float(metric.compute(metric.update(metric.empty(), output))) == 5.0

@@ -11,11 +11,13 @@ from hypothesis import strategies as st
 
 import jaxtrain.metrics
 from jaxtrain.errors import DataError
-from jaxtrain.metrics import Accuracy, Loss, Mean, MeanSquaredError, Metric
+from jaxtrain.metrics import Accuracy, Loss, Mean, MeanSquaredError, Metric, naming
 
 METRICS = {
     "accuracy": Accuracy(),
     "top2": Accuracy(top_k=2),
+    "ignoring": Accuracy(ignore_label=1),
+    "head": Accuracy(outputs="heads.0", labels="labels"),
     "loss": Loss(),
     "mean": Mean("rows"),
     "scalar_mean": Mean("grad_norm"),
@@ -38,6 +40,7 @@ def outputs_of(name, seed, rows=6, real=4):
             else generator.integers(0, 3, rows).astype(np.int32)
         ),
         "mask": mask,
+        "heads": (-values, values),
         "rows": losses,
         "grad_norm": losses[0],
         "loss_sum": np.float32((losses * mask).sum()),
@@ -119,13 +122,15 @@ def test_it_is_a_carry_of_scan_and_a_slice_of_vmap(name):
         np.testing.assert_allclose(one, metric.compute(over(metric, [output])), rtol=1e-6)
 
 
-@pytest.mark.parametrize("name", ["accuracy", "top2", "mean", "mse"])
+@pytest.mark.parametrize("name", ["accuracy", "top2", "ignoring", "head", "mean", "mse"])
 def test_padding_does_not_count_not_even_nan(name):
     metric = METRICS[name]
     padded = outputs_of(name, 5, rows=6, real=4)
-    for key in ("outputs", "rows"):
-        padded[key][4:] = np.nan
-    alone = {key: value[:4] for key, value in padded.items() if np.ndim(value)}
+    for array in (padded["outputs"], padded["rows"], *padded["heads"]):
+        array[4:] = np.nan
+    alone = {
+        key: value[:4] for key, value in padded.items() if key != "heads" and np.ndim(value)
+    } | {"heads": tuple(value[:4] for value in padded["heads"])}
     del alone["mask"]
     np.testing.assert_array_equal(
         metric.compute(over(metric, [padded])), metric.compute(over(metric, [alone]))
@@ -142,6 +147,43 @@ def test_it_runs_under_strict_promotion(name):
 def test_a_missing_entry_is_named():
     with pytest.raises(DataError, match="reads 'loss_sum', the output of the step has only 'a'"):
         Loss().update(Loss().empty(), {"a": 1.0})
+
+
+@every_metric
+def test_a_sound_epoch_passes_under_debug_nans(name):
+    """The states begin as zeros, and 0 / 0 is not divided."""
+    metric = METRICS[name]
+    with jax.debug_nans(True):
+        state = jax.jit(metric.empty)()
+        for seed in (1, 2):
+            state = jax.jit(metric.update)(state, outputs_of(name, seed))
+        assert np.isfinite(jax.jit(metric.compute)(state))
+        assert np.isnan(metric.compute(metric.empty()))
+
+
+@every_metric
+def test_the_members_of_a_population_are_never_pooled(name):
+    metric = METRICS[name]
+    members = [outputs_of(name, seed) for seed in range(3)]
+    stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *members)
+    with pytest.raises(DataError, match=r"loss_sum', found the shape \(3,\).*vmap the metric"):
+        metric.update(metric.empty(), stacked)
+    states = jax.vmap(lambda _: metric.empty())(jnp.arange(3))
+    states = jax.jit(jax.vmap(metric.update))(states, stacked)
+    values = jax.vmap(metric.compute)(states)
+    expected = [metric.compute(over(metric, [output])) for output in members]
+    np.testing.assert_allclose(values, expected, rtol=1e-6)
+
+
+def test_an_error_inside_comes_out_with_the_metrics_name():
+    text = r"^metric 'val/loss': the metric Loss reads 'loss_sum'"
+    with pytest.raises(DataError, match=text), naming("val/loss"):
+        Loss().update(Loss().empty(), {})
+    with pytest.raises(TypeError, match=r"has no len") as error, naming("val/mine"):
+        len(3)
+    assert error.value.__notes__ == ["raised by the metric 'val/mine'"]
+    with naming("val/loss"):
+        pass
 
 
 def test_a_mask_of_another_length_is_refused():

@@ -1,3 +1,7 @@
 """Batches on their way from a loader to a dispatch."""
 
-__all__: list[str] = []
+from jaxtrain.engine.batches.batches import Batches
+from jaxtrain.engine.batches.door import PlainIterable, as_loader
+from jaxtrain.engine.batches.portion import Feed, Portion
+
+__all__ = ["Batches", "Feed", "PlainIterable", "Portion", "as_loader"]

@@ -1,134 +1,184 @@
 """Stacked: batches of any loader, put together in a thread while the device works.
 
-It is for loaders whose data is not in arrays on the device. A portion is up to `SIZE` batches of
-equal shapes, stacked on a new first axis; the arrays of every portion have the same shape, however
-many batches are in it, so that the dispatch compiles once.
+It is for loaders whose data is not in arrays on the device. Batches of equal shapes are stacked on
+a new first axis, one or `full` of them: two shapes of portion, so two compilations, for each shape
+of batch. Nothing is ever padded: what does not fill a portion goes one by one.
 
-Axes: S batches in a portion.
+Axes: S batches of a portion.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
+from jax.sharding import NamedSharding, PartitionSpec
 
-from jaxtrain.data import Ahead
-from jaxtrain.engine.batches.source import Window, loader_cursor
+from jaxtrain.data import Ahead, Cursor, Loader
+from jaxtrain.engine.batches.door import PlainIterable, as_arrays
+from jaxtrain.engine.batches.portion import Portion
 
-SIZE = 64
-_BYTES = 64 * 2**20
-_PATIENCE = 0.1  # seconds
+# A portion of more batches takes more memory and saves no more time.
+LONGEST = 64
+# To copy a larger batch takes longer than to launch a dispatch for it.
+LARGEST = 128 * 2**10
+# Seconds after which a consumer that waits gets what there is.
+_PATIENCE = 0.1
 
 
 @dataclass(frozen=True)
-class _Portion:
-    data: Any  # [S, ...] each, on the device; None marks the end of the loader's epoch
-    cursors: list[Any]  # behind each of its batches, or behind that end
+class _Stack:
+    data: Any  # [S, ...] each
+    cursors: list[Cursor | None]  # behind each of its S batches
 
 
 class Stacked:
-    """Windows into stacked portions.
+    """Portions of stacked batches.
 
-    A loader with a cursor is read one portion ahead, and the cursor counts what was handed out. A
-    plain iterable is never read beyond what the epoch wants: its batches would be lost at the end.
+    A loader is read one portion ahead. A plain iterable is never read beyond what the epoch wants:
+    its batches would be lost at the end.
     """
 
-    def __init__(self, loader: Iterable[Any], begun: Iterator[Any] | None = None) -> None:
+    def __init__(self, loader: Loader | PlainIterable) -> None:
         self._loader = loader
-        self._reads_ahead = hasattr(loader, "cursor") and hasattr(loader, "restore")
-        self._cursor = loader_cursor(loader)
-        self._portions: Ahead[_Portion] | None = None
-        self._batches = begun
-        self._held: Any = None  # a batch of other shapes, which begins the next portion
-        self._portion: _Portion | None = None
+        self._cursor: Cursor | None = None
+        self._stacks: Ahead[_Stack] | None = None
+        self._in_a_row = _InARow()
+        self._stack: _Stack | None = None
         self._used = 0
+        self._ready: list[_Stack] = []  # of a plain iterable
+        self._at_end = False
+        self._held: Any = None  # a batch of a plain iterable, of other shapes than those before
 
-    def take(self, limit: int, wanted: int | None) -> Window | None:
+    def begin(self, cursor: Cursor | None, *, anew: bool) -> None:
+        """Go to the cursor; a plain iterable goes on, or begins anew."""
+        if isinstance(self._loader, PlainIterable):
+            if anew and not isinstance(self._loader.source, Iterator):
+                self._stack, self._ready, self._held, self._at_end = None, [], None, False
+                self._loader.restart()
+        elif self._stacks is None or cursor != self._cursor:
+            self.close()
+            self._cursor = cursor
+            batches = self._loader.batches(cursor)
+            self._stacks = Ahead(self._endless(batches), 1)
+
+    def take(self, limit: int, wanted: int | None) -> Portion | None:
         """Up to `limit` batches of the present portion."""
-        if self._portion is None or self._used == len(self._portion.cursors):
-            self._portion, self._used = self._next(wanted), 0
-        portion, start = self._portion, self._used
-        if portion.data is None:
-            self._portion, self._cursor = None, portion.cursors[0]
+        if self._stack is None or self._used == len(self._stack.cursors):
+            self._stack, self._used = self._next(wanted), 0
+        stack, start = self._stack, self._used
+        if stack is None:
             return None
-        length = min(limit, len(portion.cursors) - start)
+        length = min(limit, len(stack.cursors) - start)
         self._used += length
-        self._cursor = portion.cursors[self._used - 1]
-        return Window(portion.data, start, length, pick, lambda index: _host(portion.data, index))
+        self._cursor = stack.cursors[self._used - 1]
+        look = partial(_on_host, stack.data)
+        return Portion(stack.data, start, length, pick, look, self._cursor, axes=1)
 
     def get_ready(self) -> None:
         """Nothing: the thread does."""
 
-    def cursor(self) -> Any:
-        """The loader's cursor behind the last batch handed out."""
-        return self._cursor
+    def close(self) -> None:
+        """Stop the thread; what it has ready is read again from the cursor."""
+        if self._stacks is not None:
+            # It may be stuck in a loader that gives nothing: then it is given up.
+            self._stacks.close(patience=1.0)
+            self._stacks, self._stack = None, None
 
-    def close(self, patience: float | None = None) -> None:
-        """Stop the thread and put the loader where its consumer stands."""
-        if self._portions is not None:
-            self._portions.close(patience)
-            self._portions = None
-            self._loader.restore(self._cursor)  # type: ignore[attr-defined]
-            self._portion, self._held, self._batches = None, None, None
+    def _next(self, wanted: int | None) -> _Stack | None:
+        if not isinstance(self._loader, PlainIterable):
+            if self._stacks is None:
+                self._stacks = Ahead(self._endless(self._loader.batches(self._cursor)), 1)
+            stacks, self._stacks = self._stacks, None  # broken, where something is raised in it
+            try:
+                stack = next(stacks)
+            except BaseException:
+                stacks.close(patience=1.0)
+                raise
+            self._stacks = stacks
+            return stack
+        if not self._ready and not self._at_end:
+            self._ready = self._read(self._loader, LONGEST if wanted is None else wanted)
+        if self._ready:
+            return self._ready.pop(0)
+        self._at_end = False
+        return None
 
-    def put_back(self) -> None:
-        """As `close`, but the thread, too, may wait for a batch that never comes."""
-        self.close(patience=1.0)
-
-    def rewind(self) -> None:
-        """Begin with a new iterator, unless the loader is an iterator itself."""
-        if not self._reads_ahead and not isinstance(self._loader, Iterator):
-            self._portion, self._held, self._batches = None, None, None
-
-    def _next(self, wanted: int | None) -> _Portion:
-        if not self._reads_ahead:
-            return self._stack(SIZE if wanted is None else wanted)
-        if self._portions is None:
-            self._portions = Ahead(self._all(), 1)
-        return next(self._portions)
-
-    def _all(self) -> Iterator[_Portion]:
-        while True:
-            yield self._stack(SIZE)
-
-    def _stack(self, most: int) -> _Portion:
-        """Stack up to `most` batches of equal shapes; data None where the epoch is over."""
-        batches: list[Any] = [] if self._held is None else [self._held[0]]
-        cursors: list[Any] = [] if self._held is None else [self._held[1]]
-        self._held = None
-        if self._batches is None:
-            self._batches = iter(self._loader)
-        size = SIZE
-        began = time.monotonic()
-        while len(batches) < min(size, most) and not (batches and self._is_late(began)):
-            batch = next(self._batches, None)
-            if batch is None:
-                if not batches:
-                    self._batches = None
+    def _read(self, loader: PlainIterable, most: int) -> list[_Stack]:
+        """Up to `most` next batches of equal shapes, as stacks."""
+        collected: list[tuple[Any, Cursor | None]] = []
+        size = 1
+        batches = loader.batches()
+        while len(collected) < min(size, most):
+            if self._held is not None:
+                item, self._held = self._held, None
+            else:
+                item = next(batches, None)
+                if item is None:
+                    self._at_end = True
+                    break
+                item = as_arrays(item[0]), None
+            if collected and shapes_of(item[0]) != shapes_of(collected[0][0]):
+                self._held = item
                 break
-            cursor = loader_cursor(self._loader)
-            if batches and _shapes(batch) != _shapes(batches[0]):
-                self._held = batch, cursor
-                break
-            batches.append(batch)
-            cursors.append(cursor)
-            size = max(1, min(SIZE, _BYTES // max(1, _bytes(batch))))
-        if not batches:
-            return _Portion(None, [loader_cursor(self._loader)])
-        # The unused end repeats the last batch: it is never looked at, but its shape counts.
-        filled = batches + [batches[-1]] * (size - len(batches))
-        data = jax.tree.map(lambda *leaves: np.stack(leaves), *filled)
-        return _Portion(jax.device_put(data), cursors)
+            collected.append(item)
+            size = self._in_a_row.size_for(item[0], most)
+        return _stacks(collected, size)
+
+    def _endless(self, batches: Iterator[tuple[Any, Cursor]]) -> Iterator[_Stack]:
+        """Stacks of a loader's batches, in the thread; full ones where shapes stay equal."""
+        collected: list[tuple[Any, Cursor | None]] = []
+        size, began = 1, time.monotonic()
+        try:
+            for batch, cursor in batches:
+                if collected and shapes_of(batch) != shapes_of(collected[0][0]):
+                    yield from _stacks(collected, size)
+                    collected, began = [], time.monotonic()
+                collected.append((batch, cursor))
+                size = self._in_a_row.size_for(batch, None)
+                if len(collected) >= size or self._is_late(began):
+                    yield from _stacks(collected, size)
+                    collected, began = [], time.monotonic()
+        finally:
+            close = getattr(batches, "close", None)
+            if close is not None:
+                close()
 
     def _is_late(self, began: float) -> bool:
-        """Whether the consumer has waited long enough: better part of a portion than none."""
-        awaited = self._portions is not None and self._portions.awaited
+        """Whether the consumer has waited long enough: a few batches are better than none."""
+        awaited = self._stacks is None or self._stacks.awaited
         return awaited and time.monotonic() - began > _PATIENCE
+
+
+class _InARow:
+    """How many batches of one shape came in a row: only long rows are worth full portions."""
+
+    def __init__(self) -> None:
+        self._shapes: Any = None
+        self._count = 0
+
+    def size_for(self, batch: Any, left: int | None) -> int:
+        """How many batches like this one to put into a portion.
+
+        Args:
+            batch: the batch that has just come.
+            left: how many are going to come at most, where that is known.
+        """
+        shapes = shapes_of(batch)
+        if shapes != self._shapes:
+            self._shapes, self._count = shapes, 0
+        self._count += 1
+        if sum(np.asarray(x).nbytes for x in jax.tree.leaves(batch)) > LARGEST:
+            return 1
+        if left is not None and left < LONGEST:
+            return 1
+        return LONGEST if self._count > LONGEST // 2 else 1
 
 
 def pick(data: Any, index: jax.Array) -> Any:
@@ -138,14 +188,38 @@ def pick(data: Any, index: jax.Array) -> Any:
     )
 
 
-def _host(data: Any, index: int) -> Any:
-    return jax.tree.map(lambda leaf: leaf[index], jax.device_get(data))
-
-
-def _shapes(batch: Any) -> Any:
+def shapes_of(batch: Any) -> Any:
+    """What must be equal for two batches to be stacked: structure, shapes and dtypes."""
     leaves, treedef = jax.tree.flatten(batch)
-    return treedef, [(np.shape(leaf), np.asarray(leaf).dtype) for leaf in leaves]
+    return treedef, [(np.shape(leaf), getattr(leaf, "dtype", type(leaf))) for leaf in leaves]
 
 
-def _bytes(batch: Any) -> int:
-    return sum(np.asarray(leaf).nbytes for leaf in jax.tree.leaves(batch))
+def _stacks(collected: list[tuple[Any, Cursor | None]], size: int) -> list[_Stack]:
+    """One stack of `size` batches, or as many of one as there are batches."""
+    if not collected:
+        return []
+    if len(collected) < size:
+        size = 1
+    groups = [collected[i : i + size] for i in range(0, len(collected), size)]
+    return [_Stack(_stacked([b for b, _ in group]), [c for _, c in group]) for group in groups]
+
+
+def _stacked(batches: list[Any]) -> Any:
+    data = jax.tree.map(lambda *leaves: _stack_leaves(leaves), *batches)
+    return data if len(batches) == 1 else jax.device_put(data)
+
+
+def _stack_leaves(leaves: tuple[Any, ...]) -> Any:
+    """`[...]` each as `[S, ...]`, which lies where they do."""
+    first = leaves[0]
+    if not isinstance(first, jax.Array):
+        return np.asarray(first)[None] if len(leaves) == 1 else np.stack(leaves)
+    if len(first.sharding.device_set) == 1 or not isinstance(first.sharding, NamedSharding):
+        return jnp.stack(leaves)
+    spec = PartitionSpec(None, *first.sharding.spec)
+    where = NamedSharding(first.sharding.mesh, spec, memory_kind=first.sharding.memory_kind)
+    return jax.jit(lambda *parts: jnp.stack(parts), out_shardings=where)(*leaves)
+
+
+def _on_host(data: Any, index: int) -> Any:
+    return jax.tree.map(lambda leaf: leaf[index], jax.device_get(data))

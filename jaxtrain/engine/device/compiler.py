@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 from jax.extend.core import ClosedJaxpr, Jaxpr
 
-from jaxtrain.engine.device.form import primitives
+from jaxtrain.engine.form import primitives
 
 # XLA's CPU backend hands convolutions and products to the YNN library, whose convolutions take
 # half as long again as Eigen's, and twice as long or more for the gradient of a kernel

@@ -1,232 +1,290 @@
-"""Steps on the device: the user's step and the metric updates, compiled together, one or many.
+"""Dispatch: runs steps on the device, and owns what lives there between two events.
 
-`Dispatch` owns what lives on the device between two events: metric states, the windows of tracked
-outputs, and the watch for the first non-finite step. The engine above it counts and fires; it
-never touches an array.
-
-The fused form is a loop whose length is an argument. One executable so runs every length, and the
-lengths cannot change a bit of the result.
+That is the TrainState, the states of metrics and windows, the watch for the first step that is not
+finite, and the last output. The engine above it counts and fires; it never touches an array.
 """
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxtrain.engine.batches.source import Window
-from jaxtrain.engine.device.compiler import compiler_options
-from jaxtrain.engine.device.form import Form, choose_form
-from jaxtrain.engine.device.reads import fetch
-from jaxtrain.engine.device.tracking import empty_window, read_window, update_window
-from jaxtrain.engine.state import EngineState
+from jaxtrain.engine.batches.door import refuse_unnamed
+from jaxtrain.engine.batches.portion import Portion
+from jaxtrain.engine.device.observers import Observers
+from jaxtrain.engine.device.output import Output, output_of
+from jaxtrain.engine.device.packing import Packed
+from jaxtrain.engine.device.program import Program, Step
+from jaxtrain.engine.device.reads import on_host
+from jaxtrain.engine.form import Form, choose_form
 from jaxtrain.metrics import Metric
-
-Step = Callable[[Any, Any], tuple[Any, Any]]
 
 
 class Dispatch:
-    """Runs steps and keeps the metric states.
+    """Runs steps and keeps what they leave on the device.
 
     Args:
         step: `(train_state, batch) -> (train_state, output)`, pure. None for a host engine, which
             hands in outputs that its own process function made.
+        train_state: what the first step is given. It stays its owner's.
+
+    Attributes:
         metrics: the metrics to update after each step, by name.
-        tracked: the scalars of the output to keep a window of.
+        compilations: how many shapes of batch the step was compiled for so far.
+        lock: held while the state is on its way; other threads may read between.
     """
 
-    def __init__(
-        self, step: Step | None, metrics: Mapping[str, Metric[Any]], tracked: tuple[str, ...]
-    ) -> None:
+    def __init__(self, step: Step | None, train_state: Any) -> None:
         self._step = step
-        self._metrics = dict(metrics)
-        self._tracked = tracked
-        # Compiled, since an array made from a Python number is a transfer that one must wait for.
-        self._empty = jax.jit(lambda: {n: m.empty() for n, m in self._metrics.items()})
-        self._empty_windows = jax.jit(lambda: {name: empty_window() for name in tracked})
-        self._compute = jax.jit(
-            lambda states: {n: m.compute(states[n]) for n, m in self._metrics.items()}
-        )
-        self._update = jax.jit(self._update_metrics)
-        self._copy = jax.jit(lambda tree: jax.tree.map(jnp.copy, tree))
-        self._single: Any = None
-        self._options: dict[str, Any] | None = None
-        self._loops: dict[Callable[..., Any], Any] = {}
-        self._shapes: list[Any] = []
-        self._places: dict[tuple[int, int], jax.Array] = {}
-        self.reads_only = False
+        self.metrics: dict[str, Metric[Any]] = {}
+        self._windows: list[tuple[str, ...]] = []
+        self._keeps: set[str] | None = set()
         self.compilations = 0
-        self.metric_states: dict[str, Any] = self._empty()
-        self.windows: dict[str, Any] = self._empty_windows()
-        self._watch: Any = None
-        self._watch_from = 0
+        self.lock = threading.RLock()
+        self._program: Program | None = None
+        self._observers = Observers({}, ())
+        self._seen: Packed = self._observers.empty()
+        self._state = _State(train_state)
+        self._watched_from: int | None = None
+        self._output: Callable[[], Any] = lambda: None
+        self._scalars: dict[str, Any] | None = None
+        self._shapes: list[Any] = []
+        self._seen_data: Any = None
+        self._places: dict[tuple[int, int], jax.Array] = {}
+
+    # -- what it is made of --------------------------------------------------------------------
+
+    def add_metrics(self, metrics: Mapping[str, Metric[Any]]) -> None:
+        """Update these, too, from the next step on."""
+        self.metrics |= metrics
+        self._rebuild()
+
+    def add_window(self, names: tuple[str, ...]) -> int:
+        """Keep a window of these scalars; returns its number."""
+        self._windows.append(names)
+        self._rebuild()
+        return len(self._windows) - 1
+
+    def keep(self, names: tuple[str, ...]) -> None:
+        """Let the arrays of these entries of the output leave a dispatch; all, where it is ()."""
+        if not names:
+            self._keeps = None
+        elif self._keeps is not None:
+            self._keeps |= set(names)
+        self._program = None
+
+    def _rebuild(self) -> None:
+        """Other observers: what the present ones have seen is kept."""
+        before = self.seen()
+        self._program = None
+        self._observers = Observers(self.metrics, tuple(self._windows))
+        self._seen = self._observers.empty()
+        self.restore(before)
 
     # -- between two events --------------------------------------------------------------------
 
+    @property
+    def train_state(self) -> Any:
+        """The state after the last step. Whoever reads it may keep it; any thread may."""
+        with self.lock:
+            return self._state.read()
+
+    @train_state.setter
+    def train_state(self, value: Any) -> None:
+        with self.lock:
+            self._state = _State(value)
+
+    def borrowed_state(self) -> Any:
+        """The state after the last step, for a look that is over before the next one."""
+        with self.lock:
+            return self._state.tree()
+
+    @property
+    def output(self) -> Any:
+        """What the last step gave: an `Output` where that is a mapping."""
+        return self._output()
+
+    def put_output(self, output: Any) -> None:
+        """Take an output that was made elsewhere, and update metrics and windows with it."""
+        self._output, self._scalars = (lambda: output), None
+        if self.metrics or self._windows:
+            with jax.transfer_guard_host_to_device("allow"), self.lock:
+                self._seen = self._observers.see(self._seen, output)
+
+    def scalars(self) -> dict[str, Any]:
+        """The entries of the last output that are single numbers, as Python numbers."""
+        if self._scalars is None:
+            output = self._output()
+            named = output if isinstance(output, Mapping) else {}
+            if isinstance(output, Output):
+                small = output.scalars()
+            else:
+                small = on_host({n: v for n, v in named.items() if np.shape(v) == ()})
+            self._scalars = {name: np.asarray(value).item() for name, value in small.items()}
+        return self._scalars
+
     def reset_metrics(self) -> None:
         """Empty every metric, as at the start of an epoch."""
-        self.metric_states = self._empty()
+        with self.lock:
+            self._seen = self._observers.without_metrics(self._seen)
 
     def compute_metrics(self) -> Callable[[], dict[str, Any]]:
         """Begin to compute the figures; the function that comes back fetches them, all at once."""
-        values = self._compute(self.metric_states)
+        if not self.metrics:
+            return dict
+        with self.lock:
+            values = self._observers.compute(self._seen)
+        names = tuple(self.metrics)
 
         def read() -> dict[str, Any]:
-            fetched = fetch(values)  # sorted by name, as jax does with every dict
+            fetched = on_host(values)  # sorted by name, as jax does with every dict
             plain = {n: v.item() if v.ndim == 0 else v for n, v in fetched.items()}
-            return {name: plain[name] for name in self._metrics}
+            return {name: plain[name] for name in names}
 
         return read
 
-    def read_windows(self) -> dict[str, dict[str, float]]:
-        """Mean, min, max and last of what is tracked since this was last read; one transfer."""
-        found = {name: read_window(w) for name, w in fetch(self.windows).items()}
-        self.windows = self._empty_windows()
-        return found
+    def read_window(self, number: int) -> Any:
+        """What a window has seen, on the host; it is empty then."""
+        with self.lock:
+            seen = self._observers.packing.on_host(self._seen)["windows"][number]
+            self._seen = self._observers.without_window(self._seen, number)
+        return seen
 
     def start_watch(self, iteration: int) -> None:
-        """Look for non-finite steps among those after `iteration`."""
-        self._watch = jax.device_put({"seen": np.int32(0), "first": np.int32(0)})
-        self._watch_from = iteration
+        """Look for steps that are not finite among those after `iteration`."""
+        with self.lock:
+            self._seen = self._observers.without_watch(self._seen)
+        self._watched_from = iteration
+
+    def step_left_out(self) -> None:
+        """An iteration went by without its step; the watch counts iterations."""
+        with self.lock:
+            self._seen = self._observers.without_step(self._seen)
 
     def first_nonfinite(self) -> int | None:
         """The first iteration whose output said `finite: False`. Waits for the device."""
-        if self._watch is None:  # nothing ran yet
+        if self._watched_from is None:  # nothing ran yet
             return None
-        first = int(jax.device_get(self._watch["first"]))
-        return self._watch_from + first if first else None
+        with self.lock:
+            watch = self._observers.packing.on_host(self._seen)["watch"]
+        first = int(watch["first"])
+        return self._watched_from + first if first else None
+
+    def seen(self) -> dict[str, Any]:
+        """What metrics and windows have seen, as a tree of arrays: `metrics`, `windows`."""
+        with self.lock:
+            tree = self._observers.unpack(self._seen)
+        return {"metrics": tree["metrics"], "windows": tree["windows"]}
+
+    def restore(self, seen: Mapping[str, Any]) -> None:
+        """Take up what `seen` gave, as far as it is about the present metrics and windows."""
+        with self.lock:
+            tree = self._observers.unpack(self._seen)
+            known = seen["metrics"]
+            tree["metrics"] = {n: known.get(n, empty) for n, empty in tree["metrics"].items()}
+            windows = list(seen["windows"])
+            tree["windows"] = [*windows, *tree["windows"][len(windows) :]]
+            self._seen = self._observers.pack(tree)
 
     # -- steps ---------------------------------------------------------------------------------
 
-    def choose_form(self, train_state: Any, batch: Any) -> Form:
-        """The form that the rule gives this step, here."""
-        assert self._step is not None
-        traced = jax.make_jaxpr(self._step)(train_state, batch)
-        return choose_form(traced.jaxpr, jax.default_backend())
+    def choose_form(self, batch: Any) -> Form:
+        """The form that the rule gives this step, here.
 
-    def run(self, state: EngineState, window: Window) -> tuple[Any, str]:
-        """Run the steps of a window and put the last output into `state`.
+        Args:
+            batch: a batch, or its shapes.
+        """
+        assert self._step is not None
+        traced = self._traced(lambda step: jax.make_jaxpr(step)(self._state.tree(), batch), batch)
+        return choose_form(getattr(traced, "jaxpr", traced), jax.default_backend())
+
+    def run(
+        self,
+        portion: Portion,
+        *,
+        held: AbstractContextManager[None],
+        note_read: Callable[[], None],
+        done: Callable[[], None],
+    ) -> tuple[Any, str]:
+        """Launch the steps of a portion.
+
+        Args:
+            portion: the batches.
+            held: entered while the old state is gone and the new one is not there yet.
+            note_read: called when somebody reads the output.
+            done: called when they are launched, while it is still held: nothing can come between.
 
         Returns:
-            An array that is there when they are done, and where the batch's shapes were new and
+            An array that is there when they are done, and, where the batch's shapes were new and
             the step had to be compiled again, what changed.
         """
-        changed = self._note_shapes(window)
-        train_state = state._train_state
-        if not self._ready:
-            self._prepare(train_state, self._batch_shapes(window))
-        if state._shared and not self.reads_only:
-            # Somebody else may hold these buffers; the dispatch gives them away.
-            train_state = self._copy(train_state)
-        carry = self.metric_states, self.windows, self._watch
-        if window.get is None:
+        changed = self._note_shapes(portion)
+        program = self._program or self._prepare(portion)
+        if self._state.treedef != program.treedef:
+            program = self._prepare(portion)
+        if portion.get is None:
+            launch, data = program.single, [portion.data]
+        else:
+            launch = program.loop(portion.get)
+            data = [portion.data, self._place(portion.start, portion.length)]
+        with held, self.lock:
+            kept, given = program.split(self._state.leaves)
+            if self._state.is_shared and given:
+                # Somebody else may hold these buffers; the dispatch gives them away.
+                given = _copy(given)
             # The batch may come from the host: this transfer is meant.
             with jax.transfer_guard_host_to_device("allow"):
-                result = self._single(train_state, carry, window.data)
-        else:
-            loop = self._loops.get(window.get) or self._compile_loop(window.get)
-            place = self._place(window.start, window.length)
-            result = loop(train_state, carry, window.data, place)
-        new_state, (self.metric_states, self.windows, self._watch), output, token = result
-        if not self.reads_only:
-            state._train_state, state._shared = new_state, False
-        state._output = output
-        return token, changed
+                new, self._seen, leaving = launch(kept, given, self._seen, *data)
+            if given:
+                self._state.replace(program.fixed, new)
+            self._output = output_of(program.layout, leaving, note_read)
+            self._scalars = None
+            done()
+        return jax.tree.leaves(leaving)[0], changed
 
-    def compiled(self, train_state: Any, window: Window) -> Any:
-        """The executable for a window, compiled but not run; shapes are enough for the state."""
-        if not self._ready:
-            self._prepare(train_state, self._batch_shapes(window))
-        carry = self.metric_states, self.windows, self._watch
-        if window.get is None:
-            return self._single.lower(train_state, carry, window.data).compile()
-        loop = self._loops.get(window.get) or self._compile_loop(window.get)
-        place = self._place(window.start, window.length)
-        return loop.lower(train_state, carry, window.data, place).compile()
-
-    def update(self, output: Any) -> None:
-        """Update metrics and windows with an output that was made elsewhere."""
-        if self._metrics or self._tracked:
-            with jax.transfer_guard_host_to_device("allow"):
-                self.metric_states, self.windows = self._update(
-                    self.metric_states, self.windows, output
-                )
-
-    def _update_metrics(self, metric_states: Any, windows: Any, output: Any) -> Any:
+    def compiled(self, batch: Any, portion: Portion | None) -> Any:
+        """The executable for a portion, compiled but not run; shapes are enough for the state."""
+        program = self._program or self._program_for(batch)
+        kept, given = program.split(self._state.leaves)
+        if portion is None or portion.get is None:
+            return program.single.lower(kept, given, self._seen, batch).compile()
+        place = self._place(portion.start, portion.length)
         return (
-            {n: m.update(metric_states[n], output) for n, m in self._metrics.items()},
-            {name: update_window(windows[name], output, name) for name in self._tracked},
+            program.loop(portion.get).lower(kept, given, self._seen, portion.data, place).compile()
         )
-
-    def _body(self, train_state: Any, carry: Any, batch: Any) -> Any:
-        """One step: everything that happens on the device in an iteration."""
-        assert self._step is not None
-        metric_states, windows, watch = carry
-        new_state, output = self._step(train_state, batch)
-        metric_states, windows = self._update_metrics(metric_states, windows, output)
-        seen, first = watch["seen"] + 1, watch["first"]
-        if isinstance(output, dict) and "finite" in output:
-            first = jnp.where((first == 0) & ~output["finite"], seen, first)
-        return new_state, (metric_states, windows, {"seen": seen, "first": first}), output
 
     # -- compiling -----------------------------------------------------------------------------
 
-    @property
-    def _ready(self) -> bool:
-        return self._single is not None
+    def _prepare(self, portion: Portion) -> Program:
+        batch = portion.data
+        if portion.get is not None:
+            index = jax.ShapeDtypeStruct((), np.int32)
+            batch = jax.eval_shape(portion.get, portion.data, index)
+        self._program = self._program_for(batch)
+        return self._program
 
-    def _prepare(self, train_state: Any, batch: Any) -> None:
-        step = self._step
-        assert step is not None
-        traced = jax.make_jaxpr(step)(train_state, batch).jaxpr
-        self.reads_only = _passes_through(traced, len(jax.tree.leaves(train_state)))
-        self._options = compiler_options(traced, jax.default_backend())
-        given, (returned, _) = train_state, jax.eval_shape(step, train_state, batch)
-        _refuse_changed_state(given, returned)
+    def _program_for(self, batch: Any) -> Program:
+        keeps = None if self._keeps is None else frozenset(self._keeps)
+        observers, state = self._observers, self._state.tree()
+        return self._traced(lambda step: Program(step, observers, state, batch, keeps=keeps), batch)
 
-        def single(train_state: Any, carry: Any, batch: Any) -> Any:
-            new_state, carry, output = self._body(train_state, carry, batch)
-            return self._kept(new_state), carry, output, carry[2]["seen"] + 0
-
-        self._single = self._jit(single)
-
-    def _jit(self, function: Callable[..., Any]) -> Any:
-        return jax.jit(function, donate_argnums=self._donated, compiler_options=self._options)
-
-    @property
-    def _donated(self) -> tuple[int, ...]:
-        # A step that only reads the state keeps its buffers: giving them away would lose them.
-        return (1,) if self.reads_only else (0, 1)
-
-    def _kept(self, new_state: Any) -> Any:
-        return None if self.reads_only else new_state
-
-    def _compile_loop(self, get: Callable[..., Any]) -> Any:
-        def loop(train_state: Any, carry: Any, data: Any, place: jax.Array) -> Any:
-            start, length = place[0], place[1]
-            first = get(data, start)
-            shapes = jax.eval_shape(self._body, train_state, carry, first)[2]
-            nothing = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes)
-
-            def once(i: jax.Array, values: Any) -> Any:
-                now, carry, _ = values
-                # A state that is only read is no part of what goes round.
-                current = train_state if self.reads_only else now
-                new_state, carry, output = self._body(current, carry, get(data, start + i))
-                return self._kept(new_state), carry, output
-
-            begin = self._kept(train_state), carry, nothing
-            new_state, carry, output = jax.lax.fori_loop(0, length, once, begin)
-            return new_state, carry, output, carry[2]["seen"] + 0
-
-        self._loops[get] = self._jit(loop)
-        return self._loops[get]
+    def _traced(self, trace: Callable[[Step], Any], batch: Any) -> Any:
+        """Trace the step; where it can't take a batch without names, say what to do about it."""
+        assert self._step is not None
+        try:
+            return trace(self._step)
+        except (TypeError, AttributeError, IndexError, KeyError):
+            refuse_unnamed(batch)
+            raise
 
     def _place(self, start: int, length: int) -> jax.Array:
-        """Where a window lies, as an array on the device; the same few come up every epoch."""
+        """Where a portion lies, as an array on the device; the same few come up every epoch."""
         found = self._places.get((start, length))
         if found is None:
             if len(self._places) >= 4096:
@@ -235,23 +293,22 @@ class Dispatch:
             self._places[start, length] = found
         return found
 
-    def _batch_shapes(self, window: Window) -> Any:
-        if window.get is None:
-            return window.data
-        return jax.eval_shape(window.get, window.data, jax.ShapeDtypeStruct((), np.int32))
-
-    def _note_shapes(self, window: Window) -> str:
-        """What is new about the shapes of a window's data, or "" where they were seen before."""
-        leaves = jax.tree.leaves(window.data)
-        shapes = [(window.get, *((np.shape(x), getattr(x, "dtype", None)) for x in leaves))]
-        if shapes[0] in self._shapes:
+    def _note_shapes(self, portion: Portion) -> str:
+        """What is new about the shapes of a portion's data, or "" where they were seen before."""
+        if portion.data is self._seen_data:
             return ""
-        self._shapes.append(shapes[0])
+        self._seen_data = portion.data if portion.get is not None else None
+        leaves, axes = jax.tree.leaves(portion.data), portion.axes
+        kinds = ((np.shape(x)[axes:], getattr(x, "dtype", None)) for x in leaves)
+        shapes = (portion.get, *kinds)
+        if shapes in self._shapes:
+            return ""
+        self._shapes.append(shapes)
         self.compilations += 1
         if self.compilations == 1:
             return ""
         old, new = self._shapes[-2], self._shapes[-1]
-        paths = [path for path, _ in jax.tree_util.tree_leaves_with_path(window.data)]
+        paths = [path for path, _ in jax.tree_util.tree_leaves_with_path(portion.data)]
         differences = [
             f"{jax.tree_util.keystr(path)}: {_show(a)} -> {_show(b)}"
             for path, a, b in zip(paths, old[1:], new[1:], strict=False)
@@ -260,31 +317,41 @@ class Dispatch:
         return ", ".join(differences) or "another structure of batch"
 
 
+class _State:
+    """A TrainState as leaves, and whether somebody else may hold them."""
+
+    def __init__(self, tree: Any) -> None:
+        self.leaves: list[Any]
+        self.treedef: Any
+        self.leaves, self.treedef = jax.tree.flatten(tree)
+        self.is_shared = True
+        self._tree = tree
+
+    def tree(self) -> Any:
+        """The state, for a look at its shapes."""
+        if self._tree is None:
+            self._tree = self.treedef.unflatten(self.leaves)
+        return self._tree
+
+    def read(self) -> Any:
+        """The state, for somebody who may keep it."""
+        self.is_shared = True
+        return self.tree()
+
+    def replace(self, fixed: tuple[bool, ...], new: list[Any]) -> None:
+        """Take the leaves that a step gave for those that it was given; the others stay."""
+        given = iter(new)
+        self.leaves = [
+            leaf if stays else next(given) for leaf, stays in zip(self.leaves, fixed, strict=True)
+        ]
+        self.is_shared, self._tree = False, None
+
+
+@jax.jit
+def _copy(leaves: list[Any]) -> list[Any]:
+    return [jnp.copy(leaf) for leaf in leaves]
+
+
 def _show(shape_and_dtype: Any) -> str:
     shape, dtype = shape_and_dtype
     return f"{dtype}{list(shape)}"
-
-
-def _passes_through(jaxpr: Any, count: int) -> bool:
-    """Whether a step returns the very state it was given, as its first `count` arguments."""
-    return list(jaxpr.outvars[:count]) == list(jaxpr.invars[:count])
-
-
-def _refuse_changed_state(given: Any, returned: Any) -> None:
-    """A state that changes its shape would be compiled anew for ever, or not fit into a loop."""
-    before = {jax.tree_util.keystr(p): x for p, x in jax.tree_util.tree_leaves_with_path(given)}
-    after = {jax.tree_util.keystr(p): x for p, x in jax.tree_util.tree_leaves_with_path(returned)}
-    problems = [f"{path} is gone" for path in before.keys() - after.keys()]
-    problems += [f"{path} is new" for path in after.keys() - before.keys()]
-    for path in before.keys() & after.keys():
-        was, now = (
-            (tuple(np.shape(x)), str(x.dtype) if hasattr(x, "dtype") else type(x).__name__)
-            for x in (before[path], after[path])
-        )
-        if was != now:
-            problems.append(f"{path}: {_show(was)} becomes {_show(now)}")
-    if problems:
-        raise TypeError(
-            "a step must return a state of the same structure, shapes and dtypes as it was given:\n"
-            "  " + "\n  ".join(sorted(problems))
-        )

@@ -15,7 +15,7 @@ logger = logging.getLogger(__name__)
 _IN_A_ROW = 20
 
 
-def fetch(tree: Any) -> Any:
+def on_host(tree: Any) -> Any:
     """The arrays of a tree on the host; waits for them."""
     if jax.default_backend() == "cpu":
         # They are there already: `device_get` takes ten times as long to find that out.
@@ -43,7 +43,7 @@ class Reads:
             self._told.add(handler)
             logger.warning(
                 "handler %s reads the output in every iteration: each one is a dispatch of its "
-                "own and is waited for. Attach it with every=, or read engine.tracked() now and "
-                "then.",
+                "own and is waited for. Attach it with every=, or read the window that "
+                "engine.track() gives now and then.",
                 handler.name,
             )

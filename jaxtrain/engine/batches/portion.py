@@ -1,0 +1,58 @@
+"""What a feed hands out: consecutive batches, in the form that a dispatch takes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from jaxtrain.data import Cursor
+
+
+@dataclass(frozen=True)
+class Portion:
+    """Consecutive batches.
+
+    Attributes:
+        data: what the dispatch is given.
+        start: where in `data` the first batch is.
+        length: how many batches.
+        get: `(data, index) -> batch`, traced inside the dispatch. None where `data` is one batch.
+        look: `index -> batch`, on the host, for a handler that wants to see one.
+        cursor: the place behind the last batch; None where the loader has no cursor.
+        axes: axes of `data` before those of a batch.
+    """
+
+    data: Any
+    start: int
+    length: int
+    get: Callable[[Any, Any], Any] | None
+    look: Callable[[int], Any]
+    cursor: Cursor | None
+    axes: int = 0
+
+
+class Feed(Protocol):
+    """Hands out the batches of one loader, portion by portion."""
+
+    def begin(self, cursor: Cursor | None, *, anew: bool) -> None:
+        """Go to a place; nothing, where the feed stands there already.
+
+        Args:
+            cursor: the place; None for a plain iterable, which goes on where it is.
+            anew: the run begins from the start.
+        """
+
+    def take(self, limit: int, wanted: int | None) -> Portion | None:
+        """Up to `limit` next batches; None where a plain iterable has come to its end.
+
+        Args:
+            limit: how many are wanted now.
+            wanted: how many the engine's epoch is going to want, or None where nobody knows.
+        """
+
+    def get_ready(self) -> None:
+        """The device is at work: a good time to prepare what comes next."""
+
+    def close(self) -> None:
+        """The run is left: let go of threads and processes."""

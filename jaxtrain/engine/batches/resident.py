@@ -1,0 +1,98 @@
+"""Resident: the arrays of a loader on the device, where a dispatch gathers its batches itself.
+
+Axes: B rows, S batches of an epoch.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import jax
+import numpy as np
+
+from jaxtrain.batch import ROW_MASK
+from jaxtrain.data import Cursor, IndexedLoader
+from jaxtrain.engine.batches.portion import Portion
+
+# A data set larger than this share of the device's memory is not kept there.
+_SHARE_OF_MEMORY = 0.25
+
+
+class Resident:
+    """Portions of an `IndexedLoader`'s epochs: indices into arrays that are on the device."""
+
+    def __init__(self, loader: IndexedLoader) -> None:
+        self._loader = loader
+        self._arrays = jax.device_put(loader.arrays)
+        self._grids: dict[int, _Grid] = {}  # by epoch: the present one, and perhaps the next
+        self._mask: tuple[np.ndarray, jax.Array] | None = None
+        self._epoch, self._batch = 0, 0
+
+    def begin(self, cursor: Cursor | None, *, anew: bool) -> None:
+        """Go to the cursor; the arrays are where they are."""
+        place = self._loader.start() if cursor is None else cursor
+        self._epoch, self._batch = self._loader.position(place)
+
+    def take(self, limit: int, wanted: int | None) -> Portion:
+        """Up to `limit` batches of the loader's epoch."""
+        loader, epoch, batch = self._loader, self._epoch, self._batch
+        grid = self._grids.get(epoch)
+        if grid is None:
+            grid = self._make_grid(epoch)
+            self._grids = {epoch: grid}
+        left = loader.steps_per_epoch - batch
+        length = min(limit, left)
+        self._epoch, self._batch = (epoch, batch + length) if length < left else (epoch + 1, 0)
+        cursor = loader.cursor_at(self._epoch, self._batch)
+        return Portion(grid.data, batch, length, gather, partial(self._look, grid), cursor)
+
+    def get_ready(self) -> None:
+        """At the end of an epoch: shuffle for the next, which the device would wait for."""
+        if self._batch == 0 and self._epoch not in self._grids:
+            self._grids = {self._epoch: self._make_grid(self._epoch)}
+
+    def close(self) -> None:
+        """Nothing: the arrays stay on the device for the next run."""
+
+    def _make_grid(self, epoch: int) -> _Grid:
+        indices, mask = self._loader.indices(epoch)
+        data = {"arrays": self._arrays, "indices": jax.device_put(indices)}
+        if self._loader.masked:
+            # It is most often that of the epoch before.
+            if self._mask is None or not np.array_equal(self._mask[0], mask):
+                self._mask = mask, jax.device_put(mask)
+            data["mask"] = self._mask[1]
+        return _Grid(data, indices, mask)
+
+    def _look(self, grid: _Grid, index: int) -> dict[str, np.ndarray]:
+        rows = grid.indices[index]
+        batch = {name: array.take(rows, axis=0) for name, array in self._loader.arrays.items()}
+        return batch | ({ROW_MASK: grid.mask[index]} if self._loader.masked else {})
+
+
+@dataclass(frozen=True)
+class _Grid:
+    """An epoch: what a dispatch is given, and the same indices and mask on the host."""
+
+    data: dict[str, Any]
+    indices: np.ndarray
+    mask: np.ndarray
+
+
+def gather(data: Any, index: jax.Array) -> dict[str, jax.Array]:
+    """Batch `index` of a `Resident` feed's data: rows of each array, and their mask."""
+    rows = data["indices"][index]
+    batch = {n: a.at[rows].get(mode="promise_in_bounds") for n, a in data["arrays"].items()}
+    return batch | ({ROW_MASK: data["mask"][index]} if "mask" in data else {})
+
+
+def fits_on_device(loader: Any) -> bool:
+    """Whether a loader offers its arrays, and they leave room enough on the device."""
+    if not isinstance(loader, IndexedLoader):
+        return False
+    stats = jax.devices()[0].memory_stats() if jax.default_backend() != "cpu" else None
+    if not stats or "bytes_limit" not in stats:
+        return True  # on the CPU the arrays are in this memory already
+    return sum(a.nbytes for a in loader.arrays.values()) < _SHARE_OF_MEMORY * stats["bytes_limit"]
