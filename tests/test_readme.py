@@ -174,6 +174,18 @@ def test_links_lead_somewhere(path):
         assert (page.parent / target).exists(), target
 
 
+def test_the_tests_that_the_list_of_faults_names_are_there():
+    page = (ROOT / "docs/faults.md").read_text()
+    named = re.findall(r"`(tests/[\w/]+\.py|test_\w+\.py)(?:::(\w+))?", page)
+    assert len(named) > 20
+    for name, test in named:
+        found = list((ROOT / "tests").rglob(Path(name).name))
+        if name.startswith("tests/"):
+            assert (ROOT / name).exists(), name
+        assert found, name
+        assert any(f"def {test}" in path.read_text() for path in found), f"{name}::{test}"
+
+
 # -- the second pair of libraries ----------------------------------------------------------------
 
 
