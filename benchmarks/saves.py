@@ -2,6 +2,7 @@
 
     python -m benchmarks saves
     python -m benchmarks saves --millions 10 --rounds 9 --directory /scratch
+    python -m benchmarks saves --millions "" --frozen 10      # a frozen base alone
 
 A training of Adam steps is saved once a round, and goes on until the checkpoint is on the disk.
 Two figures come of it, in seconds, each the median of the rounds:
@@ -12,6 +13,10 @@ Two figures come of it, in seconds, each the median of the rounds:
 
 "Plain orbax" is a `CheckpointManager` with `StandardSave`. It neither syncs nor digests what it
 writes; what that costs jaxtrain is listed apart, as shares of a synchronous save.
+
+A small adapter over a frozen base is measured, too: what a save writes and how long it takes, the
+base inside every checkpoint, and the base shared by all of them. What is not measured in a run of
+this keeps its place in the file of results.
 """
 
 from __future__ import annotations
@@ -34,7 +39,7 @@ import jax.numpy as jnp
 import optax
 
 from benchmarks.machine import machine_facts
-from jaxtrain.checkpoint import CheckpointStore
+from jaxtrain.checkpoint import CheckpointStore, named_leaves
 from jaxtrain.checkpoint.arrays import write_arrays
 from jaxtrain.checkpoint.leaves import to_host
 from jaxtrain.files.atomic import sync
@@ -95,22 +100,30 @@ SAVERS: dict[str, Callable[[Path], Saver]] = {
 def main(argv: Sequence[str]) -> None:
     parser = argparse.ArgumentParser(prog="benchmarks saves")
     parser.add_argument("--millions", default="10,100", help="parameters, in millions each")
+    parser.add_argument("--frozen", default="10", help="parameters of a base, in millions each")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--directory", help="the disk to save to; by default that of /tmp")
     parser.add_argument("--out", type=Path, default=RESULTS)
     options = parser.parse_args(argv)
-    record: dict[str, Any] = {
+    record: dict[str, Any] = json.loads(options.out.read_text()) if options.out.exists() else {}
+    facts = {
         "machine": machine_facts(["jaxtrain", "jax", "jaxlib", "orbax-checkpoint", "numpy"]),
         "device": jax.devices()[0].device_kind,
         "rounds": options.rounds,
-        "parameters": {},
     }
-    for millions in map(int, options.millions.split(",")):
-        directory = Path(tempfile.mkdtemp(dir=options.directory))
-        try:
-            record["parameters"][f"{millions}M"] = measure(millions, options.rounds, directory)
-        finally:
-            shutil.rmtree(directory)
+    for section, figures in (("parameters", measure), ("frozen", measure_frozen)):
+        sizes = {"parameters": options.millions, "frozen": options.frozen}[section]
+        measured = {}
+        for millions in map(int, filter(None, sizes.split(","))):
+            directory = Path(tempfile.mkdtemp(dir=options.directory))
+            try:
+                measured[f"{millions}M"] = figures(millions, options.rounds, directory)
+            finally:
+                shutil.rmtree(directory)
+        if measured and section == "parameters":
+            record |= {**facts, section: measured}
+        elif measured:
+            record[section] = {**facts, "base": measured}
     options.out.parent.mkdir(exist_ok=True)
     options.out.write_text(json.dumps(record, indent=1) + "\n")
     print(f"written: {options.out}")
@@ -205,6 +218,44 @@ def one_save(
     return state, blocked, time.perf_counter() - began - steps * each, each
 
 
+def measure_frozen(millions: int, rounds: int, directory: Path) -> dict[str, Any]:
+    """Bytes and seconds of a save of an adapter of 16 numbers over a base, each way."""
+    width = millions * 10**6 // LAYERS
+    keys = jax.random.split(jax.random.key(0), LAYERS)
+    base = {f"layer_{i}": jax.random.normal(k, (width // 1000, 1000)) for i, k in enumerate(keys)}
+    jax.block_until_ready(base)
+    result: dict[str, Any] = {"base_bytes": sum(leaf.nbytes for leaf in jax.tree.leaves(base))}
+    print(f"an adapter of 64 bytes over {millions} M parameters")
+    for name, shared in {"inside": (), "shared": ("frozen",)}.items():
+        store = CheckpointStore(directory / name, keep=rounds + 1)
+        saves: dict[str, list[float]] = {"bytes": [], "blocked_seconds": [], "done_seconds": []}
+        there = 0
+        for number in range(rounds + 1):
+            tree = {"params": jnp.full(16, float(number)), "frozen": base}
+            began = time.perf_counter()
+            store.save(tree, iteration=number, meta={}, shared=shared)
+            saves["blocked_seconds"].append(time.perf_counter() - began)
+            store.wait()
+            saves["done_seconds"].append(time.perf_counter() - began)
+            files = [path for path in store.directory.rglob("*") if path.is_file()]
+            size = sum(path.stat().st_size for path in files)
+            saves["bytes"].append(size - there)
+            there = size
+        store.close()
+        result[name] = {
+            "first": {what: values[0] for what, values in saves.items()},
+            "later": {what: statistics.median(values[1:]) for what, values in saves.items()},
+            "rounds": saves,
+        }
+        later = result[name]["later"]
+        print(
+            f"  base {name}: {later['bytes']:12,.0f} bytes a save (the first "
+            f"{saves['bytes'][0]:,}), blocked {later['blocked_seconds']:.4f} s, done after "
+            f"{later['done_seconds']:.4f} s"
+        )
+    return result
+
+
 def phases(state: Any, rounds: int, directory: Path) -> dict[str, float]:
     """Seconds of each part of a synchronous save, the median of the rounds."""
     times: dict[str, list[float]] = {"copy": [], "write": [], "digest": [], "sync": []}
@@ -212,7 +263,7 @@ def phases(state: Any, rounds: int, directory: Path) -> dict[str, float]:
         place = directory / str(number)
         place.mkdir(parents=True)
         clock = [time.perf_counter()]
-        arrays = to_host(state)
+        arrays = to_host(named_leaves(state))
         clock.append(time.perf_counter())
         write_arrays(place / "arrays", arrays)
         clock.append(time.perf_counter())

@@ -3,8 +3,10 @@
     import jaxtrain as jt
 
     config = jt.make_config("configs/digits.py", ["train.epochs=5"])
-    experiment = jt.Experiment(config)
+    experiment = jt.Experiment.of(config)
     figures = experiment.train()
+
+or stage by stage: `jt.Experiment(jt.Task.of(jt.RunData.of(config)))`.
 
 Pure, jitted steps update an immutable `TrainState`; an ordinary Python event loop, the `Engine`,
 fires hooks around them. This file is the table of contents; each name is imported when it is first
@@ -40,7 +42,7 @@ if TYPE_CHECKING:
     from jaxtrain.errors import JaxtrainError
     from jaxtrain.metrics import Accuracy, Loss, Metric
     from jaxtrain.models import Model, from_linen, from_nnx
-    from jaxtrain.run import Experiment, make_config
+    from jaxtrain.run import Experiment, RunData, Task, choose_device, make_config
     from jaxtrain.step import TrainState, create_train_state, make_eval_step, make_train_step
 
 _ROOMS = (
@@ -57,6 +59,9 @@ _ROOMS = (
     "run",
     "step",
 )
+# Below or above what one works with, and so not listed; but `jt.batch` is there all the same, not
+# only once somebody has imported it.
+_UNLISTED = ("batch", "cli", "files", "main", "registry")
 _NAMES = {
     "CheckpointStore": "checkpoint",
     "ConfigDict": "config",
@@ -70,6 +75,9 @@ _NAMES = {
     "Events": "engine",
     "JaxtrainError": "errors",
     "Experiment": "run",
+    "RunData": "run",
+    "Task": "run",
+    "choose_device": "run",
     "make_config": "run",
     "Accuracy": "metrics",
     "Loss": "metrics",
@@ -99,10 +107,13 @@ __all__ = [
     "Loss",
     "Metric",
     "Model",
+    "RunData",
     "Splits",
+    "Task",
     "TrainState",
     "__version__",
     "checkpoint",
+    "choose_device",
     "config",
     "create_train_state",
     "data",
@@ -124,7 +135,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name in _ROOMS:
+    if name in _ROOMS or name in _UNLISTED:
         return importlib.import_module(f"jaxtrain.{name}")
     if name in _NAMES:
         value = getattr(importlib.import_module(f"jaxtrain.{_NAMES[name]}"), name)

@@ -2,6 +2,7 @@
 
     batch = {"inputs": x, "labels": y, "row_mask": rows, "mask": tokens}
     batch_size(batch)            # B
+    row_mask(batch)              # [B]: a row counts where the loader and the user say so
     full_mask(batch)             # [B, L]: a token counts where its row and its own mask say so
 
 A batch is a dict of arrays. Two masks may stand in it, and they compose: `row_mask` `[B]` is the
@@ -96,6 +97,20 @@ def full_mask(batch: Batch) -> jax.Array | None:
             f"{np.shape(rows)[0]} rows"
         )
     return own * jnp.asarray(rows, jnp.float32).reshape(-1, *(1,) * (own.ndim - 1))
+
+
+def row_mask(batch: Batch) -> jax.Array | None:
+    """Which rows count, `[B]` float32: both masks, as far as they are over rows alone; or None.
+
+    >>> row_mask({"row_mask": jnp.array([1, 0]), "mask": jnp.ones((2, 3))}).tolist()
+    [1.0, 0.0]
+    >>> row_mask({"row_mask": jnp.array([1, 1]), "mask": jnp.array([0, 1])}).tolist()
+    [0.0, 1.0]
+    """
+    rows, own = batch.get(ROW_MASK), batch.get(MASK)
+    if own is not None and np.ndim(own) == 1:
+        return full_mask(batch)
+    return None if rows is None else jnp.asarray(rows, jnp.float32)
 
 
 def masks(mask: jax.Array | None, values: jax.Array) -> jax.Array | None:

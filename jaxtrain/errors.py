@@ -87,7 +87,7 @@ class Interrupted(JaxtrainError):
 
 
 class Preempted(JaxtrainError):
-    """Stopped by a signal or a time limit, and saved; running the same command continues it."""
+    """Stopped by a signal or a time limit, and saved; running it again continues it."""
 
     exit_code = 75
 

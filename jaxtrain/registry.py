@@ -33,11 +33,14 @@ class Registry:
 
     Args:
         kind: what the factories make ("model"), used in messages.
-        returns: the type of what they make; `build` refuses anything else.
+        returns: the type of what they make, or several; `build` refuses anything else. A Protocol
+            has to be one that `isinstance` can ask about; `collections.abc.Callable` means whatever
+            can be called. None is refused by every registry.
         hint: how to make one of it, to end that message with.
     """
 
-    def __init__(self, kind: str, *, returns: type = object, hint: str = "") -> None:
+    def __init__(self, kind: str, *, returns: Any = object, hint: str = "") -> None:
+        isinstance(None, returns)  # a Protocol that can't be asked says so here, not in a run
         self.kind = kind
         self.returns = returns
         self.hint = hint
@@ -73,7 +76,7 @@ class Registry:
         except KeyError:
             raise UnknownNameError(
                 f"unknown {self.kind} {name!r}{did_you_mean(name, self._factories)} "
-                f"(known: {', '.join(self.names())}; --plugin adds your own)"
+                f"(known: {', '.join(self.names())}; a plugin can add others)"
             ) from None
 
     def schema(self, name: str, base: type[Section]) -> type[Section]:
@@ -102,7 +105,7 @@ class Registry:
 
         Raises:
             TypeError: where the factory asks for something that `context` does not hold.
-            ConfigError: where it returns something else than it should.
+            ConfigError: where it returns something else than it should, naming it and its file.
         """
         factory = self[section.name]  # type: ignore[attr-defined]
         arguments: dict[str, Any] = {}
@@ -118,14 +121,17 @@ class Registry:
                     "stand after a `*` in the signature."
                 )
         made = factory(**arguments)
-        if not isinstance(made, self.returns):
+        if made is None or not isinstance(made, self.returns):
             raise ConfigError(
                 f"{self.kind} {section.name!r}: expected "  # type: ignore[attr-defined]
-                f"{factory.__qualname__} in {_file_of(factory)} to return a "
-                f"{self.returns.__name__}, found {_kind_of(made)}"
-                f"{self.hint and '; '}{self.hint}"
+                f"{factory.__qualname__} in {_file_of(factory)} to return a {self._wanted()}, "
+                f"found {_kind_of(made)}{self.hint and '; '}{self.hint}"
             )
         return made
+
+    def _wanted(self) -> str:
+        kinds = self.returns if isinstance(self.returns, tuple) else (self.returns,)
+        return " or a ".join(self.kind if k is object else k.__name__ for k in kinds)
 
 
 def _default(factory: Callable[..., Any], parameter: inspect.Parameter) -> Any:

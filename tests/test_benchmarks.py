@@ -14,7 +14,7 @@ import jax
 import pytest
 
 from benchmarks import __main__ as command
-from benchmarks import loop
+from benchmarks import loop, saves
 from benchmarks.loops import FRAMEWORKS, TASKS, Framework
 from benchmarks.loops.flax_models import flax_model
 
@@ -232,3 +232,25 @@ def test_an_unknown_framework_is_named(capsys):
 def test_without_a_name_it_lists_the_benchmarks(capsys):
     assert command.main([]) == 2
     assert "loop" in capsys.readouterr().out
+
+
+def test_a_frozen_base_is_measured_and_other_figures_keep_their_place(tmp_path, capsys):
+    path = tmp_path / "saves.json"
+    path.write_text(json.dumps({"parameters": {"9M": "as it was"}}))
+    words = ["--millions", "", "--frozen", "1", "--rounds", "2"]
+    saves.main([*words, "--directory", str(tmp_path), "--out", str(path)])
+    record = json.loads(path.read_text())
+    assert record["parameters"] == {"9M": "as it was"}
+    found = record["frozen"]["base"]["1M"]
+    assert found["inside"]["later"]["bytes"] > found["base_bytes"] > 3_900_000
+    assert found["shared"]["first"]["bytes"] > found["base_bytes"]
+    assert found["shared"]["later"]["bytes"] < 20_000
+    assert "base shared:" in capsys.readouterr().out
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_the_phases_of_a_save_are_measured(tmp_path):
+    step, state = saves.training(1)
+    found = saves.phases(step(state), 1, tmp_path / "phases")
+    assert found.keys() == {"copy", "write", "digest", "sync"}
+    assert min(found.values()) > 0

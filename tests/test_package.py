@@ -89,6 +89,41 @@ def test_the_table_of_contents_matches_its_lazy_half():
         _ = jaxtrain.Enigne
 
 
+def _submodules() -> list[str]:
+    found = {path.parent.name for path in PACKAGE.glob("*/__init__.py")}
+    found |= {path.stem for path in PACKAGE.glob("*.py")}
+    return sorted(name for name in found if not name.startswith("_"))
+
+
+@pytest.mark.parametrize("order", ["forwards", "backwards"])
+def test_rooms_and_names_are_there_whatever_was_used_before(order):
+    """`jt.batch` must not fail until somebody else has imported it, nor a name hide a room."""
+    names = sorted({*jaxtrain.__all__, *_submodules()}, reverse=order == "backwards")
+    code = (
+        f"import jaxtrain as jt, types\nnames, rooms = {names!r}, {_submodules()!r}\n"
+        "first = {name: getattr(jt, name) for name in names}\n"
+        "assert all(getattr(jt, name) is value for name, value in first.items())\n"
+        "for name in rooms: assert isinstance(first[name], types.ModuleType), name\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("name", _submodules())
+def test_each_is_there_when_it_is_the_first_thing_used(name):
+    code = f"import jaxtrain as jt; assert jt.{name}.__name__ == 'jaxtrain.{name}'"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("room", ["run", "cli", "config"])
+def test_no_room_exports_a_name_that_one_of_its_modules_has(room):
+    """Which of the two one got would depend on what was imported before."""
+    module = importlib.import_module(f"jaxtrain.{room}")
+    files = {path.stem for path in (PACKAGE / room).glob("*.py")}
+    assert files & set(module.__all__) == set()
+
+
 def test_importing_jaxtrain_imports_nothing_heavy():
     code = "import sys, jaxtrain; print([m for m in ('jax', 'flax', 'numpy') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

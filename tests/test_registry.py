@@ -1,8 +1,12 @@
-from typing import Annotated
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Protocol, runtime_checkable
 
 import pydantic
 import pytest
 
+from jaxtrain.config.python_file import execute
 from jaxtrain.errors import ConfigError, UnknownNameError
 from jaxtrain.registry import Registry
 
@@ -54,7 +58,7 @@ def test_an_unknown_name_lists_the_known_ones(registry):
     with pytest.raises(UnknownNameError) as error:
         registry["mpl"]
     assert str(error.value) == (
-        "unknown model 'mpl'; did you mean 'mlp'? (known: cnn, mlp; --plugin adds your own)"
+        "unknown model 'mpl'; did you mean 'mlp'? (known: cnn, mlp; a plugin can add others)"
     )
     assert error.value.__suppress_context__
     assert isinstance(error.value, ConfigError)
@@ -213,3 +217,88 @@ def test_a_module_that_is_no_model_is_told_what_to_do():
         ConfigError, match=r"return a Model, found a flax.*Dense; from_linen\(\.\.\.\)"
     ):
         build(MODELS, "tests_bare_module", {"num_outputs": 3})
+
+
+def in_a_plugin(tmp_path, registry, body):
+    """What a plugin's file registers under the name "mine"."""
+    path = tmp_path / "my_plugin.py"
+    path.write_text(f"def mine():\n    {body}\n")
+    module = execute(path, "tests_my_plugin")
+    module.mine.__module__ = "tests_my_plugin"
+    sys.modules["tests_my_plugin"] = module
+    try:
+        registry.register("mine")(module.mine)
+        return path, build(registry, "mine")
+    finally:
+        del sys.modules["tests_my_plugin"]
+
+
+@runtime_checkable
+class Attaches(Protocol):
+    def attach(self, engine: object) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("returns", "body", "wanted", "found"),
+    [
+        (object, "pass", "return a thing", r"found None \(is its `return` missing\?\)"),
+        (Attaches, "pass", "return a Attaches", "found None"),
+        (Attaches, "return 3", "return a Attaches", r"found a builtins\.int"),
+        (Callable, "return 3", "return a Callable", r"found a builtins\.int"),
+        ((float, Callable), "return '3'", "return a float or a Callable", "found a builtins.str"),
+    ],
+)
+def test_the_plugin_that_returns_the_wrong_thing_is_named_with_its_file(
+    tmp_path, returns, body, wanted, found
+):
+    registry = Registry("thing", returns=returns)
+    with pytest.raises(ConfigError, match=rf"my_plugin\.py to {wanted}, {found}"):
+        in_a_plugin(tmp_path, registry, body)
+
+
+def test_what_fits_a_protocol_or_can_be_called_is_taken():
+    class Hook:
+        def attach(self, engine):
+            return engine
+
+    hooks = Registry("hook", returns=Attaches)
+    hooks.register("good")(Hook)
+    assert isinstance(build(hooks, "good"), Hook)
+    losses = Registry("loss", returns=(float, Callable))
+    losses.register("good")(lambda: len)
+    losses.register("number")(lambda: 0.0)
+    assert build(losses, "good") is len
+    assert build(losses, "number") == 0.0
+
+
+def test_a_protocol_that_can_not_be_asked_is_refused_where_the_registry_is_made():
+    class Silent(Protocol):
+        def attach(self, engine: object) -> None: ...
+
+    with pytest.raises(TypeError, match="runtime_checkable"):
+        Registry("hook", returns=Silent)
+
+
+@pytest.mark.parametrize(
+    ("section", "option"),
+    [
+        ("data", {}),
+        ("model", {"num_outputs": 3}),
+        ("loss", {}),
+        ("optimizer", {"learning_rate": 0.1}),
+        ("schedule", {"learning_rate": 0.1, "total_steps": 3}),
+        ("metrics", {}),
+        ("hooks", {}),
+    ],
+)
+@pytest.mark.parametrize("returned", ["None", "3j", "'text'"])
+def test_every_registry_of_a_run_refuses_what_is_none_of_its_kind(
+    monkeypatch, section, option, returned
+):
+    from jaxtrain.run import REGISTRIES
+
+    registry = REGISTRIES[section]
+    monkeypatch.setattr(registry, "_factories", dict(registry._factories))
+    registry.register("tests_wrong")(lambda: eval(returned))
+    with pytest.raises(ConfigError, match=rf"'tests_wrong': expected .*{Path(__file__).name} to "):
+        build(registry, "tests_wrong", option)

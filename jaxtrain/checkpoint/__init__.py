@@ -2,10 +2,10 @@
 
 from jaxtrain.checkpoint import environment
 from jaxtrain.checkpoint.leaves import named_leaves
-from jaxtrain.checkpoint.manifest import verify
 from jaxtrain.checkpoint.saved import Saved
 from jaxtrain.checkpoint.store import CheckpointStore
 from jaxtrain.checkpoint.survey import Found, Survey, take_survey
+from jaxtrain.checkpoint.verifier import verify
 
 __all__ = [
     "CheckpointStore",

@@ -1,10 +1,17 @@
-"""The wall around orbax: named arrays to a directory and back. No other file imports orbax."""
+"""The wall around orbax: named arrays to a directory and back. No other file imports orbax.
+
+    write_arrays(directory, {"params/kernel": kernel})
+    describe_arrays(directory)                        # {"params/kernel": float32[64, 8]}
+    read_arrays(directory, ["params/kernel"])
+
+Every dtype of `STORABLE` comes back as it was, bit for bit.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,19 +20,38 @@ import numpy as np
 
 from jaxtrain.errors import CheckpointError
 
+# Zarr has no name for these: their bytes are written.
+_AS_BYTES = frozenset({"float8_e4m3", "int1", "uint1", "uint2", "uint4"})
+
+STORABLE = _AS_BYTES | {
+    *("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"),
+    *("float16", "float32", "float64", "complex64", "complex128", "bfloat16", "int2", "int4"),
+    *("float4_e2m1fn", "float8_e3m4", "float8_e4m3b11fnuz", "float8_e4m3fn", "float8_e4m3fnuz"),
+    *("float8_e5m2", "float8_e5m2fnuz", "float8_e8m0fnu"),
+}
+"""Names of the dtypes that can be written. What numpy has besides, jax has no arrays of."""
+
+# Orbax refuses a tree without arrays. No name of an array is written like that.
+_NOTHING = "%"
+
 
 def write_arrays(directory: Path, arrays: Mapping[str, np.ndarray]) -> None:
     """Write arrays as an orbax PyTree checkpoint (OCDBT, Zarr 3), nested as their names are.
 
     Args:
         directory: must not exist yet.
-        arrays: by path, the parts joined by `/`.
+        arrays: by path, the parts joined by `/`; their dtypes are of `STORABLE`.
     """
-    # Orbax refuses arrays without elements; their shape and dtype are all there is to keep.
-    empty = {n: [str(a.dtype), list(a.shape)] for n, a in arrays.items() if a.size == 0}
+    # Orbax refuses arrays without elements, too; their shape and dtype are all there is to keep.
+    empty = {n: _described(a) for n, a in arrays.items() if a.size == 0}
     full = {name: array for name, array in arrays.items() if array.size}
+    bytes_of = {n: _described(a) for n, a in full.items() if a.dtype.name in _AS_BYTES}
+    for name in bytes_of:
+        full[name] = np.ascontiguousarray(full[name]).reshape(-1).view(np.uint8)
+    metadata = {"empty": empty, "bytes": bytes_of}
     with _checkpointer() as (orbax, checkpointer):
-        args = orbax.args.PyTreeSave(_nest(full), custom_metadata={"empty": empty})
+        nested = _nest(full) or {_NOTHING: np.zeros(1, np.uint8)}
+        args = orbax.args.PyTreeSave(nested, custom_metadata=metadata)
         checkpointer.save(directory.absolute(), args=args)
 
 
@@ -41,27 +67,44 @@ def describe_arrays(directory: Path) -> dict[str, jax.ShapeDtypeStruct]:
             name: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype)
             for name, leaf in _flatten(metadata.tree).items()
         }
-        empty = {
+        others = {**metadata.custom_metadata["empty"], **metadata.custom_metadata["bytes"]}
+        return full | {
             name: jax.ShapeDtypeStruct(tuple(shape), np.dtype(dtype))
-            for name, (dtype, shape) in metadata.custom_metadata["empty"].items()
+            for name, (dtype, shape) in others.items()
         }
-    return full | empty
 
 
-def read_arrays(directory: Path) -> dict[str, np.ndarray]:
+def read_arrays(directory: Path, names: Collection[str] | None = None) -> dict[str, np.ndarray]:
     """What `write_arrays` wrote.
+
+    Args:
+        directory: where.
+        names: read these alone.
 
     Raises:
         CheckpointError: where orbax can't read it.
     """
-    empty = {
-        name: np.empty(one.shape, one.dtype)
-        for name, one in describe_arrays(directory).items()
-        if 0 in one.shape
-    }
+    described = describe_arrays(directory)
+    wanted = {n: d for n, d in described.items() if names is None or n in names}
+    empty = {n: np.empty(d.shape, d.dtype) for n, d in wanted.items() if 0 in d.shape}
+    full = _nest({name: 0 for name in wanted if name not in empty})
+    if not full:
+        return empty
     with _checkpointer() as (orbax, checkpointer), _named(directory):
-        nested = checkpointer.restore(directory.absolute(), args=orbax.args.PyTreeRestore())
-        return {name: np.asarray(leaf) for name, leaf in _flatten(nested).items()} | empty
+        args = orbax.args.PyTreeRestore(item=full, partial_restore=True)
+        read = _flatten(checkpointer.restore(directory.absolute(), args=args))
+        return {name: _restored(read[name], wanted[name]) for name in wanted.keys() & read} | empty
+
+
+def _described(array: np.ndarray) -> list[Any]:
+    return [array.dtype.name, list(array.shape)]
+
+
+def _restored(leaf: Any, described: jax.ShapeDtypeStruct) -> np.ndarray:
+    array = np.asarray(leaf)
+    if array.dtype == described.dtype:
+        return array
+    return array.view(described.dtype).reshape(described.shape)
 
 
 @contextlib.contextmanager
@@ -105,10 +148,10 @@ def _orbax_path(directory: Path) -> Any:
     return epath.Path(directory.absolute())
 
 
-def _nest(arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
+def _nest(arrays: Mapping[str, Any]) -> dict[str, Any]:
     nested: dict[str, Any] = {}
     for name, array in arrays.items():
-        *folders, last = name.split("/")
+        *folders, last = map(_escape, name.split("/"))
         place = nested
         for folder in folders:
             place = place.setdefault(folder, {})
@@ -119,8 +162,19 @@ def _nest(arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
 def _flatten(nested: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for name, value in nested.items():
+        if name == _NOTHING:
+            continue
         if isinstance(value, Mapping):
-            flat |= _flatten(value, f"{prefix}{name}/")
+            flat |= _flatten(value, f"{prefix}{_unescape(name)}/")
         else:
-            flat[prefix + name] = value
+            flat[prefix + _unescape(name)] = value
     return flat
+
+
+def _escape(name: str) -> str:
+    """Orbax joins names by dots: `{"a.b": {"c": x}, "a": {"b.c": y}}` would lose one of the two."""
+    return name.replace("%", "%25").replace(".", "%2E")
+
+
+def _unescape(name: str) -> str:
+    return name.replace("%2E", ".").replace("%25", "%")

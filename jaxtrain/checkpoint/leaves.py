@@ -1,8 +1,11 @@
-"""A pytree as named leaves, and the exact comparison of two of them.
+"""A pytree as named leaves in host memory.
 
     named_leaves({"params": {"Dense_0": {"kernel": w}}})     # {"params/Dense_0/kernel": w}
+    arrays = to_host(state)                                  # numpy arrays by such names
+    key_types(state)                                         # {"rng": "threefry2x32"}
 
-Typed random keys are stored as their words: a file knows nothing of key types.
+A leaf is an array of jax or numpy, a number of Python or numpy, or a typed random key. Keys are
+stored as their words, and beside them what type they are of.
 """
 
 from __future__ import annotations
@@ -14,16 +17,24 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxtrain.errors import CheckpointMismatchError
+from jaxtrain.checkpoint.arrays import STORABLE
+from jaxtrain.errors import CheckpointError
 
-_SHOWN = 20
+# Python's numbers, and what they are in a file. An int that has no room there is refused.
+_NUMBERS: dict[type, Any] = {
+    bool: np.bool_,
+    int: np.int64,
+    float: np.float64,
+    complex: np.complex128,
+}
 
 
 def named_leaves(tree: Any) -> dict[str, Any]:
     """The leaves by path, the parts joined by `/`, in tree order.
 
     Raises:
-        ValueError: where two have the same name, as those of `{"a/b": 1, "a": {"b": 2}}`.
+        ValueError: where two have the same name, as those of `{"a/b": 1, "a": {"b": 2}}`, or one
+            is called as the place of another.
 
     >>> named_leaves({"a": {"b": 1, "c": (2, 3)}})
     {'a/b': 1, 'a/c/0': 2, 'a/c/1': 3}
@@ -34,25 +45,108 @@ def named_leaves(tree: Any) -> dict[str, Any]:
         if name in named:
             raise ValueError(f"two leaves are both called {name!r}; one would be lost in a file")
         named[name] = leaf
+    for name in named:
+        for end in (i for i, letter in enumerate(name) if letter == "/"):
+            if name[:end] in named:
+                raise ValueError(f"{name[:end]!r} is a leaf, and so is {name!r}, which is below it")
     return named
 
 
-def to_host(tree: Any, reuse: Mapping[str, np.ndarray] | None = None) -> dict[str, np.ndarray]:
-    """The named leaves in host memory, where no later step can change them. Waits for the device.
+def to_host(
+    leaves: Mapping[str, Any], reuse: Mapping[str, np.ndarray] | None = None
+) -> dict[str, np.ndarray]:
+    """Named leaves in host memory, where no later step can change them. Waits for the device.
 
-    All transfers are started before the first is waited for.
+    All transfers are started before the first is waited for. What is spread over several devices is
+    put together here.
 
     Args:
-        tree: of arrays, numbers and typed random keys.
+        leaves: arrays, numbers and typed random keys, by name.
         reuse: what this function gave before, to be written over: fresh memory costs several times
             as much as the copy itself. Only where the device is the host.
+
+    Raises:
+        CheckpointError: listing every leaf that no file can hold as it is.
     """
-    named = {name: _plain(leaf) for name, leaf in named_leaves(tree).items()}
-    for leaf in named.values():
+    refuse_unstorable(leaves)
+    plain = {name: _plain(leaf) for name, leaf in leaves.items()}
+    for leaf in plain.values():
         if isinstance(leaf, jax.Array):
             leaf.copy_to_host_async()
     reuse = reuse or {}
-    return {name: _to_host(leaf, reuse.get(name)) for name, leaf in named.items()}
+    return {name: _to_host(leaf, reuse.get(name)) for name, leaf in plain.items()}
+
+
+def refuse_unstorable(leaves: Mapping[str, Any]) -> None:
+    """Check that every leaf can be stored as it is: nothing is cast, and nothing left out.
+
+    Raises:
+        CheckpointError: listing every one that can't.
+    """
+    problems = [f"{name}: {fault}" for name, leaf in leaves.items() if (fault := _fault(leaf))]
+    if problems:
+        raise CheckpointError("can't be saved as they are:\n  " + "\n  ".join(problems))
+
+
+def key_types(leaves: Mapping[str, Any]) -> dict[str, str]:
+    """The names of the types of the random keys among named leaves.
+
+    >>> key_types({"rng": jax.random.key(0), "step": 3})
+    {'rng': 'threefry2x32'}
+    """
+    return {name: key_type(leaf) for name, leaf in leaves.items() if is_key(leaf)}
+
+
+def is_key(leaf: Any) -> bool:
+    """Whether a leaf, or the `jax.ShapeDtypeStruct` of one, is of typed random keys."""
+    return hasattr(leaf, "dtype") and jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+
+
+def key_type(leaf: Any) -> str:
+    """The name of a key's type, also that of a `jax.ShapeDtypeStruct`."""
+    found: list[str] = []
+    jax.eval_shape(lambda key: found.append(str(jax.random.key_impl(key))), leaf)
+    return found[0]
+
+
+def shape_and_dtype(leaf: Any) -> tuple[tuple[int, ...], str]:
+    """What stands in a file for a leaf: its shape, and the name of its dtype.
+
+    >>> shape_and_dtype(7), shape_and_dtype(jax.random.key(0))
+    (((), 'int64'), ((2,), 'uint32'))
+    """
+    if is_key(leaf):
+        data = jax.eval_shape(jax.random.key_data, leaf)
+        return tuple(data.shape), data.dtype.name
+    if type(leaf) in _NUMBERS:
+        return (), np.dtype(_NUMBERS[type(leaf)]).name
+    array = leaf if hasattr(leaf, "dtype") else np.asarray(leaf)
+    return tuple(np.shape(array)), str(array.dtype)
+
+
+def _fault(leaf: Any) -> str:
+    """Why a leaf can't be stored as it is; empty where it can."""
+    if type(leaf) is int and not -(2**63) <= leaf < 2**63:
+        return f"{leaf} has no room in 64 bits; keep it as a string, in meta"
+    if not is_key(leaf):
+        dtype = leaf.dtype if hasattr(leaf, "dtype") else np.asarray(leaf).dtype
+        if not (dtype.isnative and dtype.name in STORABLE):
+            return (
+                f"a {type(leaf).__name__} of dtype {dtype}; expected an array or number that jax "
+                "knows, in the byte order of this machine; text belongs into meta"
+            )
+    if isinstance(leaf, jax.Array):
+        if leaf.is_deleted():
+            return "its buffers were given away to a step (donated): save the state it returned"
+        if not leaf.is_fully_addressable:
+            return "parts of it are on devices of other processes; gather it first"
+    return ""
+
+
+def _plain(leaf: Any) -> Any:
+    if type(leaf) in _NUMBERS:
+        return np.asarray(leaf, _NUMBERS[type(leaf)])
+    return jax.random.key_data(leaf) if is_key(leaf) else leaf
 
 
 def _to_host(leaf: Any, old: np.ndarray | None) -> np.ndarray:
@@ -64,81 +158,3 @@ def _to_host(leaf: Any, old: np.ndarray | None) -> np.ndarray:
         return np.array(value, copy=True)
     np.copyto(old, value)
     return old
-
-
-def from_host(stored: Mapping[str, np.ndarray], template: Any) -> Any:
-    """A tree like `template` with the stored values.
-
-    Args:
-        stored: arrays by path.
-        template: a tree of arrays or `jax.ShapeDtypeStruct`s with the structure, shapes and dtypes
-            that are expected.
-
-    Raises:
-        CheckpointMismatchError: listing every path that is missing, left over, or of another shape
-            or dtype. Nothing is ever cast or left out.
-    """
-    refuse_differences(stored, template)
-    expected = named_leaves(template)
-    values = []
-    for name, leaf in expected.items():
-        value = jnp.asarray(stored[name])
-        if _is_key(leaf):
-            value = jax.random.wrap_key_data(value, impl=_key_type(leaf))
-        values.append(value)
-    return jax.tree.unflatten(jax.tree.structure(template), values)
-
-
-def refuse_differences(stored: Mapping[str, Any], template: Any) -> None:
-    """Compare names, shapes and dtypes, leaf by leaf. No value is looked at.
-
-    Args:
-        stored: by path, anything with a shape and a dtype.
-        template: as for `from_host`.
-
-    Raises:
-        CheckpointMismatchError: listing every difference.
-    """
-    expected = named_leaves(template)
-    problems = [f"missing in the checkpoint: {name}" for name in expected.keys() - stored.keys()]
-    problems += [f"not in this run: {name}" for name in stored.keys() - expected.keys()]
-    for name in expected.keys() & stored.keys():
-        want, have = _shape_and_dtype(expected[name]), _shape_and_dtype(stored[name])
-        if want != have:
-            problems.append(f"{name}: this run has {_show(want)}, the checkpoint {_show(have)}")
-    if problems:
-        more = len(problems) - _SHOWN
-        raise CheckpointMismatchError(
-            "the checkpoint does not fit this run:\n  "
-            + "\n  ".join(sorted(problems)[:_SHOWN])
-            + (f"\n  and {more} more" if more > 0 else "")
-        )
-
-
-def _is_key(leaf: Any) -> bool:
-    return hasattr(leaf, "dtype") and jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
-
-
-def _key_type(leaf: Any) -> str:
-    """The name of a key's type, also that of a `ShapeDtypeStruct`."""
-    found: list[str] = []
-    jax.eval_shape(lambda key: found.append(str(jax.random.key_impl(key))), leaf)
-    return found[0]
-
-
-def _plain(leaf: Any) -> Any:
-    return jax.random.key_data(leaf) if _is_key(leaf) else leaf
-
-
-def _shape_and_dtype(leaf: Any) -> tuple[tuple[int, ...], str]:
-    if _is_key(leaf):
-        data = jax.eval_shape(jax.random.key_data, leaf)
-        return tuple(data.shape), str(data.dtype)
-    return tuple(np.shape(leaf)), str(
-        leaf.dtype if hasattr(leaf, "dtype") else np.dtype(type(leaf))
-    )
-
-
-def _show(shape_and_dtype: tuple[tuple[int, ...], str]) -> str:
-    shape, dtype = shape_and_dtype
-    return f"{dtype}[{', '.join(map(str, shape))}]"

@@ -1,4 +1,7 @@
-"""The manifest of a checkpoint: a sha256 of every file in it.
+"""The manifest of a directory: a sha256 of every file in it.
+
+    write_manifest(directory)      # digests it, and brings all of it to the disk
+    verify_manifest(directory)     # CheckpointError: names the first file that is not as it was
 
 It is written in the format of the `sha256sum` command, so that anybody can verify a checkpoint
 with `cd CHECKPOINT && sha256sum -c manifest.sha256`. Its first line, a comment, is the digest of
@@ -37,11 +40,13 @@ def write_manifest(directory: Path) -> None:
     manifest = directory / NAME
     manifest.write_text(f"{_HEAD}{hashlib.sha256(body.encode()).hexdigest()}\n{body}")
     sync(manifest)
-    for folder in sorted({p.parent for p in files} | {directory}, reverse=True):
+    # Also a directory that holds only others: a name that is lost takes all below it along.
+    for folder in sorted((p for p in directory.rglob("*") if p.is_dir()), reverse=True):
         sync(folder)
+    sync(directory)
 
 
-def verify(directory: Path) -> None:
+def verify_manifest(directory: Path) -> None:
     """Compare every file with the manifest.
 
     Raises:

@@ -2,8 +2,8 @@
 
     store = CheckpointStore("runs/digits/a/checkpoints", keep=2, monitor="val/loss", mode="min")
     store.save({"train_state": state}, iteration=900, meta={"metrics": {"val/loss": 0.3}})
-    store.wait()
     tree, meta = store.load(store.best(), {"train_state": state})
+    params, _ = store.load(store.best(), state.params, part="train_state/params")
 
 A checkpoint is a directory, `00000900` (or `00000900.1` where that iteration was saved before):
 
@@ -13,35 +13,47 @@ A checkpoint is a directory, `00000900` (or `00000900.1` where that iteration wa
 
 It is written under a name that starts with a dot and renamed when it is complete, so a name without
 a dot is a commit. A checkpoint whose digests don't match is moved to `.bad/` and the one before it
-is used.
+is used. Parts that do not change stand in `shared/`, once for all checkpoints that refer to them.
 """
 
 from __future__ import annotations
 
 import json
 import logging
-import math
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import jax
 
-from jaxtrain.checkpoint.arrays import describe_arrays, read_arrays, write_arrays
-from jaxtrain.checkpoint.leaves import from_host, refuse_differences, to_host
-from jaxtrain.checkpoint.manifest import verify, write_manifest
-from jaxtrain.checkpoint.saved import MAX_META_BYTES, Saved, best_first, committed, read_saved
+from jaxtrain.checkpoint.arrays import write_arrays
+from jaxtrain.checkpoint.fallback import soundest
+from jaxtrain.checkpoint.leaves import key_types, named_leaves, to_host
+from jaxtrain.checkpoint.loading import is_within, load_tree
+from jaxtrain.checkpoint.manifest import write_manifest
+from jaxtrain.checkpoint.saved import (
+    FORMAT,
+    MAX_META_BYTES,
+    Saved,
+    best_first,
+    committed,
+    digests_in_use,
+    free_name,
+    half_written,
+    number,
+    read_saved,
+)
+from jaxtrain.checkpoint.shared import Part, SharedParts
 from jaxtrain.errors import CheckpointError
-from jaxtrain.files.atomic import sync
+from jaxtrain.files.atomic import make_directory, sync
+from jaxtrain.metrics import Direction, improves
 
 logger = logging.getLogger(__name__)
 
-FORMAT = 1
-
-Mode = Literal["min", "max"]
+_OWN = ("format", "iteration", "keys", "shared")  # entries of meta.json that are the store's
 
 
 class CheckpointStore:
@@ -62,7 +74,7 @@ class CheckpointStore:
         *,
         keep: int = 2,
         monitor: str = "val/loss",
-        mode: Mode = "min",
+        mode: Direction = "min",
         asynchronous: bool = True,
     ) -> None:
         self.directory = Path(directory)
@@ -73,26 +85,49 @@ class CheckpointStore:
         self._writing: Future[None] | None = None
         self._copy: dict[str, Any] = {}  # the last one of the state, for the next to write over
         self._best: float | None = None  # of the monitor, over what was saved
+        self._shared = SharedParts(self.directory)
 
     # -- writing -------------------------------------------------------------------------------
 
-    def save(self, tree: Any, *, iteration: int, meta: Mapping[str, Any]) -> None:
+    def save(
+        self, tree: Any, *, iteration: int, meta: Mapping[str, Any], shared: Collection[str] = ()
+    ) -> None:
         """Save a tree of arrays and a JSON-able `meta`.
 
+        Args:
+            tree: of arrays, numbers and typed random keys.
+            iteration: after which it was taken.
+            meta: whatever belongs to it, `metrics` among it; it may change when this returns.
+            shared: parts of the tree, by name ("train_state/frozen"), that hardly ever change. They
+                are written once and only referred to, for as long as they are made of the same jax
+                arrays, or hold the same values.
+
         Raises:
-            CheckpointError: where this save, or an asynchronous one before it, failed.
+            CheckpointError: where this save, or an asynchronous one before it, failed; or a leaf
+                can't be stored as it is.
+            ValueError: two leaves of the same name; no leaf in a part that is named as shared.
         """
         self.wait()
-        arrays = to_host(tree, reuse=self._copy)
+        leaves = named_leaves(tree)
+        parts = [self._shared.take(n, below) for n, below in _split(leaves, shared).items()]
+        own = {n: leaf for n, leaf in leaves.items() if not any(is_within(n, s) for s in shared)}
+        arrays = to_host(own, reuse=self._copy)
         if jax.default_backend() == "cpu":
             self._copy = arrays
-        meta = {"format": FORMAT, "iteration": iteration, **meta}
-        if self.improves(meta.get("metrics", {})):
-            self._best = meta["metrics"][self._monitor]
+        if taken := meta.keys() & {*_OWN}:
+            raise ValueError(f"meta: {', '.join(sorted(taken))} are the store's own; rename them")
+        try:
+            # What stands in it is now and here: the caller's lists may grow while it is written.
+            kept = json.loads(json.dumps({**meta, "iteration": iteration}))
+        except (ValueError, TypeError) as error:
+            raise self._failed(iteration, error) from error
+        kept |= {"format": FORMAT, "keys": key_types(leaves)}
+        if self.improves(kept.get("metrics", {})):
+            self._best = number(kept["metrics"][self._monitor])
         if self._writer is None:
-            self._commit(arrays, meta)
+            self._commit(arrays, parts, kept)
         else:
-            self._writing = self._writer.submit(self._commit, arrays, meta)
+            self._writing = self._writer.submit(self._commit, arrays, parts, kept)
 
     def wait(self) -> None:
         """Wait until nothing is being written.
@@ -112,16 +147,18 @@ class CheckpointStore:
             if self._writer is not None:
                 self._writer.shutdown()
 
-    def _commit(self, arrays: dict[str, Any], meta: dict[str, Any]) -> None:
-        final = self._free_name(meta["iteration"])
+    def _commit(self, arrays: dict[str, Any], parts: list[Part], meta: dict[str, Any]) -> None:
+        final = free_name(self.directory, meta["iteration"])
         temporary = self.directory / f".tmp-{final.name}"
         try:
-            self.directory.mkdir(parents=True, exist_ok=True)
+            make_directory(self.directory)
             self._sweep()
+            # The order is what makes a kill or a power cut at any instant harmless. What a
+            # checkpoint refers to is on the disk before it, its data before the manifest that
+            # vouches for them, the manifest before the name that makes it count, the name before
+            # anything older is deleted.
+            meta["shared"] = {part.name: self._shared.commit(part) for part in parts}
             temporary.mkdir()
-            # The order is what makes a kill at any instant harmless. The data is on the disk
-            # before the manifest that vouches for it, the manifest before the name that makes it
-            # count, the name before anything older is deleted.
             write_arrays(temporary / "arrays", arrays)
             (temporary / "meta.json").write_bytes(_encode(meta))
             write_manifest(temporary)
@@ -131,88 +168,98 @@ class CheckpointStore:
         except (CheckpointError, OSError, ValueError, TypeError) as error:
             # On a full disk, what is half written is in the way of all else.
             shutil.rmtree(temporary, ignore_errors=True)
-            raise CheckpointError(
-                f"{self.directory}: saving iteration {meta['iteration']} failed: {error}. "
-                "Earlier checkpoints are untouched."
-            ) from error
+            self._best = None  # it may have been that of this save; to be looked up again
+            raise self._failed(meta["iteration"], error) from error
 
-    def _free_name(self, iteration: int) -> Path:
-        name = f"{iteration:08d}"
-        serial = 0
-        while os.path.lexists(self.directory / (f"{name}.{serial}" if serial else name)):
-            serial += 1
-        return self.directory / (f"{name}.{serial}" if serial else name)
+    def _failed(self, iteration: int, error: Exception) -> CheckpointError:
+        return CheckpointError(
+            f"{self.directory}: saving iteration {iteration} failed: {error}. "
+            "Earlier checkpoints are untouched."
+        )
 
     def _sweep(self) -> None:
         """Delete what a killed process left half written."""
-        for left in self.directory.glob(".tmp-*"):
+        for left in half_written(self.directory):
             if left.is_dir() and not left.is_symlink():
                 shutil.rmtree(left)
             else:
                 left.unlink()
 
     def _prune(self) -> None:
-        """Delete all but the newest `keep` and the best."""
-        saved = self.saved()
+        """Delete all but the newest `keep` and the best, and then what none refers to any more."""
+        saved = self._committed()
         best = self._ranked(saved)[:1]
+        doomed = []
         for old in saved[: -self._keep]:
             if old not in best:
                 # Out of sight first: half deleted, it must not look like a checkpoint.
-                doomed = self.directory / f".tmp-old-{old.path.name}"
-                os.rename(old.path, doomed)
-                shutil.rmtree(doomed)
+                doomed.append(self.directory / f".tmp-old-{old.path.name}")
+                os.rename(old.path, doomed[-1])
+        if doomed:
+            sync(self.directory)
+        for path in doomed:
+            shutil.rmtree(path)
+        in_use = digests_in_use(self.directory)
+        if in_use is not None:
+            self._shared.delete_unused(in_use)
 
     # -- reading -------------------------------------------------------------------------------
 
     def saved(self) -> list[Saved]:
         """The committed checkpoints, oldest first. Reads their `meta.json`, not their arrays.
 
-        One whose `meta.json` can't be read is bad: it is left out here, and set aside by `latest`.
+        Waits for the one that is being written. One whose `meta.json` can't be read is bad: it is
+        left out here, and set aside by `latest`.
+
+        Raises:
+            CheckpointError: where the last asynchronous save failed.
         """
-        return [s for s in map(read_saved, committed(self.directory)) if s is not None]
+        self.wait()
+        return self._committed()
 
     def latest(self) -> Saved | None:
         """The newest checkpoint that passes its digests, or None where none was ever committed.
 
-        Bad ones newer than it are moved to `.bad/`, with a warning in the log.
+        Waits for the one that is being written. Bad ones newer than it are moved to `.bad/`, with a
+        warning in the log.
 
         Raises:
             CheckpointError: where there are checkpoints but all of them are bad; they stay where
-                they are.
+                they are. Or the last asynchronous save failed.
         """
-        return self._soundest(committed(self.directory)[::-1])
+        self.wait()
+        return soundest(self.directory, committed(self.directory)[::-1])
 
     def best(self) -> Saved | None:
         """The checkpoint with the best monitored value that passes its digests.
 
-        The newest one where none has such a value.
+        The newest one where none has such a value. Waits for the one that is being written.
+
+        Raises:
+            CheckpointError: as for `latest`.
         """
         ranked = [s.path for s in self._ranked(self.saved())]
         rest = [path for path in committed(self.directory)[::-1] if path not in ranked]
-        return self._soundest([*ranked, *rest])
+        return soundest(self.directory, [*ranked, *rest])
 
     def improves(self, metrics: Mapping[str, Any]) -> bool:
-        """Whether a checkpoint with these metrics would be the best so far. NaN never is."""
-        value = metrics.get(self._monitor)
-        if not isinstance(value, int | float) or math.isnan(value):
-            return False
+        """Whether a checkpoint with these metrics would be the best so far; an equal is not."""
         if self._best is None:
-            ranked = self._ranked(self.saved())
+            ranked = self._ranked(self._committed())
             self._best = ranked[0].value(self._monitor) if ranked else None
-        if self._best is None or math.isnan(self._best):
-            return True
-        return value < self._best if self._mode == "min" else value > self._best
+        return improves(number(metrics.get(self._monitor)), self._best, self._mode)
 
     def load(
         self, saved: Saved | Path, template: Any, *, part: str | None = None
     ) -> tuple[Any, dict[str, Any]]:
-        """Read a checkpoint into a tree like `template`.
+        """Read a checkpoint into a tree like `template`, each leaf to where the template's is.
 
         Args:
             saved: which.
-            template: a tree with the structure, shapes and dtypes that are expected.
-            part: read only what stands under this name in the tree that was saved; `template` is
-                then like that part.
+            template: a tree with the structure, shapes, dtypes and shardings that are expected, of
+                arrays or `jax.ShapeDtypeStruct`s; see `template.py`.
+            part: read only what stands under this name in the tree that was saved, such as
+                "train_state/params"; `template` is then like that part.
 
         Returns:
             The tree and the meta that was saved with it.
@@ -221,61 +268,32 @@ class CheckpointStore:
             CheckpointError: where it can't be read, or its digests don't match.
             CheckpointMismatchError: listing every leaf that differs from the template.
         """
+        self.wait()
         path = saved.path if isinstance(saved, Saved) else Path(saved)
-        verify(path)
-        found = read_saved(path)
-        if found is None:
-            raise CheckpointError(f"{path / 'meta.json'}: is not what it must be")
-        if found.meta.get("format") != FORMAT:
-            raise CheckpointError(
-                f"{path}: format {found.meta.get('format')!r}; this version reads {FORMAT}"
-            )
-        wanted = template if part is None else {part: template}
-        prefix = "" if part is None else f"{part}/"
-        described = describe_arrays(path / "arrays")
-        # Compared before any array is read: no memory is taken for what a file merely claims.
-        refuse_differences({n: d for n, d in described.items() if n.startswith(prefix)}, wanted)
-        stored = {n: a for n, a in read_arrays(path / "arrays").items() if n.startswith(prefix)}
-        tree = from_host(stored, wanted)
-        return (tree if part is None else tree[part]), found.meta
+        tree, found = load_tree(path, template, part=part)
+        if part is None:
+            for name, folder in found.shared.items():
+                if folder.parent.parent == self.directory:
+                    leaves = {n: v for n, v in named_leaves(tree).items() if is_within(n, name)}
+                    self._shared.know(name, leaves, folder.name)
+        return tree, found.meta
 
-    def _soundest(self, candidates: list[Path]) -> Saved | None:
-        faults: dict[Path, str] = {}
-        for path in candidates:
-            try:
-                verify(path)
-            except CheckpointError as error:
-                faults[path] = str(error)
-                continue
-            found = read_saved(path)
-            if found is not None:
-                for bad, fault in faults.items():
-                    self._set_aside(bad, fault)
-                return found
-            faults[path] = f"{path / 'meta.json'}: is not what it must be"
-        aside = [str(path) for path in self.directory.glob(".bad/*")]
-        if faults or aside:
-            raise CheckpointError(
-                "every checkpoint is bad; not starting over from step 0 (for that, choose another "
-                "directory, or delete them):\n  " + "\n  ".join([*faults.values(), *aside])
-            )
-        return None
-
-    def _set_aside(self, path: Path, reason: str) -> None:
-        bad = self.directory / ".bad"
-        if bad.is_symlink():
-            raise CheckpointError(f"{bad}: is a symbolic link; expected a directory")
-        bad.mkdir(exist_ok=True)
-        target = bad / path.name
-        serial = 0
-        while target.exists():
-            serial += 1
-            target = bad / f"{path.name}.{serial}"
-        os.rename(path, target)
-        logger.warning("%s; set aside as %s", reason, target)
+    def _committed(self) -> list[Saved]:
+        return [s for s in map(read_saved, committed(self.directory)) if s is not None]
 
     def _ranked(self, saved: list[Saved]) -> list[Saved]:
         return best_first(saved, monitor=self._monitor, mode=self._mode)
+
+
+def _split(leaves: Mapping[str, Any], parts: Collection[str]) -> dict[str, dict[str, Any]]:
+    """The leaves of each part, by name."""
+    split = {part: {n: v for n, v in leaves.items() if is_within(n, part)} for part in parts}
+    for part, below in split.items():
+        if not below:
+            raise ValueError(f"shared: the tree has no leaf in a part called {part!r}")
+        if around := [other for other in split if other != part and is_within(part, other)]:
+            raise ValueError(f"shared: {part!r} is within {around[0]!r}, which is shared already")
+    return split
 
 
 def _encode(meta: Mapping[str, Any]) -> bytes:

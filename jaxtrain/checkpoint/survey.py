@@ -13,11 +13,10 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
-from jaxtrain.checkpoint.manifest import verify
-from jaxtrain.checkpoint.saved import Saved, best_first, committed, read_saved
-from jaxtrain.errors import CheckpointError
+from jaxtrain.checkpoint.saved import BAD, Saved, best_first, committed, half_written, read_saved
+from jaxtrain.checkpoint.verifier import Verifier
+from jaxtrain.metrics import Direction
 
 
 @dataclass(frozen=True)
@@ -43,32 +42,19 @@ class Survey:
         return bool(self.found) and self.resume is None
 
 
-def take_survey(
-    directory: str | os.PathLike[str], *, monitor: str, mode: Literal["min", "max"]
-) -> Survey:
+def take_survey(directory: str | os.PathLike[str], *, monitor: str, mode: Direction) -> Survey:
     """Verify every checkpoint in `directory`, also those of a run that is going on."""
     directory = Path(directory)
-    found = [_examine(path) for path in committed(directory)]
+    verifier = Verifier()
+    found = [Found(p, read_saved(p), verifier.fault(p)) for p in committed(directory)]
     good = [f.saved for f in found if f.saved is not None and not f.fault]
     ranking = best_first(good, monitor=monitor, mode=mode)
     found += [
         Found(path, None, "half-written: the save was never finished, or is under way")
-        for path in sorted(directory.glob(".tmp-*"))
+        for path in half_written(directory)
     ]
     found += [
-        Found(path, None if path.is_symlink() else read_saved(path), "set aside: " + _fault(path))
-        for path in sorted(directory.glob(".bad/*"))
+        Found(p, None if p.is_symlink() else read_saved(p), "set aside: " + verifier.fault(p))
+        for p in sorted(directory.glob(f"{BAD}/*"))
     ]
     return Survey(tuple(found), good[-1] if good else None, ranking[0] if ranking else None)
-
-
-def _examine(path: Path) -> Found:
-    return Found(path, read_saved(path), _fault(path))
-
-
-def _fault(path: Path) -> str:
-    try:
-        verify(path)
-    except CheckpointError as error:
-        return str(error)
-    return "" if read_saved(path) is not None else f"{path / 'meta.json'}: is not what it must be"

@@ -1,6 +1,6 @@
 """The words of the command line: what they mean, and help where they mean nothing.
 
-options, overrides = parse(["train", "--config", "a.py", "--config.train.epochs=5"])
+options, overrides = parse_words(["train", "--config", "a.py", "--config.train.epochs=5"])
 options.command, overrides       # "train", ["train.epochs=5"]
 """
 
@@ -10,8 +10,6 @@ import argparse
 
 from jaxtrain._version import __version__
 from jaxtrain.errors import ConfigError
-
-COMMANDS = ("train", "evaluate", "check", "plan", "checkpoints")
 
 _EPILOG = """\
 Without a command, train. `jaxtrain COMMAND --help` lists the options of one.
@@ -24,7 +22,7 @@ data, 4 a full disk, or no checkpoint could be written or read, 75 stopped by a
 signal or a time limit and saved: the same command goes on"""
 
 
-def parse(words: list[str]) -> tuple[argparse.Namespace, list[str]]:
+def parse_words(words: list[str]) -> tuple[argparse.Namespace, list[str]]:
     """The options, and the `dotted.key=value` items of all `--config.dotted.key=value`."""
     prefix = "--config."
     overrides: list[str] = []

@@ -9,11 +9,11 @@ program reads.
 """
 
 from jaxtrain.config.checking import check
-from jaxtrain.config.differences import MISSING, diff, differences
+from jaxtrain.config.differences import MISSING, diff, non_defaults
 from jaxtrain.config.output import dump, dumps, to_dict
 from jaxtrain.config.overrides import from_cli_dotlist
 from jaxtrain.config.plugins import import_plugin, plugin_digest
-from jaxtrain.config.reading import FORMS, from_file
+from jaxtrain.config.reading import SUFFIXES, load
 from jaxtrain.config.schema import (
     DEFAULT_HOOKS,
     RESERVED_HOOKS,
@@ -22,6 +22,7 @@ from jaxtrain.config.schema import (
     ExperimentConfig,
     HookSection,
     LossSection,
+    MetricSection,
     ModelSection,
     OptimizerSection,
     ScheduleSection,
@@ -30,19 +31,18 @@ from jaxtrain.config.schema import (
 )
 from jaxtrain.config.tree import ConfigDict, Origin, freeze, from_dict, merge
 
-load = from_file
-
 __all__ = [
     "DEFAULT_HOOKS",
-    "FORMS",
     "MISSING",
     "RESERVED_HOOKS",
+    "SUFFIXES",
     "CheckpointSection",
     "ConfigDict",
     "DataSection",
     "ExperimentConfig",
     "HookSection",
     "LossSection",
+    "MetricSection",
     "ModelSection",
     "OptimizerSection",
     "Origin",
@@ -51,16 +51,15 @@ __all__ = [
     "TrainSection",
     "check",
     "diff",
-    "differences",
     "dump",
     "dumps",
     "freeze",
     "from_cli_dotlist",
     "from_dict",
-    "from_file",
     "import_plugin",
     "load",
     "merge",
+    "non_defaults",
     "plugin_digest",
     "to_dict",
 ]

@@ -16,16 +16,27 @@ from typing import Any, TypeAlias
 import pydantic
 from typing_extensions import TypedDict
 
+from jaxtrain.config.by_name import by_name
 from jaxtrain.config.fields import describe, fields_of, typed
 from jaxtrain.config.overrides import parse
-from jaxtrain.config.schema import DEFAULT_HOOKS, RESERVED_HOOKS, ExperimentConfig, HookSection
-from jaxtrain.config.tree import ConfigDict, Tree, merge, origin_of, superseded
+from jaxtrain.config.schema import (
+    DEFAULT_HOOKS,
+    RESERVED_HOOKS,
+    ExperimentConfig,
+    HookSection,
+    MetricSection,
+    NamedSection,
+)
+from jaxtrain.config.tree import ConfigDict, Tree, merge, origin_of, set_origin, superseded
 from jaxtrain.errors import ConfigError, UnknownNameError, did_you_mean
 from jaxtrain.registry import Registry
 
 logger = logging.getLogger("jaxtrain.config")
 
 KeyPath: TypeAlias = tuple[str, ...]
+
+# Of these a run has several, each under a key that the user has chosen.
+_SEVERAL: Mapping[str, type[NamedSection]] = {"hooks": HookSection, "metrics": MetricSection}
 
 
 def check(
@@ -40,7 +51,7 @@ def check(
     Args:
         tree: what the user wrote, overrides merged in. It is not changed.
         registries: the components each section chooses from, by the section's key
-            (`data`, `model`, `loss`, `optimizer`, `schedule`, `hooks`).
+            (`data`, `model`, `loss`, `optimizer`, `schedule`, `metrics`, `hooks`).
         source: named in errors for keys that came from no file.
 
     Raises:
@@ -51,9 +62,10 @@ def check(
     tree = written
     if "hooks" in registries:
         tree = merge({"hooks": {name: {} for name in DEFAULT_HOOKS}}, written)
-    _drop_hooks_switched_off(tree)
-    _drop_superseded(tree, registries)
     problems: dict[KeyPath, str] = {}
+    _write_out_the_metrics(tree, problems)
+    _drop_what_is_switched_off(tree)
+    _drop_superseded(tree, registries)
     schema = _concrete(tree, registries, problems)
     try:
         config = schema.model_validate(_values(tree, schema))
@@ -73,12 +85,30 @@ def check(
     return config
 
 
-def _drop_hooks_switched_off(tree: ConfigDict) -> None:
-    hooks = tree.get("hooks")
-    if isinstance(hooks, ConfigDict):
-        for key in [key for key, hook in hooks.items() if hook is None or hook is False]:
-            if key not in RESERVED_HOOKS:  # those can't be switched off here either
-                del hooks[key]
+def _write_out_the_metrics(tree: ConfigDict, problems: dict[KeyPath, str]) -> None:
+    """Where `metrics` is a list, put the section in its place that the list is short for."""
+    items, origin = tree.get("metrics"), origin_of(tree, ("metrics",))
+    if isinstance(items, str):  # `metrics=loss,accuracy`
+        items = parse(f"[{items}]")
+    try:
+        section = by_name(items)
+    except ConfigError as error:
+        problems["metrics",] = str(error)
+        return
+    if section is not None:
+        tree["metrics"] = section
+        if origin is not None:
+            set_origin(tree, "metrics", origin)
+
+
+def _drop_what_is_switched_off(tree: ConfigDict) -> None:
+    for kind in _SEVERAL:
+        sections = tree.get(kind)
+        if isinstance(sections, ConfigDict):
+            for key in [key for key, one in sections.items() if one is None or one is False]:
+                # Those that every run has can't be switched off here either.
+                if kind != "hooks" or key not in RESERVED_HOOKS:
+                    del sections[key]
 
 
 def _drop_superseded(tree: ConfigDict, registries: Mapping[str, Registry]) -> None:
@@ -112,10 +142,10 @@ def _components(
         section = tree.get(key)
         if not isinstance(section, ConfigDict):
             continue
-        if key == "hooks":
-            for name, hook in section.items():
-                if isinstance(hook, ConfigDict):
-                    yield f"hooks.{name}", hook, registry, HookSection, name
+        if key in _SEVERAL:
+            for name, one in section.items():
+                if isinstance(one, ConfigDict):
+                    yield f"{key}.{name}", one, registry, _SEVERAL[key], name
         else:
             base: Any = ExperimentConfig.model_fields[key].annotation
             yield key, section, registry, base, base.model_fields["name"].default
@@ -157,8 +187,9 @@ def _concrete(
     """`ExperimentConfig` with the sections of the components that `tree` names."""
     sections: dict[str, Any] = {}
     for key, registry in registries.items():
-        if key == "hooks":
-            sections[key] = _concrete_hooks(tree, registry, problems)
+        if key in _SEVERAL:
+            if key == "hooks" or isinstance(tree.get(key), ConfigDict):
+                sections[key] = _concrete_several(tree, key, registry, problems)
             continue
         base: Any = ExperimentConfig.model_fields[key].annotation
         name = _name(tree.get(key), base.model_fields["name"].default)
@@ -169,27 +200,30 @@ def _concrete(
     )
 
 
-def _concrete_hooks(tree: ConfigDict, registry: Registry, problems: dict[KeyPath, str]) -> Any:
-    hooks = tree.get("hooks")
-    keys = list(hooks) if isinstance(hooks, ConfigDict) else []
+def _concrete_several(
+    tree: ConfigDict, kind: str, registry: Registry, problems: dict[KeyPath, str]
+) -> Any:
+    sections = tree.get(kind)
+    keys = list(sections) if isinstance(sections, ConfigDict) else []
+    reserved = RESERVED_HOOKS if kind == "hooks" else ()
     for key in keys:
-        if key in RESERVED_HOOKS:
-            problems["hooks", key] = (
-                f"every run has a hook of that name already (reserved: {', '.join(RESERVED_HOOKS)})"
+        if key in reserved:
+            problems[kind, key] = (
+                f"every run has a hook of that name already (reserved: {', '.join(reserved)})"
                 "; choose another key, such as 'my_" + key + "' with `name` saying which hook it is"
             )
     return TypedDict(  # type: ignore[operator]
-        "Hooks",
+        kind.capitalize(),
         {
             key: _section(
                 registry,
-                HookSection,
-                _name(tree.get(f"hooks.{key}"), key),
-                ("hooks", key, "name"),
+                _SEVERAL[kind],
+                _name(tree.get(f"{kind}.{key}"), key),
+                (kind, key, "name"),
                 problems,
             )
             for key in keys
-            if key not in RESERVED_HOOKS
+            if key not in reserved
         },
     )
 
@@ -234,10 +268,10 @@ def _values(tree: ConfigDict, schema: Any) -> dict[str, Any]:
         annotation = field.annotation
         if key == "hooks" or fields_of(annotation) is not None:
             values.setdefault(key, {})  # so that what is missing in it is told by its own key
-        if isinstance(annotation, type) and issubclass(annotation, HookSection):
-            hook = values[key]
-            if isinstance(hook, dict):
-                hook.setdefault("name", key)
+        if isinstance(annotation, type) and issubclass(annotation, NamedSection):
+            one = values[key]
+            if isinstance(one, dict):
+                one.setdefault("name", key)
     return values
 
 

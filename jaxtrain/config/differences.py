@@ -2,7 +2,7 @@
 
 for key, before, after in diff(load("a.yaml"), load("b.yaml")):
     print(f"{key}: {before} -> {after}")
-differences(config)                       # [("train.epochs", 10, 30), ("model.name", ...)]
+non_defaults(config)                      # [("train.epochs", 10, 30), ("model.name", ...)]
 """
 
 from __future__ import annotations
@@ -38,12 +38,15 @@ def diff(a: Tree | Section, b: Tree | Section) -> list[Difference]:
     return list(_diff(left, right, ""))
 
 
-def differences(config: ExperimentConfig) -> list[Difference]:
+def non_defaults(config: ExperimentConfig) -> list[Difference]:
     """`(dotted key, default, value)` for every option that is not at its default.
 
     An option of a component is compared with that component's own default. One that has none, and
     a hook that is there only because somebody asked for it, have `MISSING` as their default. A
     hook of the default ones that was switched off has None as its value.
+
+    >>> non_defaults(ExperimentConfig(seed=3))
+    [('seed', 0, 3)]
     """
     return list(_from_defaults(config, ""))
 
@@ -72,6 +75,12 @@ def _from_defaults(section: pydantic.BaseModel, prefix: str) -> Any:
                         yield dotted, default, found
                     elif name not in DEFAULT_HOOKS or found != name:
                         yield dotted, name if name in DEFAULT_HOOKS else MISSING, found
+        elif prefix == "" and key == "metrics" and value:
+            for name, metric in value.items():
+                yield f"metrics.{name}.name", MISSING, metric.name
+                for dotted, default, found in _from_defaults(metric, f"metrics.{name}."):
+                    if dotted != f"metrics.{name}.name":
+                        yield dotted, default, found
         else:
             default = MISSING if field.is_required() else field.get_default()
             if value != default:

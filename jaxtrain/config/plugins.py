@@ -4,7 +4,7 @@
     import_plugin("./my_models.py")
     plugin_digest("./my_models.py")          # for a record of what a run was made with
 
-Called only for what the user named in so many words (`--plugin`), never for what a config says.
+Called only for what the user named in so many words, never for what a config says.
 """
 
 from __future__ import annotations

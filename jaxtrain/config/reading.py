@@ -24,22 +24,22 @@ from jaxtrain.config.python_file import execute, failures_named
 from jaxtrain.config.tree import ConfigDict, from_dict, stamp
 from jaxtrain.errors import ConfigError, did_you_mean
 
-FORMS = (".py", ".yaml", ".yml", ".json", ".toml", ".sdn")
+SUFFIXES = (".py", ".yaml", ".yml", ".json", ".toml", ".sdn")
 
 # Far above any config written by hand, far below what would hurt to read.
 MAX_BYTES = 1 << 20
 
 
-def from_file(path: str | os.PathLike[str]) -> ConfigDict:
+def load(path: str | os.PathLike[str]) -> ConfigDict:
     """The config written in the file at `path`.
 
     Raises:
         ConfigError: names the file, and the line where it is known: the file is missing, ends in
-            none of `FORMS`, has a syntax error, a duplicate key, or no mapping at its top.
+            none of `SUFFIXES`, has a syntax error, a duplicate key, or no mapping at its top.
     """
     path = Path(path)
-    if path.suffix not in FORMS:
-        raise ConfigError(f"{path}: expected a file that ends in {', '.join(FORMS)}")
+    if path.suffix not in SUFFIXES:
+        raise ConfigError(f"{path}: expected a file that ends in {', '.join(SUFFIXES)}")
     if not path.is_file():
         raise ConfigError(f"{path}: {_absence(path)}")
     path = _shown(path)
@@ -126,7 +126,7 @@ def _absence(path: Path) -> str:
         return "expected a file, found something else"
     if not path.parent.is_dir():
         return f"no such file: there is no directory {path.parent}"
-    names = [other.name for other in path.parent.iterdir() if other.suffix in FORMS]
+    names = [other.name for other in path.parent.iterdir() if other.suffix in SUFFIXES]
     return f"no such file in {path.parent.resolve()}{did_you_mean(path.name, names)}"
 
 

@@ -101,10 +101,18 @@ class CheckpointSection(Section):
     asynchronous: bool = True
 
 
-class HookSection(Section):
-    """A hook by name; its own options beside it."""
+class NamedSection(Section):
+    """One of several components; each has a key of the user's choice, which `name` defaults to."""
 
     name: str
+
+
+class HookSection(NamedSection):
+    """A hook by name; its own options beside it."""
+
+
+class MetricSection(NamedSection):
+    """A metric by name; its own options beside it."""
 
 
 class ExperimentConfig(Section):
@@ -113,6 +121,9 @@ class ExperimentConfig(Section):
     `hooks` maps a name of the user's choice to a hook; `name` says which hook it is and defaults
     to that key. What a config says there comes on top of `DEFAULT_HOOKS`; null switches one off.
     The names in `RESERVED_HOOKS` are taken.
+
+    `metrics` maps the name that a figure is to have to a metric, in the same way; a list of names
+    is short for that. None stands for those that fit the task.
     """
 
     seed: int = Field(default=0, ge=0, lt=2**31)
@@ -120,19 +131,20 @@ class ExperimentConfig(Section):
     precision: Literal["float32", "bfloat16", "float16"] = "float32"
     project: Name = "default"
     workdir: str | None = None
-    plugins: tuple[str, ...] = ()  # a record of --plugin; never imported from here
+    plugins: tuple[str, ...] = ()  # a record of what was imported; never imported from here
     data: DataSection = DataSection()
     model: ModelSection = ModelSection()
     loss: LossSection = LossSection()
     optimizer: OptimizerSection = OptimizerSection()
     schedule: ScheduleSection = ScheduleSection()
     train: TrainSection = TrainSection()
+    metrics: dict[str, MetricSection] | None = None
     checkpoint: CheckpointSection = CheckpointSection()
     hooks: dict[str, HookSection] = Field(
         default_factory=lambda: FrozenDict({name: HookSection(name=name) for name in DEFAULT_HOOKS})
     )
 
-    @pydantic.field_validator("hooks", mode="after")
+    @pydantic.field_validator("hooks", "metrics", mode="after")
     @classmethod
-    def _freeze_hooks(cls, hooks: dict[str, HookSection]) -> dict[str, HookSection]:
-        return FrozenDict(hooks)
+    def _freeze(cls, sections: dict[str, Any] | None) -> dict[str, Any] | None:
+        return None if sections is None else FrozenDict(sections)

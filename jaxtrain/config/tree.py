@@ -21,6 +21,7 @@ from typing import Any, TypeAlias
 import ml_collections
 from ml_collections.config_dict import FieldReference
 
+from jaxtrain.config.by_name import by_name
 from jaxtrain.config.yaml_form import dumps_plain
 from jaxtrain.errors import ConfigError, FrozenConfigError
 
@@ -253,6 +254,9 @@ def _lay(target: ConfigDict, layer: ConfigDict) -> None:
     if "name" in layer and layer["name"] != target.get("name"):
         target._supersede(target)
     for key, value in items:
+        below = by_name(target.get(key)) if isinstance(value, ConfigDict) else None
+        if below is not None:
+            target[key] = below
         if isinstance(value, ConfigDict) and isinstance(target.get(key), ConfigDict):
             _lay(target[key], value)
         else:

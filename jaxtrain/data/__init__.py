@@ -6,18 +6,22 @@ loader = jaxtrain.data.ArrayLoader(splits.train, batch_size=32, seed=0)
 
 from jaxtrain.data.ahead import Ahead
 from jaxtrain.data.array_loader import ArrayLoader
-from jaxtrain.data.dataset import Dataset, Splits, fingerprint, split_indices
+from jaxtrain.data.dataset import Dataset
 from jaxtrain.data.dataset_checks import Finding, check_dataset
 from jaxtrain.data.digits_source import digits
-from jaxtrain.data.download import fetch
+from jaxtrain.data.download import download_file
 from jaxtrain.data.find_file import find_file, open_data
+from jaxtrain.data.fingerprint import fingerprint
 from jaxtrain.data.grain_loader import GrainLoader
 from jaxtrain.data.idx import read_idx, read_labelled_images
 from jaxtrain.data.loader import Cursor, IndexedLoader, Loader, one_epoch
 from jaxtrain.data.mnist_source import fashion_mnist, mnist
 from jaxtrain.data.prefetch import PrefetchLoader, prefetch_to_device
 from jaxtrain.data.records import Records
+from jaxtrain.data.rows import LoaderRows, Rows
+from jaxtrain.data.shuffle import split_indices
 from jaxtrain.data.sources import SOURCES
+from jaxtrain.data.splits import Splits
 from jaxtrain.data.table import Table, read_table
 from jaxtrain.data.table_encoder import CategoryColumn, NumericColumn, TableEncoder
 from jaxtrain.data.table_source import adult, csv_table
@@ -33,9 +37,11 @@ __all__ = [
     "GrainLoader",
     "IndexedLoader",
     "Loader",
+    "LoaderRows",
     "NumericColumn",
     "PrefetchLoader",
     "Records",
+    "Rows",
     "Splits",
     "Table",
     "TableEncoder",
@@ -43,8 +49,8 @@ __all__ = [
     "check_dataset",
     "csv_table",
     "digits",
+    "download_file",
     "fashion_mnist",
-    "fetch",
     "find_file",
     "fingerprint",
     "mnist",

@@ -13,16 +13,20 @@ Axis letters: B batch, N rows, S batches in an epoch.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
 
 import jax
 import numpy as np
 
 from jaxtrain.batch import ROW_MASK
-from jaxtrain.data.dataset import Dataset, fingerprint
 from jaxtrain.data.epoch_order import EpochOrder, LastBatch, read_only
+from jaxtrain.data.fingerprint import fingerprint
 from jaxtrain.data.loader import Cursor
 from jaxtrain.data.ordered_loader import OrderedLoader
 from jaxtrain.errors import DataError
+
+if TYPE_CHECKING:
+    from jaxtrain.data.dataset import Dataset  # which makes these loaders
 
 Arrays = dict[str, np.ndarray]
 
@@ -53,7 +57,7 @@ class ArrayLoader(OrderedLoader):
         seed: int = 0,
         last_batch: LastBatch = "pad",
     ) -> None:
-        self.arrays = dict(data.arrays if isinstance(data, Dataset) else data)
+        self.arrays = _arrays_of(data)
         super().__init__(
             EpochOrder(
                 _shared_length(self.arrays),
@@ -63,7 +67,7 @@ class ArrayLoader(OrderedLoader):
                 last_batch=last_batch,
             )
         )
-        self._data = data
+        self._dataset = None if isinstance(data, Mapping) else data
         self._fingerprint: str | None = None
         self._whole_mask = read_only(np.ones(batch_size, np.float32))
 
@@ -117,10 +121,21 @@ class ArrayLoader(OrderedLoader):
     def fingerprint(self) -> str:
         """The options in words and the sha256 of the arrays; computed once."""
         if self._fingerprint is None:
-            data = self._data
-            digest = data.fingerprint() if isinstance(data, Dataset) else fingerprint(data)
+            dataset = self._dataset  # which may know it already
+            digest = dataset.fingerprint() if dataset is not None else fingerprint(self.arrays)
             self._fingerprint = f"{self._order.in_words()} sha256={digest}"
         return self._fingerprint
+
+
+def _arrays_of(data: Dataset | Mapping[str, np.ndarray]) -> Arrays:
+    if isinstance(data, Mapping):
+        return dict(data)
+    if not hasattr(data, "arrays"):
+        raise DataError(
+            f"expected a Dataset or arrays by name, found a {type(data).__name__}; "
+            'write {"inputs": x, "labels": y}'
+        )
+    return dict(data.arrays)
 
 
 def _shared_length(arrays: Mapping[str, np.ndarray]) -> int:

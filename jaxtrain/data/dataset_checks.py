@@ -3,7 +3,8 @@
     for finding in check_dataset(splits.train):
         print("ok  " if finding.ok else "FAIL", finding.name, finding.detail)
 
-Every check runs, whatever the others found. Axis letters: B rows, D columns of a target, K classes.
+Every check runs, whatever the others found. Of rows that are not in memory it looks at the first
+ones. Axis letters: B rows, D columns of a target, K classes.
 """
 
 from __future__ import annotations
@@ -12,7 +13,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from jaxtrain.batch import MASK, ROW_MASK, has_rows
 from jaxtrain.data.dataset import Dataset
+from jaxtrain.data.loader import closing
+from jaxtrain.data.rows import Rows
+
+_SAMPLE = 64  # rows
 
 
 @dataclass(frozen=True)
@@ -30,12 +36,45 @@ class Finding:
     detail: str
 
 
-def check_dataset(dataset: Dataset) -> list[Finding]:
-    """Shapes, dtypes, finite values, and for classification the label range and class balance."""
-    findings = [_shapes(dataset), _dtypes(dataset), _finite("inputs", dataset.inputs)]
-    if dataset.task == "regression":
-        return [*findings, _finite("labels", dataset.labels)]
-    return [*findings, _label_range(dataset), _class_balance(dataset)]
+def check_dataset(rows: Rows, *, ignore_label: int | None = None) -> list[Finding]:
+    """Shapes, dtypes, finite values, and for classification the label range and class balance.
+
+    Of what is not a `Dataset` the first 64 rows are looked at, where they lie: for finite values
+    and for the label range, whatever the shapes.
+
+    Args:
+        rows: a `Dataset`, or others.
+        ignore_label: the class that the loss leaves out, and which may be out of range.
+    """
+    if not isinstance(rows, Dataset):
+        return _check_first_rows(rows, ignore_label)
+    findings = [_shapes(rows), _dtypes(rows), _finite("inputs", rows.inputs)]
+    if rows.task == "regression":
+        return [*findings, _finite("labels", rows.labels)]
+    counts = np.ones(rows.labels.shape, bool)
+    if ignore_label is not None:
+        counts = rows.labels != ignore_label
+    return [*findings, _label_range(rows, rows.labels, counts), _class_balance(rows)]
+
+
+def _check_first_rows(rows: Rows, ignore_label: int | None) -> list[Finding]:
+    size = min(_SAMPLE, len(rows))
+    batches = rows.loader(batch_size=size, shuffle=False, seed=0, last_batch="pad").batches()
+    with closing(batches):
+        batch = {name: np.asarray(array) for name, array in next(batches)[0].items()}
+    good = np.flatnonzero(batch.pop(ROW_MASK, np.ones(size)))
+    batch = {name: array[good] if has_rows(array, size) else array for name, array in batch.items()}
+    kinds = ", ".join(f"{name} {a.dtype}{list(a.shape)}" for name, a in sorted(batch.items()))
+    findings = [Finding("shapes", True, kinds)]
+    findings += [_finite(name, array) for name, array in batch.items()]
+    labels = batch.get("labels")
+    if rows.task == "classification" and labels is not None and labels.dtype.kind in "iu":
+        counts = np.ones(labels.shape, bool) if ignore_label is None else labels != ignore_label
+        mask = batch.get(MASK)
+        if mask is not None and mask.shape == labels.shape:
+            counts &= mask > 0
+        findings.append(_label_range(rows, labels, counts))
+    return [Finding(f.name, f.ok, f"the first {len(good)} rows: {f.detail}") for f in findings]
 
 
 def _shapes(dataset: Dataset) -> Finding:
@@ -82,17 +121,20 @@ def _finite(name: str, array: np.ndarray) -> Finding:
     )
 
 
-def _label_range(dataset: Dataset) -> Finding:
-    labels, top = dataset.labels, dataset.num_outputs - 1
-    wrong = np.flatnonzero((labels.reshape(-1) < 0) | (labels.reshape(-1) > top))
-    if wrong.size == 0:
-        return Finding("label range", True, f"labels from {labels.min()} to {labels.max()}")
-    first = int(wrong[0])
+def _label_range(rows: Rows, labels: np.ndarray, counts: np.ndarray) -> Finding:
+    """Whether those of the labels `[B, ...]` that count are classes."""
+    top = rows.num_outputs - 1
+    wrong = np.argwhere(counts & ((labels < 0) | (labels > top)))
+    if len(wrong) == 0:
+        counted = labels[counts]
+        found = f"labels from {counted.min()} to {counted.max()}" if counted.size else "no labels"
+        return Finding("label range", True, found)
+    first = tuple(wrong[0])
     return Finding(
         "label range",
         False,
-        f"{wrong.size:,} labels are out of range, the first in row {first}: "
-        f"{labels.reshape(-1)[first]}; allowed are 0 to {top}",
+        f"{len(wrong):,} labels are out of range, the first in row {first[0]}: "
+        f"{labels[first]}; allowed are 0 to {top}",
     )
 
 

@@ -13,8 +13,10 @@ from typing import Annotated
 import numpy as np
 import pydantic
 
-from jaxtrain.data.dataset import Dataset, Splits, split_indices
+from jaxtrain.data.dataset import Dataset
+from jaxtrain.data.shuffle import split_indices
 from jaxtrain.data.sources import SOURCES
+from jaxtrain.data.splits import Splits
 
 _BRIGHTEST = 16.0  # the scikit-learn images count to 16
 

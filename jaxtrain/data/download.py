@@ -1,6 +1,6 @@
-"""Fetch one file over HTTP, whole and checked, or leave nothing behind.
+"""Download one file over HTTP, whole and checked, or leave nothing behind.
 
-    fetch("https://example.org/train.gz", Path("data/train.gz"), sha256="440fcabf...")
+    download_file("https://example.org/train.gz", Path("data/train.gz"), sha256="440fcabf...")
 
 The bytes go to a temporary file beside the target, are compared with the checksum, synced to disk
 and only then given their name: whatever has the name is complete.
@@ -33,7 +33,7 @@ class _CorruptError(_TransientError):
     """The server answered, with other bytes than it should have."""
 
 
-def fetch(
+def download_file(
     url: str, path: Path, *, sha256: str, max_bytes: int = 2**30, retry: Retry | None = None
 ) -> None:
     """Download `url` to `path`, replacing what is there.
@@ -77,6 +77,8 @@ def _stream(url: str, file: BinaryIO, sha256: str, max_bytes: int) -> None:
     with _open(url) as response:
         announced = response.headers.get("Content-Length")
         expected = int(announced) if announced and announced.isdigit() else None
+        if expected is not None and expected > max_bytes:
+            raise _too_large(url, max_bytes, expected)  # not one byte of it is waited for
         while True:
             try:
                 chunk = response.read(_CHUNK)
@@ -87,11 +89,8 @@ def _stream(url: str, file: BinaryIO, sha256: str, max_bytes: int) -> None:
             if not chunk:
                 break
             found += len(chunk)
-            if found > max_bytes or (expected or 0) > max_bytes:
-                raise DataError(
-                    f"{url}: larger than the {max_bytes:,} bytes allowed "
-                    f"({found if expected is None else expected:,} or more); nothing was kept"
-                )
+            if found > max_bytes:
+                raise _too_large(url, max_bytes, found)
             digest.update(chunk)
             file.write(chunk)
     if expected is not None and found != expected:
@@ -101,6 +100,12 @@ def _stream(url: str, file: BinaryIO, sha256: str, max_bytes: int) -> None:
             f"wrong checksum: expected sha256 {sha256}, found {digest.hexdigest()} "
             f"({found:,} bytes)"
         )
+
+
+def _too_large(url: str, max_bytes: int, size: int) -> DataError:
+    return DataError(
+        f"{url}: larger than the {max_bytes:,} bytes allowed ({size:,} or more); nothing was kept"
+    )
 
 
 def _open(url: str) -> http.client.HTTPResponse:

@@ -13,7 +13,7 @@ from typing import Literal
 
 import numpy as np
 
-from jaxtrain.data.dataset import shuffled
+from jaxtrain.data.shuffle import shuffled
 from jaxtrain.errors import ConfigError
 
 LastBatch = Literal["pad", "drop"]

@@ -1,6 +1,6 @@
 """Find and open data files, plain or gzipped.
 
-    path = find_file("data/mnist", "train-labels-idx1-ubyte", remedy="set data.download=true")
+    path = find_file("data/mnist", "train-labels-idx1-ubyte", remedy="set download=true")
     with open_data(path) as stream:
         header = stream.read(8)
 

@@ -13,11 +13,13 @@ from pathlib import Path
 
 import numpy as np
 
-from jaxtrain.data.dataset import Dataset, Splits, split_indices
-from jaxtrain.data.download import fetch
+from jaxtrain.data.dataset import Dataset
+from jaxtrain.data.download import download_file
 from jaxtrain.data.find_file import find_file
 from jaxtrain.data.idx import read_labelled_images
+from jaxtrain.data.shuffle import split_indices
 from jaxtrain.data.sources import SOURCES
+from jaxtrain.data.splits import Splits
 from jaxtrain.errors import DataNotFoundError
 
 TRAIN_IMAGES = "train-images-idx3-ubyte"
@@ -172,14 +174,14 @@ def _obtain(image_set: _ImageSet, name: str, root: str, download: bool, mirror: 
         return find_file(
             root,
             name,
-            remedy="set data.root to its directory, or data.download=true to fetch it",
+            remedy="set root to its directory, or download=true to fetch it",
         )
     except DataNotFoundError:
         if not download:
             raise
     source = (mirror or image_set.mirror).rstrip("/")
     path = Path(root).expanduser() / f"{name}.gz"
-    fetch(f"{source}/{name}.gz", path, sha256=image_set.sha256[name])
+    download_file(f"{source}/{name}.gz", path, sha256=image_set.sha256[name])
     return path
 
 

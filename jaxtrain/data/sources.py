@@ -5,12 +5,18 @@
 
     splits = SOURCES["digits"](validation_fraction=0.1, seed=0)
 
-A source takes the validation rows off the training data itself, because what it fits on the data
-(means, categories) may come from the training rows only.
+The members of `Splits` are `Dataset`s, or `LoaderRows` over data that are not in memory. A source
+takes the validation rows off the training data itself, because what it fits on the data (means,
+categories) may come from the training rows only.
 """
 
 from __future__ import annotations
 
+from jaxtrain.data.splits import Splits
 from jaxtrain.registry import Registry
 
-SOURCES = Registry("data source")
+SOURCES = Registry(
+    "data source",
+    returns=Splits,
+    hint="Splits(train=Dataset(inputs, labels), validation=None, test=...) is one",
+)

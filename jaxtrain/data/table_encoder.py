@@ -207,7 +207,7 @@ def _is_numeric(table: Table, name: str, missing: Collection[str]) -> bool:
         raise DataError(
             f"{table.place(text, name)}: {cell!r} is not a number, but {numbers:,} other cells of "
             "this column are. Add it to data.missing if it stands for a missing value, or the "
-            "column to data.categorical if its numbers are codes"
+            "column to `categorical` if its numbers are codes"
         )
     return False
 
@@ -222,7 +222,7 @@ def _numbers(table: Table, name: str, missing: Collection[str]) -> np.ndarray:
         if number is None or not math.isfinite(number):
             raise DataError(
                 f"{table.place(row, name)}: expected a finite number, found {cell!r}; add it to "
-                "data.missing if it stands for a missing value"
+                "`missing` if it stands for a missing value"
             )
         values[row] = number
     return values

@@ -14,9 +14,11 @@ from typing import Literal
 
 import numpy as np
 
-from jaxtrain.data.dataset import Dataset, Splits, split_indices
+from jaxtrain.data.dataset import Dataset
 from jaxtrain.data.find_file import find_file
+from jaxtrain.data.shuffle import split_indices
 from jaxtrain.data.sources import SOURCES
+from jaxtrain.data.splits import Splits
 from jaxtrain.data.table import Table, read_table
 from jaxtrain.data.table_encoder import TableEncoder, parse_number
 from jaxtrain.errors import ConfigError, DataError
@@ -86,8 +88,8 @@ def csv_table(
             classes; names file, line and column.
     """
     if classes and task == "regression":
-        raise ConfigError(f"data.classes: a regression has none, found {', '.join(classes)}")
-    remedy = "set data.root to the directory that holds it"
+        raise ConfigError(f"classes: a regression has none, found {', '.join(classes)}")
+    remedy = "set root to the directory that holds it"
     table, test_table = (
         read_table(find_file(root, name, remedy=remedy), columns=columns, preamble=preamble)
         for name in (train, test)

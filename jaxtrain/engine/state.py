@@ -124,7 +124,10 @@ class EngineState:
     def counters(self) -> dict[str, Any]:
         """The part that a resumed run needs, as plain JSON values."""
         return {name: getattr(self, name) for name in self.COUNTERS} | {
-            "metrics": {n: v if np.ndim(v) == 0 else v.tolist() for n, v in self.metrics.items()}
+            "metrics": {
+                name: value.tolist() if isinstance(value, np.ndarray | np.generic) else value
+                for name, value in self.metrics.items()
+            }
         }
 
     def restore(self, counters: dict[str, Any]) -> None:
@@ -134,7 +137,10 @@ class EngineState:
             raise ConfigError(f"not the counters of a run: {', '.join(missing)} is missing")
         for name in self.COUNTERS:
             setattr(self, name, counters[name])
-        self.metrics = dict(counters["metrics"])
+        self.metrics = {
+            name: np.asarray(value) if isinstance(value, list) else value
+            for name, value in counters["metrics"].items()
+        }
 
     def reset(self) -> None:
         """Stand before the first iteration; the TrainState and what is the user's own stay."""

@@ -4,7 +4,7 @@ with replacing(directory / "metrics.json") as temporary:
     temporary.write_text(text)
 """
 
-from jaxtrain.files.atomic import replacing, sync
+from jaxtrain.files.atomic import make_directory, replacing, sync, unfinished
 from jaxtrain.files.names import inside, refuse_links
 
-__all__ = ["inside", "refuse_links", "replacing", "sync"]
+__all__ = ["inside", "make_directory", "refuse_links", "replacing", "sync", "unfinished"]

@@ -3,18 +3,22 @@
     with replacing(directory / "metrics.json") as temporary:
         temporary.write_text(text)
 
-Whoever reads while that block runs, or after a kill in the middle of it, finds the old file.
+Whoever reads while that block runs, or after a kill or a power cut in the middle of it, finds the
+old file; whoever reads behind it finds the new one.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 UNFINISHED = ".*.tmp"
 """What the temporary files are called, as a glob: a kill leaves one behind."""
+
+_UNFINISHED = re.compile(r"\.(?P<name>.+)\.[0-9]+\.tmp")
 
 
 @contextlib.contextmanager
@@ -25,7 +29,7 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     the temporary file is removed.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_directory(path.parent)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         yield temporary
@@ -40,6 +44,34 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
         raise
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def unfinished(directory: Path, *names: str) -> list[Path]:
+    """The temporary files in `directory` that a killed `replacing` of `names` left behind.
+
+    Nobody else's: a `.precious.tmp` is none of them, nor is one of a name that is not asked for.
+
+    >>> unfinished(Path("no/such/directory"), "metrics.json")
+    []
+    """
+    if not directory.is_dir():
+        return []
+    return sorted(
+        path
+        for path in directory.iterdir()
+        if (found := _UNFINISHED.fullmatch(path.name)) and found["name"] in names
+    )
+
+
+def make_directory(path: Path) -> None:
+    """Make `path`, and what is missing above it, so that a power cut does not undo it.
+
+    What is synced inside a directory whose own name was not is lost with it.
+    """
+    missing = [folder for folder in (path, *path.parents) if not folder.exists()]
+    path.mkdir(parents=True, exist_ok=True)
+    for folder in missing:
+        sync(folder.parent)
 
 
 def sync(path: Path) -> None:

@@ -62,7 +62,7 @@ def _acquire(descriptor: int, directory: Path) -> None:
     except BlockingIOError:
         raise ConfigError(
             f"{directory}: in use by {_holder(descriptor)}; wait for it to end, or choose another "
-            "--workdir"
+            "directory"
         ) from None
     except OSError as error:
         if error.errno not in _UNSUPPORTED:

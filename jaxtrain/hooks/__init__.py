@@ -13,29 +13,32 @@ from jaxtrain.hooks.console import Console
 from jaxtrain.hooks.csv import CSV
 from jaxtrain.hooks.early_stopping import EarlyStopping
 from jaxtrain.hooks.history import History
+from jaxtrain.hooks.hook import Hook, StatefulHook
 from jaxtrain.hooks.jsonl import JSONL, read_rows
 from jaxtrain.hooks.learning_rate import LearningRate
 from jaxtrain.hooks.monitor import Monitor
 from jaxtrain.hooks.nan_guard import NaNGuard
 from jaxtrain.hooks.progress import Progress
-from jaxtrain.hooks.registry import HOOKS, METRICS
+from jaxtrain.hooks.registry import EPOCH_METRICS, HOOKS
 from jaxtrain.hooks.tensorboard import TensorBoard
 from jaxtrain.hooks.time_limit import TimeLimit
 from jaxtrain.hooks.validation import Validation, run_unless_stopping
 
 __all__ = [
     "CSV",
+    "EPOCH_METRICS",
     "HOOKS",
     "JSONL",
-    "METRICS",
     "Checkpoint",
     "Console",
     "EarlyStopping",
     "History",
+    "Hook",
     "LearningRate",
     "Monitor",
     "NaNGuard",
     "Progress",
+    "StatefulHook",
     "TensorBoard",
     "TimeLimit",
     "Validation",

@@ -3,7 +3,12 @@
     store = CheckpointStore(directory / "checkpoints")
     trainer.attach(Checkpoint(store, loader))
     ...
-    resume(trainer, loader, store.latest(), store)      # in another process, before trainer.run
+    resume(trainer, store.latest(), store)      # in another process, before trainer.run
+
+A loader says where in the data a run stands; a list or a generator can't. `Checkpoint(store, None)`
+saves without that place, and the run goes on without it.
+
+What a TrainState holds as `frozen` is written once for all checkpoints that have it in common.
 
 A save is taken when all handlers of its event have run, whatever their order: what they made of
 the event is in it, and a resumed run does not fire the event again.
@@ -11,13 +16,18 @@ the event is in it, and a resumed run does not fire the event again.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from typing import Any
 
-from jaxtrain.checkpoint import CheckpointStore, Saved
+from jaxtrain.checkpoint import CheckpointStore, Saved, named_leaves
 from jaxtrain.engine import Engine, Events
-from jaxtrain.hooks.registry import METRICS
+from jaxtrain.engine.batches import PlainIterable, as_loader
+from jaxtrain.errors import CheckpointError, ConfigError
+from jaxtrain.hooks.registry import EPOCH_METRICS
 from jaxtrain.hooks.rows import epoch_figures
+
+logger = logging.getLogger(__name__)
 
 
 class Checkpoint:
@@ -27,7 +37,8 @@ class Checkpoint:
 
     Args:
         store: where to.
-        loader: its cursor is saved, too.
+        loader: the one that is trained on: the place in it is saved, too. None saves no place; a
+            run that is taken up there gets other batches than it would have had.
         describe: further JSON values for every checkpoint's meta: config, versions.
         every_epochs: epochs between two saves.
         every: iterations between two saves, besides those.
@@ -50,12 +61,17 @@ class Checkpoint:
         self._last: dict[str, Any] | None = None
 
     def attach(self, engine: Engine) -> None:
-        """Subscribe to the events named above."""
+        """Subscribe to the events named above.
+
+        Raises:
+            ConfigError: the loader has no places that could be saved.
+        """
+        _refuse_placeless(self._loader)
         moments = Events.INTERRUPT | Events.COMPLETED
         if self._every is not None:
             moments |= Events.ITERATION_COMPLETED(every=self._every)
         engine.attach_handler(moments, self._save_at_rest)
-        engine.attach_handler(Events.EPOCH_COMPLETED, self._end_epoch, needs=(METRICS,))
+        engine.attach_handler(Events.EPOCH_COMPLETED, self._end_epoch, needs=(EPOCH_METRICS,))
 
     def _end_epoch(self, engine: Engine) -> None:
         due = engine.state.epoch % self._every_epochs == 0
@@ -82,10 +98,17 @@ class Checkpoint:
             # in the middle of this one, which must not pass for the best.
             "metrics": {} if engine.state.epoch_open else epoch_figures(engine),
             "engine": record,
-            "cursor": engine.cursor() or self._loader.cursor(),
-            "fingerprint": self._loader.fingerprint(),
         }
-        self.store.save(arrays, iteration=engine.state.iteration, meta=meta)
+        if self._loader is None:
+            meta["engine"] = {**record, "cursor": None}
+        elif record["cursor"] is None and engine.state.iteration:
+            raise ConfigError(
+                "Checkpoint: the run does not go over the loader that this hook was given, but "
+                "over an iterable without places; run over the loader, or give loader=None"
+            )
+        self.store.save(
+            arrays, iteration=engine.state.iteration, meta=meta, shared=_unchanging(arrays)
+        )
         engine.fire(Events.CHECKPOINT_SAVED)
 
     def note_saved(self, record: Mapping[str, Any]) -> None:
@@ -99,17 +122,53 @@ def _place(record: Mapping[str, Any]) -> dict[str, Any]:
     return place | {"stopped": ""} if place["stopped"] == "interrupt" else place
 
 
-def resume(engine: Engine, loader: Any, saved: Saved, store: CheckpointStore) -> None:
-    """Put engine, hooks and loader where they were when `saved` was taken.
+def _unchanging(arrays: Mapping[str, Any]) -> tuple[str, ...]:
+    """The part of a snapshot that no step changes, where the TrainState has one."""
+    frozen = getattr(arrays["train_state"], "frozen", None)
+    within = "train_state/frozen"
+    names = named_leaves({"train_state": arrays["train_state"]}) if frozen is not None else {}
+    return (within,) if any(n == within or n.startswith(f"{within}/") for n in names) else ()
+
+
+def _refuse_placeless(loader: Any) -> None:
+    """Check that a place in `loader` can be saved and gone back to, or that there is to be none."""
+    if loader is not None and isinstance(as_loader(loader), PlainIterable):
+        raise ConfigError(
+            f"Checkpoint: expected a loader, found a {type(loader).__name__}, which does not say "
+            "where in the data a run stands. Take an ArrayLoader or a GrainLoader, or give yours "
+            "what jaxtrain.data.Loader lists; loader=None saves without a place in the data"
+        )
+
+
+def resume(engine: Engine, saved: Saved, store: CheckpointStore) -> None:
+    """Put engine and hooks where they were when `saved` was taken; the next run goes on there.
+
+    The place in the data is the engine's, and part of the checkpoint. Whether the data are those
+    of the run, `engine.run` finds out.
+
+    Args:
+        engine: made like the one that was saved; it has not run yet.
+        saved: which checkpoint.
+        store: where it is.
 
     Raises:
-        CheckpointMismatchError: another model or optimizer, every difference listed.
-        CheckpointError: the checkpoint can't be read.
-        ConfigError: the loader's data or order is another.
+        CheckpointMismatchError: another model or optimizer, every difference listed. Nothing was
+            taken up then.
+        CheckpointError: the checkpoint can't be read, or is none of a run.
     """
+    if "engine" not in saved.meta:
+        raise CheckpointError(
+            f"{saved.path}: does not say where a run stood, since hooks.Checkpoint has not saved "
+            "it; store.load reads its arrays"
+        )
     template, _ = engine.snapshot()
     arrays, meta = store.load(saved, template)
-    loader.restore(meta["cursor"])
+    if meta["engine"]["cursor"] is None and meta["engine"]["counters"]["iteration"]:
+        logger.warning(
+            "%s: it was saved without a place in the data; the run goes on with whatever batches "
+            "come first: not bit-exact",
+            saved.path,
+        )
     engine.restore(arrays, meta["engine"])
     for hook in engine.hooks.values():
         if isinstance(hook, Checkpoint):

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from jaxtrain.engine import Engine, Events
-from jaxtrain.hooks.registry import HOOKS, METRICS
+from jaxtrain.hooks.registry import EPOCH_METRICS, HOOKS
 from jaxtrain.hooks.rows import epoch_figures
 
 
@@ -26,9 +26,10 @@ class Console:
 
     def attach(self, engine: Engine) -> None:
         """Subscribe, after everything that adds metrics."""
-        # STARTED too: a resumed run may begin in the middle of an epoch.
-        engine.attach_handler(Events.STARTED | Events.EPOCH_STARTED, self._begin)
-        engine.attach_handler(Events.EPOCH_COMPLETED, self._print, needs=(METRICS,))
+        # RESUMED too: a run may go on in the middle of an epoch.
+        begins = Events.STARTED | Events.RESUMED | Events.EPOCH_STARTED
+        engine.attach_handler(begins, self._begin)
+        engine.attach_handler(Events.EPOCH_COMPLETED, self._print, needs=(EPOCH_METRICS,))
 
     def _begin(self, engine: Engine) -> None:
         self._first = engine.state.iteration

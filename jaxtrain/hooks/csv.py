@@ -15,7 +15,7 @@ from pathlib import Path
 
 from jaxtrain.engine import Engine, Events
 from jaxtrain.files.atomic import replacing
-from jaxtrain.hooks.registry import HOOKS, METRICS
+from jaxtrain.hooks.registry import EPOCH_METRICS, HOOKS
 from jaxtrain.hooks.rows import completed_epochs, epoch_row
 
 
@@ -38,8 +38,8 @@ class CSV:
 
     def attach(self, engine: Engine) -> None:
         """Subscribe, after everything that adds metrics."""
-        engine.attach_handler(Events.STARTED, self._rewind)
-        engine.attach_handler(Events.EPOCH_COMPLETED, self._write, needs=(METRICS,))
+        engine.attach_handler(Events.STARTED | Events.RESUMED, self._rewind)
+        engine.attach_handler(Events.EPOCH_COMPLETED, self._write, needs=(EPOCH_METRICS,))
 
     def _rewind(self, engine: Engine) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True)

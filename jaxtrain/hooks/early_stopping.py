@@ -14,7 +14,7 @@ import pydantic
 
 from jaxtrain.engine import Engine, Events
 from jaxtrain.hooks.monitor import Monitor
-from jaxtrain.hooks.registry import HOOKS, METRICS
+from jaxtrain.hooks.registry import EPOCH_METRICS, HOOKS
 from jaxtrain.metrics import Mode
 
 logger = logging.getLogger(__name__)
@@ -34,7 +34,8 @@ class EarlyStopping:
         min_delta: a value has to be better by more than this.
 
     Raises:
-        ConfigError: after the first epoch, where no metric has that name.
+        ConfigError: when the run begins, where nobody provides a metric of that name; after the
+            first epoch, where it was not there all the same.
     """
 
     def __init__(
@@ -53,8 +54,8 @@ class EarlyStopping:
 
     def attach(self, engine: Engine) -> None:
         """Subscribe, after everything that adds metrics."""
-        engine.attach_handler(Events.STARTED, self._start)
-        engine.attach_handler(Events.EPOCH_COMPLETED, self._look, needs=(METRICS,))
+        engine.attach_handler(Events.STARTED | Events.RESUMED, self._start)
+        engine.attach_handler(Events.EPOCH_COMPLETED, self._look, needs=(EPOCH_METRICS,))
 
     def state(self) -> dict[str, Any]:
         """What must survive a restart."""
@@ -67,6 +68,7 @@ class EarlyStopping:
         self.waited = state["waited"]
 
     def _start(self, engine: Engine) -> None:
+        self.monitor.require(engine)
         if engine.state.iteration == 0:  # begun anew
             self.best, self.best_epoch, self.waited = None, None, 0
         # A run that was stopped early and is started again must not train one epoch more.

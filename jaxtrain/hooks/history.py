@@ -14,7 +14,7 @@ import time
 from typing import Any
 
 from jaxtrain.engine import Engine, Events
-from jaxtrain.hooks.registry import METRICS
+from jaxtrain.hooks.registry import EPOCH_METRICS
 from jaxtrain.hooks.rows import Row, completed_epochs, epoch_row
 
 
@@ -41,10 +41,13 @@ class History:
     def attach(self, engine: Engine) -> None:
         """Subscribe; what reads the history declares `needs=("history",)`."""
         over = Events.COMPLETED | Events.INTERRUPT | Events.EXCEPTION_RAISED
-        engine.attach_handler(Events.STARTED, self._start)
+        engine.attach_handler(Events.STARTED | Events.RESUMED, self._start)
         engine.attach_handler(over, self._stop)
         engine.attach_handler(
-            Events.EPOCH_COMPLETED, self._remember, needs=(METRICS,), provides=(self.PROVIDES,)
+            Events.EPOCH_COMPLETED,
+            self._remember,
+            needs=(EPOCH_METRICS,),
+            provides=(self.PROVIDES,),
         )
 
     def state(self) -> dict[str, Any]:

@@ -22,7 +22,7 @@ import pydantic
 
 from jaxtrain.engine import Engine, EngineState, Events
 from jaxtrain.files.atomic import replacing
-from jaxtrain.hooks.registry import HOOKS, METRICS
+from jaxtrain.hooks.registry import EPOCH_METRICS, HOOKS
 from jaxtrain.hooks.rows import completed_epochs, epoch_row, iteration_row
 
 logger = logging.getLogger(__name__)
@@ -52,9 +52,9 @@ class JSONL:
 
     def attach(self, engine: Engine) -> None:
         """Subscribe, after everything that adds metrics."""
-        engine.attach_handler(Events.STARTED, self._rewind)
+        engine.attach_handler(Events.STARTED | Events.RESUMED, self._rewind)
         engine.attach_handler(Events.ITERATION_COMPLETED(every=self.every), self._write_iteration)
-        engine.attach_handler(Events.EPOCH_COMPLETED, self._write_epoch, needs=(METRICS,))
+        engine.attach_handler(Events.EPOCH_COMPLETED, self._write_epoch, needs=(EPOCH_METRICS,))
 
     def _rewind(self, engine: Engine) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True)

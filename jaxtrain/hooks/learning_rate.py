@@ -13,7 +13,7 @@ from typing import Any
 
 from jaxtrain.engine import Engine, Events
 from jaxtrain.errors import ConfigError
-from jaxtrain.hooks.registry import HOOKS, METRICS
+from jaxtrain.hooks.registry import EPOCH_METRICS, HOOKS
 
 
 @HOOKS.register("learning_rate")
@@ -32,7 +32,7 @@ class LearningRate:
         """Subscribe, before everything that reads metrics."""
         self._engine = engine
         engine.attach_handler(
-            Events.EPOCH_COMPLETED, self._record, provides=(METRICS, "learning_rate")
+            Events.EPOCH_COMPLETED, self._record, provides=(EPOCH_METRICS, "learning_rate")
         )
 
     def state(self) -> dict[str, Any]:

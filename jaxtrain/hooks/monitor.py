@@ -10,12 +10,14 @@ Early stopping and the best checkpoint compare in the same way because both use 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from jaxtrain.engine import Engine
 from jaxtrain.errors import ConfigError, did_you_mean
-from jaxtrain.metrics import Direction, Mode, better
+from jaxtrain.hooks.history import History
+from jaxtrain.hooks.registry import EPOCH_METRICS
+from jaxtrain.metrics import Direction, Mode, better, improves
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,23 @@ class Monitor:
         """What `mode` comes to: "min" where smaller is better, "max" where larger is."""
         return better(self.name, self.mode)
 
+    def require(self, engine: Engine) -> None:
+        """Raise where nobody provides the metric; a run need not first go through an epoch.
+
+        A handler that adds to `engine.state.metrics` says so when it is attached:
+        `provides=(EPOCH_METRICS, "its/name")`.
+
+        Raises:
+            ConfigError: naming the metrics that there are.
+        """
+        known = {*engine.metric_names, *engine.provided} - {EPOCH_METRICS, History.PROVIDES}
+        if self.name not in known:
+            raise ConfigError(
+                f"monitor: no metric is called {self.name!r}{did_you_mean(self.name, known)} "
+                f"(this run has: {', '.join(sorted(known)) or 'none'}; a handler that adds one "
+                "names it in provides=)"
+            )
+
     def read(self, metrics: Mapping[str, float]) -> float:
         """Its value.
 
@@ -50,15 +69,10 @@ class Monitor:
             )
         return metrics[self.name]
 
-    def improves(self, value: float, best: float | None) -> bool:
-        """Whether `value` is better than `best`; None stands for "none yet". NaN never is.
+    def improves(self, value: float | None, best: float | None) -> bool:
+        """Whether `value` is better than `best`, as `jaxtrain.metrics.improves` says.
 
         >>> Monitor("val/loss", min_delta=0.1).improves(0.45, 0.5)
         False
         """
-        if math.isnan(value):
-            return False
-        if best is None:
-            return True
-        gain = best - value if self.direction == "min" else value - best
-        return gain > self.min_delta
+        return improves(value, best, self.direction, min_delta=self.min_delta)

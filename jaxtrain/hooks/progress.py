@@ -51,7 +51,7 @@ class Progress:
     def attach(self, engine: Engine) -> None:
         """Subscribe."""
         over = Events.COMPLETED | Events.INTERRUPT | Events.EXCEPTION_RAISED
-        engine.attach_handler(Events.STARTED, self._start)
+        engine.attach_handler(Events.STARTED | Events.RESUMED, self._start)
         looks = Events.ITERATION_COMPLETED(
             every_seconds=min(self.seconds or _BAR_SECONDS, _BAR_SECONDS)
         )

@@ -4,16 +4,16 @@
       early_stopping: {monitor: val/loss, patience: 5}
       time_limit: {limit: 2h}
 
-A hook is an object with `attach(engine)`. One that must survive a restart also has `state()`, a
-dict that JSON can hold, and `restore(state)`.
+See `hook.py` for what a hook is.
 """
 
 from __future__ import annotations
 
+from jaxtrain.hooks.hook import Hook
 from jaxtrain.registry import Registry
 
-HOOKS = Registry("hook")
+HOOKS = Registry("hook", returns=Hook, hint="a hook is an object with attach(engine)")
 
-METRICS = "metrics"
-"""What a handler of EPOCH_COMPLETED `provides` if it adds to `engine.state.metrics`, and `needs` if
-it reads them."""
+EPOCH_METRICS = "metrics"
+"""What a handler of EPOCH_COMPLETED `provides` if it adds to `engine.state.metrics`, beside the
+names that it adds, and `needs` if it reads them."""

@@ -18,8 +18,12 @@ _PARTS = frozenset({"loss_sum", "loss_weight", "finite"})
 
 
 def step_scalars(engine: Engine) -> dict[str, float]:
-    """The scalars of the last step that say something by themselves. Reads the device."""
-    return _loss_first({k: float(v) for k, v in engine.scalars().items() if k not in _PARTS})
+    """The scalars of the last step that say something by themselves. Reads the device.
+
+    What a host step returns besides numbers (a name, None) is no figure.
+    """
+    figures = {k: v for k, v in engine.scalars().items() if isinstance(v, int | float)}
+    return _loss_first({k: float(v) for k, v in figures.items() if k not in _PARTS})
 
 
 def iteration_row(engine: Engine) -> Row:

@@ -13,7 +13,7 @@ from typing import Any
 import pydantic
 
 from jaxtrain.engine import Engine, Events
-from jaxtrain.hooks.registry import HOOKS, METRICS
+from jaxtrain.hooks.registry import EPOCH_METRICS, HOOKS
 from jaxtrain.hooks.rows import epoch_figures, step_scalars
 
 
@@ -38,9 +38,9 @@ class TensorBoard:
     def attach(self, engine: Engine) -> None:
         """Subscribe, after everything that adds metrics."""
         over = Events.COMPLETED | Events.INTERRUPT | Events.EXCEPTION_RAISED
-        engine.attach_handler(Events.STARTED, self._open)
+        engine.attach_handler(Events.STARTED | Events.RESUMED, self._open)
         engine.attach_handler(Events.ITERATION_COMPLETED(every=self.every), self._write_step)
-        engine.attach_handler(Events.EPOCH_COMPLETED, self._write_epoch, needs=(METRICS,))
+        engine.attach_handler(Events.EPOCH_COMPLETED, self._write_epoch, needs=(EPOCH_METRICS,))
         engine.attach_handler(over, self._close)
 
     def _open(self, engine: Engine) -> None:

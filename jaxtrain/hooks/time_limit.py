@@ -63,7 +63,7 @@ class TimeLimit:
 
     def attach(self, engine: Engine) -> None:
         """Subscribe."""
-        engine.attach_handler(Events.STARTED, self._start)
+        engine.attach_handler(Events.STARTED | Events.RESUMED, self._start)
         engine.attach_handler(Events.ITERATION_COMPLETED(every_seconds=_LOOK_SECONDS), self._look)
 
     def _start(self, engine: Engine) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 
 from jaxtrain.engine import Engine, EngineState, Events
 from jaxtrain.errors import Interrupted
-from jaxtrain.hooks.registry import METRICS
+from jaxtrain.hooks.registry import EPOCH_METRICS
 
 _FIRST = 1e6
 _LOOK_SECONDS = 0.1
@@ -54,7 +54,7 @@ class Validation:
         engine.attach_handler(
             Events.EPOCH_COMPLETED,
             self._validate,
-            provides=(METRICS, *self.metric_names),
+            provides=(EPOCH_METRICS, *self.metric_names),
             priority=_FIRST,
         )
 
@@ -94,11 +94,10 @@ def run_unless_stopping(
             left = True
             evaluator.terminate()
 
-    place = loader.cursor() if hasattr(loader, "restore") else None
+    evaluator.reset()  # it may have been left, or have failed, in the middle
     with evaluator.attach_handler(Events.ITERATION_COMPLETED(every_seconds=_LOOK_SECONDS), look):
         result = evaluator.run(loader, state=train_state)
     if left:
-        if place is not None:
-            loader.restore(place)
+        evaluator.reset()
         raise Interrupted
     return result

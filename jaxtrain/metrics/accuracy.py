@@ -71,12 +71,11 @@ class Accuracy(MonoidMetric[FractionState]):
             labels = labels.astype(jnp.int32)
         self._check(outputs, labels)
         classes = outputs.shape[-1]
-        # Before the cast to int32, in which a large label of a wider dtype would become a class.
-        known = labels >= 0
-        if classes <= jnp.iinfo(labels.dtype).max:
-            known &= labels < classes
-        known &= ~jnp.any(jnp.isnan(outputs), axis=-1)
         wanted = labels.astype(jnp.int32)
+        known = ~jnp.any(jnp.isnan(outputs), axis=-1)
+        if jnp.iinfo(labels.dtype).max > jnp.iinfo(jnp.int32).max:
+            # A large label must not become a class by the cast. No narrower one can.
+            known &= (labels >= 0) & (labels < classes)
         if self.top_k == 1:
             hits = jnp.argmax(outputs, axis=-1).astype(jnp.int32) == wanted
         else:

@@ -3,8 +3,8 @@
 from jaxtrain.models.cnn import CNN, cnn
 from jaxtrain.models.linen import from_linen
 from jaxtrain.models.mlp import MLP, mlp
-from jaxtrain.models.model import Model
+from jaxtrain.models.model import SOWN_LOSSES, Model
 from jaxtrain.models.nnx import from_nnx
 from jaxtrain.models.registry import MODELS
 
-__all__ = ["CNN", "MLP", "MODELS", "Model", "cnn", "from_linen", "from_nnx", "mlp"]
+__all__ = ["CNN", "MLP", "MODELS", "SOWN_LOSSES", "Model", "cnn", "from_linen", "from_nnx", "mlp"]

@@ -1,6 +1,6 @@
 """Batch normalisation that leaves padding out of its statistics.
 
-    hidden = BatchNorm(name="norm")(hidden, train=train, mask=mask)
+    hidden = BatchNorm(name="norm")(hidden, train=train, row_mask=row_mask)
 
 Axes: B batch, D features.
 """
@@ -21,11 +21,12 @@ class BatchNorm(nn.Module):
 
     @nn.compact
     def __call__(
-        self, inputs: jax.Array, *, train: bool, mask: jax.Array | None = None
+        self, inputs: jax.Array, *, train: bool, row_mask: jax.Array | None = None
     ) -> jax.Array:
-        """Normalise `inputs` `[B, ..., D]`; rows where `mask` `[B]` is 0 do not count."""
-        if mask is not None:
-            real = mask > 0
+        """Normalise `inputs` `[B, ..., D]`; rows where `row_mask` `[B]` is 0 do not count."""
+        mask = None
+        if row_mask is not None:
+            real = row_mask > 0
             # A slice of a batch that is padding only has no mean; it repeats real rows, so that
             # counting it does no harm, where NaN in the running mean would stay there for good.
             real = real | ~jnp.any(real)

@@ -38,7 +38,7 @@ class CNN(nn.Module):
 
     @nn.compact
     def __call__(
-        self, inputs: jax.Array, *, train: bool, mask: jax.Array | None = None
+        self, inputs: jax.Array, *, train: bool, row_mask: jax.Array | None = None
     ) -> jax.Array:
         """`[B, H, W, C]` to `[B, K]`.
 
@@ -47,14 +47,14 @@ class CNN(nn.Module):
         """
         if inputs.ndim != 4:
             raise ConfigError(
-                "model.name: cnn wants images [B, H, W, C], but inputs have shape "
-                f"{inputs.shape}; set data.flat to false, or choose mlp"
+                f"a CNN wants images [B, H, W, C], but its inputs have shape {inputs.shape}; have "
+                "the data keep their axes, or take an MLP"
             )
         smallest = 2 ** len(self.channels)
         if min(inputs.shape[1:3]) < smallest:
             raise ConfigError(
-                f"model.channels: {len(self.channels)} blocks that halve height and width want "
-                f"images of at least {smallest}x{smallest}, found "
+                f"{len(self.channels)} channels make as many blocks, which halve height and width: "
+                f"expected images of at least {smallest}x{smallest}, found "
                 f"{inputs.shape[1]}x{inputs.shape[2]}; give fewer channels"
             )
         hidden = inputs
@@ -63,13 +63,13 @@ class CNN(nn.Module):
                 hidden = nn.Conv(
                     features, (3, 3), use_bias=False, kernel_init=_INIT, name=f"conv_{block}"
                 )(hidden)
-                hidden = BatchNorm(name=f"norm_{block}")(hidden, train=train, mask=mask)
+                hidden = BatchNorm(name=f"norm_{block}")(hidden, train=train, row_mask=row_mask)
                 hidden = max_pool_2x2(hidden)
             else:
                 hidden = PooledConv(features, name=f"conv_{block}")(hidden)
             hidden = nn.relu(hidden)
         return MLP(self.num_outputs, self.hidden, self.dropout, self.batch_norm, name="head")(
-            hidden, train=train, mask=mask
+            hidden, train=train, row_mask=row_mask
         )
 
 

@@ -37,7 +37,7 @@ class MLP(nn.Module):
 
     @nn.compact
     def __call__(
-        self, inputs: jax.Array, *, train: bool, mask: jax.Array | None = None
+        self, inputs: jax.Array, *, train: bool, row_mask: jax.Array | None = None
     ) -> jax.Array:
         """`[B, ...]` to `[B, K]`; all axes but the first are flattened."""
         hidden = inputs.reshape(inputs.shape[0], -1)
@@ -49,7 +49,7 @@ class MLP(nn.Module):
                 name=f"hidden_{layer}",
             )(hidden)
             if self.batch_norm:
-                hidden = BatchNorm(name=f"norm_{layer}")(hidden, train=train, mask=mask)
+                hidden = BatchNorm(name=f"norm_{layer}")(hidden, train=train, row_mask=row_mask)
             hidden = nn.relu(hidden)
             hidden = nn.Dropout(self.dropout, deterministic=not train)(hidden)
         return nn.Dense(

@@ -12,16 +12,17 @@ Axes: B batch, K classes or outputs.
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
 import jax
 
-from jaxtrain.errors import DataError
+from jaxtrain.batch import Batch
 
-Batch: TypeAlias = Mapping[str, Any]
+SOWN_LOSSES = "losses"
+"""The collection whose sown values join the loss."""
+
 Variables: TypeAlias = Mapping[str, Any]
 Rngs: TypeAlias = Mapping[str, jax.Array]
 
@@ -50,32 +51,13 @@ class Model:
         init: `init(rng, batch) -> variables`, a dict `{"params": ..., other collections}`; `params`
             is always there, if only as `{}`.
         apply: `apply(variables, batch, *, train, rngs=None) -> (outputs, updated_collections)`.
-            `outputs` are `[B, K]` in the dtype the parameters were given in;
-            `updated_collections` holds every collection but `params` in training, and is `{}` in
-            evaluation. `rngs` are keys by stream name (`{"dropout": key}`), needed in training
-            by models that draw random numbers.
+            `outputs` are `[B, K]` in the dtype the parameters were given in, or a tree.
+            `updated_collections` holds the collections of the variables that training changes,
+            and what the model sows: what stands under `losses` is added to the loss, in
+            evaluation, too; other names that the variables do not have come out as
+            `output["sown"]`. `rngs` are keys by stream name (`{"dropout": key}`), needed by
+            models that draw random numbers.
     """
 
     init: Init
     apply: Apply
-
-
-def entry(batch: Batch, key: str) -> Any:
-    """`batch[key]`, or a `DataError` that lists what the batch has.
-
-    >>> entry({"image": 1}, "inputs")
-    Traceback (most recent call last):
-        ...
-    jaxtrain.errors.DataError: the model reads 'inputs', the batch has only 'image'
-    """
-    if key not in batch:
-        found = ", ".join(repr(name) for name in batch) or "nothing"
-        raise DataError(f"the model reads {key!r}, the batch has only {found}")
-    return batch[key]
-
-
-def call_options(module: Any, batch: Batch, *, train: bool) -> dict[str, Any]:
-    """What of `train` and the batch's `mask` the `__call__` of `module` names in its signature."""
-    wanted = inspect.signature(type(module).__call__).parameters
-    offered = {"train": train, "mask": batch.get("mask")}
-    return {name: value for name, value in offered.items() if name in wanted}

@@ -15,7 +15,7 @@ only puts the variables back into the graph, and inside `jax.jit` not even that 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,13 +23,19 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from jaxtrain.models.model import Batch, Model, Rngs, Variables, call_options, entry
+from jaxtrain.batch import Batch
+from jaxtrain.errors import ConfigError
+from jaxtrain.models.calling import TRAINING, call_options, has_switch, inputs_of, refuse_deaf
+from jaxtrain.models.model import SOWN_LOSSES, Model, Rngs, Variables
 
 Path = tuple[Any, ...]
 
 
 def from_nnx(
-    module_or_factory: nnx.Module | Callable[[nnx.Rngs], nnx.Module], *, inputs: str = "inputs"
+    module_or_factory: nnx.Module | Callable[[nnx.Rngs], nnx.Module],
+    *,
+    inputs: str | Sequence[str] = "inputs",
+    sown: Sequence[str] = (),
 ) -> Model:
     """Make a `Model` of an NNX module or, better, of a function that makes one.
 
@@ -39,19 +45,27 @@ def from_nnx(
     `rngs`, so that a step depends on its key alone. A stream takes the key of its own name or,
     where there is none, the first key by name; every stream gets numbers of its own.
 
+    The module is switched by `module.train()` and `module.eval()`, its attributes `training` and
+    `is_training` are set where it has them, and its `__call__` gets a switch, `mask=` and
+    `row_mask=` where its signature names them (see `from_linen`).
+
+    What it sows by `self.sow("losses", name, value)` joins the loss.
+
     Args:
         module_or_factory: given a factory, `init(rng, batch)` calls `factory(nnx.Rngs(rng))`; given
             a module, `init` returns the values that it holds now, whatever the key. The module is
             copied, not changed.
-        inputs: the key of the batch that holds the module's input.
-
-    The module is switched by `module.train()` and `module.eval()`, and its `__call__` gets
-    `train=` and `mask=` where its signature names them (see `from_linen`).
+        inputs: the key of the batch that holds the module's input; several keys make as many
+            arguments.
+        sown: further collections that it sows into (`intermediates`), to come out of a step as
+            `output["sown"]`.
 
     Raises:
         TypeError: where a module holds a bare array, of which nobody can tell if it is trained.
-        ValueError: (from `apply`) in training, where the module has random streams and `rngs`
-            is empty.
+        ValueError: (from `apply`) where the module has random streams and `rngs` is empty, in
+            training always, in evaluation where it draws from them.
+        ConfigError: (from `apply`) where dropout or batch norm can't be switched, because the
+            module says by argument how they are to behave and has no switch itself.
         DataError: (from `init` and `apply`) where the batch has no key `inputs`.
     """
     if isinstance(module_or_factory, nnx.Module):
@@ -59,7 +73,7 @@ def from_nnx(
         held = _variables(nnx.split(module)[1], _slots(module))
 
         def init(rng: jax.Array, batch: Batch) -> dict[str, Any]:
-            entry(batch, inputs)
+            inputs_of(batch, inputs)
             # Copies: a caller may donate what it got without deleting the module's own arrays.
             return jax.tree.map(jnp.copy, held)
     else:
@@ -67,33 +81,97 @@ def from_nnx(
         module = nnx.eval_shape(lambda: factory(nnx.Rngs(0)))
 
         def init(rng: jax.Array, batch: Batch) -> dict[str, Any]:
-            entry(batch, inputs)
+            inputs_of(batch, inputs)
             return _variables(nnx.split(factory(nnx.Rngs(rng)))[1], slots)
 
     slots = _slots(module)
-    module.train()
-    training = nnx.split(module)[0]
-    module.eval()
-    evaluation = nnx.split(module)[0]
+    training, evaluation = (_switched(module, train=train) for train in (True, False))
     streams = _Streams.of(nnx.state(module, nnx.RngState))
+    told = has_switch(module)
 
     def apply(
         variables: Variables, batch: Batch, *, train: bool, rngs: Rngs | None = None
-    ) -> tuple[jax.Array, dict[str, Any]]:
+    ) -> tuple[Any, dict[str, Any]]:
         leaves = {
             path: slot.variable.replace(_walk(variables, slot)) for path, slot in slots.items()
         }
         leaves |= streams.seeded(rngs or {}, required=train)
+        given = {path: variable.get_value() for path, variable in leaves.items()}
         merged = nnx.merge(training if train else evaluation, nnx.from_flat_state(leaves))
-        outputs = merged(entry(batch, inputs), **call_options(merged, batch, train=train))
+        names = (SOWN_LOSSES, *sown)
+        kinds = {name: nnx.variable_type_from_name(name, allow_register=True) for name in names}
+        # With one kind more than is wanted, `capture` gives a tuple whatever their number.
+        outputs, *found = nnx.capture(merged, *kinds.values(), _Nothing)(
+            *inputs_of(batch, inputs), **call_options(merged, batch, train=train)
+        )
+        after = dict(nnx.to_flat_state(nnx.state(merged)))
+        new = {path for path, old in given.items() if after[path].get_value() is not old}
+        if train and not told:
+            _refuse_unswitched(merged, after, new)
+        # A lifted transformation (nnx.remat) renews key and count; a draw, the count alone.
+        if not rngs and any(path in new and _key_of(path) not in new for path in streams.counts):
+            raise ConfigError(
+                "the model draws random numbers in evaluation, and was given no keys; "
+                "make_eval_step(..., rngs=True) gives them"
+            )
+        results = {
+            name: _plain(state) for name, state in zip(kinds, found, strict=False) if len(state)
+        }
         if not train:
-            return outputs, {}
+            return outputs, results
         changing = {path: slot for path, slot in slots.items() if slot.collection != "params"}
-        updated = _variables(nnx.state(merged), changing)
+        updated = _variables(nnx.from_flat_state(after), changing)
         # A model without state says {}, like a Linen one.
-        return outputs, {name: tree for name, tree in updated.items() if name != "params"}
+        return outputs, {n: tree for n, tree in updated.items() if n != "params"} | results
 
     return Model(init=init, apply=apply)
+
+
+def _key_of(count: Path) -> Path:
+    """The path of the key of a random stream, from that of its counter."""
+    return (*count[:-1], "key")
+
+
+class _Nothing(nnx.Intermediate):
+    """A kind that nobody sows."""
+
+
+def _switched(module: nnx.Module, *, train: bool) -> Any:
+    """The graph of a module in training or in evaluation."""
+    module.train() if train else module.eval()
+    module.set_attributes(**dict.fromkeys(TRAINING[1:], train), raise_if_not_found=False)
+    return nnx.split(module)[0]
+
+
+def _refuse_unswitched(module: nnx.Module, after: Mapping[Path, Any], new: set[Path]) -> None:
+    """Refuse a module with dropout or batch statistics where training has used neither.
+
+    Args:
+        module: after its call.
+        after: its variables.
+        new: the paths of those that the call has changed.
+    """
+    layers = [layer for _, layer in nnx.iter_modules(module)]
+    changed = tuple(type(after[path]) for path in new)
+    dropout = any(isinstance(layer, nnx.Dropout) and layer.rate for layer in layers)
+    norm = any(isinstance(layer, nnx.BatchNorm) for layer in layers)
+    refuse_deaf(
+        module,
+        ["Dropout"] * (dropout and not any(issubclass(kind, nnx.RngState) for kind in changed))
+        + ["BatchNorm"] * (norm and not any(issubclass(kind, nnx.BatchStat) for kind in changed)),
+    )
+
+
+def _plain(state: nnx.State) -> dict[str, Any]:
+    """The values of a state as nested dicts."""
+    plain: dict[str, Any] = {}
+    for path, variable in nnx.to_flat_state(state):
+        *outer, last = (str(part) for part in path)
+        at = plain
+        for key in outer:
+            at = at.setdefault(key, {})
+        at[last] = variable.get_value()
+    return plain
 
 
 @dataclass(frozen=True)
@@ -168,7 +246,7 @@ class _Streams:
             )
         seeded: dict[Path, nnx.Variable] = {}
         for number, (path, variable) in enumerate(self.keys.items()):
-            # In evaluation nobody draws, but the graph wants a key at every stream.
+            # Where nobody draws, the graph wants a key at every stream all the same.
             source = rngs.get(variable.tag, rngs[min(rngs)] if rngs else jax.random.key(0))
             key = jax.random.fold_in(source, number)
             shape = variable.get_value().shape

@@ -10,7 +10,13 @@ A schedule gets `learning_rate`, the configured peak, and `total_steps`, the upd
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from numbers import Real
+
+import jax
+import optax
+
 from jaxtrain.registry import Registry
 
-OPTIMIZERS = Registry("optimizer")
-SCHEDULES = Registry("schedule")
+OPTIMIZERS = Registry("optimizer", returns=optax.GradientTransformation)
+SCHEDULES = Registry("schedule", returns=(Real, jax.Array, Callable))

@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-logger = logging.getLogger(__name__)
-
 # Two colours that stay apart for colour-blind eyes and in grey.
 _COLOURS = {"train": "#8da9c4", "val": "#d1495b"}
 _NAMES = {"train": "training", "val": "validation"}
@@ -71,7 +69,7 @@ class LearningCurves:
     def attach(self, engine: Engine) -> None:
         """Subscribe, after the history."""
         over = Events.COMPLETED | Events.INTERRUPT | Events.EXCEPTION_RAISED
-        engine.attach_handler(Events.STARTED, self._start)
+        engine.attach_handler(Events.STARTED | Events.RESUMED, self._start)
         engine.attach_handler(Events.EPOCH_COMPLETED, self._look, needs=("history",))
         engine.attach_handler(over, self._draw)
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-from jaxtrain.metrics import Mode, better
+from jaxtrain.metrics import Mode, better, rank
 
 Epochs = Sequence[Mapping[str, int | float]]
 
@@ -30,9 +30,11 @@ def column(epochs: Epochs, name: str) -> tuple[list[int], list[float]]:
 def best(epochs: Epochs, name: str, mode: Mode = "auto") -> Mapping[str, int | float] | None:
     """The row with the best value of `name`, the earliest among equals; None if no row has one.
 
+    NaN is no value. It is the epoch whose checkpoint `best` names: both ask `jaxtrain.metrics`.
+
     >>> best([{"epoch": 1, "a": 0.5}, {"epoch": 2, "a": 0.4}, {"epoch": 3, "a": 0.4}], "a")
     {'epoch': 2, 'a': 0.4}
     """
-    rows = [row for row in epochs if math.isfinite(row.get(name, math.nan))]
-    sign = 1 if better(name, mode) == "min" else -1
-    return min(rows, key=lambda row: sign * row[name], default=None)
+    rows = [row for row in epochs if not math.isnan(row.get(name, math.nan))]
+    direction = better(name, mode)
+    return min(rows, key=lambda row: rank(row[name], direction), default=None)

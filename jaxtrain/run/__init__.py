@@ -1,5 +1,16 @@
-"""Where all rooms meet: a config becomes a run."""
+"""Where all rooms meet: a config becomes a run, in three stages.
 
-from jaxtrain.run.experiment import Experiment, make_config
+    data = RunData.of(config)              # read once: sets, loaders, fingerprints
+    task = Task.of(data)                   # model, loss, optimizer, steps
+    experiment = Experiment(task)          # engines and hooks, in a run directory
 
-__all__ = ["Experiment", "make_config"]
+Each is made of the one before and knows nothing of the one behind.
+"""
+
+from jaxtrain.run.data import RunData
+from jaxtrain.run.device import choose_device
+from jaxtrain.run.experiment import Experiment
+from jaxtrain.run.registries import REGISTRIES, make_config
+from jaxtrain.run.task import Task
+
+__all__ = ["REGISTRIES", "Experiment", "RunData", "Task", "choose_device", "make_config"]

@@ -1,6 +1,6 @@
 """Faults found before training, on the user's own config.
 
-    for finding in run_checks(make_config("configs/digits.py")):
+    for finding in run_checks(RunData.of(make_config("configs/digits.py"))):
         print(finding.ok, finding.name, finding.detail)
 
 The checks of the data come first; then those of the model, each on a small batch of real rows.
@@ -17,14 +17,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxtrain.config import ExperimentConfig
-from jaxtrain.data import SOURCES, ArrayLoader, Finding, check_dataset
+from jaxtrain.batch import batch_size
+from jaxtrain.data import Finding
 from jaxtrain.models import Model
 from jaxtrain.optim import OPTIMIZERS
-from jaxtrain.run.experiment import Experiment
+from jaxtrain.run.data import RunData
+from jaxtrain.run.task import Task, step_options
 from jaxtrain.step import (
     LOSSES,
-    Loss,
+    LossFn,
     TrainState,
     create_train_state,
     make_eval_step,
@@ -41,27 +42,38 @@ RANDOM_TOLERANCE = 0.2
 RANDOM_DIRECTIONS = 3
 
 
-def run_checks(config: ExperimentConfig) -> Iterator[Finding]:
-    """Check data, model and step of `config`, one finding after the other.
+def run_checks(data: RunData) -> Iterator[Finding]:
+    """Check data, model and the very step of the run, one finding after the other.
 
     Where the data are broken, what they are broken by is all that can be said.
+
+    Raises:
+        ConfigError: the parts don't fit each other.
     """
-    sound = True
-    for finding in _data_findings(config):
-        sound &= finding.ok or finding.name.endswith("class balance")
-        yield finding
-    if not sound:
+    yield from data.findings
+    if data.broken:
         return
-    experiment = Experiment(config)
-    batch = _small_batch(experiment)
-    state = experiment.initial_state()
-    yield check_gradients_reach(experiment.model, experiment.loss, state, batch)
-    yield check_gradient_numerically(experiment.model, experiment.loss, state, batch)
-    yield _overfit(experiment, batch)
-    yield check_repeats(_step(experiment), state, batch)
+    task = Task.of(data)
+    batch, state = small_batch(data), task.initial_state()
+    yield check_gradients_reach(task.model, task.loss, state, batch)
+    yield check_gradient_numerically(task.model, task.loss, state, batch)
+    yield _overfit(task, batch)
+    yield check_repeats(task.train_step, state, batch)
 
 
-def check_gradients_reach(model: Model, loss: Loss, state: TrainState, batch: Batch) -> Finding:
+def small_batch(data: RunData) -> Batch:
+    """Some 16 rows of the first epoch, so that their classes are mixed.
+
+    As many as the run's micro-batches can share evenly; where there are not so many, padded.
+    """
+    micro_batches, train = data.config.train.accumulate, data.splits.train
+    size = micro_batches * max(1, min(SMALL_BATCH, len(train)) // micro_batches)
+    last_batch = "drop" if size <= len(train) else "pad"
+    loader = train.loader(batch_size=size, shuffle=True, seed=0, last_batch=last_batch)
+    return dict(next(iter(loader)))
+
+
+def check_gradients_reach(model: Model, loss: LossFn, state: TrainState, batch: Batch) -> Finding:
     """Whether every parameter gets a gradient that is finite and not zero throughout."""
     grads = jax.jit(jax.grad(_loss_of(model, loss, state, batch)))(state.params)
     largest = jax.device_get(jax.tree.map(lambda g: jnp.abs(g).max(), grads))
@@ -80,7 +92,7 @@ def check_gradients_reach(model: Model, loss: Loss, state: TrainState, batch: Ba
 
 
 def check_gradient_numerically(
-    model: Model, loss: Loss, state: TrainState, batch: Batch
+    model: Model, loss: LossFn, state: TrainState, batch: Batch
 ) -> Finding:
     """Whether the gradient is what central differences say, for each parameter array.
 
@@ -99,7 +111,7 @@ def check_gradient_numerically(
         return _check_gradient(model, loss, state, batch)
 
 
-def _check_gradient(model: Model, loss: Loss, state: TrainState, batch: Batch) -> Finding:
+def _check_gradient(model: Model, loss: LossFn, state: TrainState, batch: Batch) -> Finding:
     objective = jax.jit(_loss_of(model, loss, state, batch))
     grads = jax.jit(jax.grad(_loss_of(model, loss, state, batch)))(state.params)
     leaves, treedef = jax.tree.flatten(state.params)
@@ -148,7 +160,14 @@ def _check_gradient(model: Model, loss: Loss, state: TrainState, batch: Batch) -
 
 
 def check_overfits(
-    model: Model, loss: Loss, tx: Any, batch: Batch, *, seed: int = 0, steps: int = OVERFIT_STEPS
+    model: Model,
+    loss: LossFn,
+    tx: Any,
+    batch: Batch,
+    *,
+    seed: int = 0,
+    steps: int = OVERFIT_STEPS,
+    **options: Any,
 ) -> Finding:
     """Whether training on one small batch alone, finite throughout, brings its loss near zero.
 
@@ -162,12 +181,14 @@ def check_overfits(
         batch: the batch.
         seed: of the initialisation.
         steps: how many steps it may take.
+        options: of the step, as `make_train_step` takes them.
     """
-    state = create_train_state(model, tx, batch, rng=jax.random.key(seed))
-    step = jax.jit(make_train_step(model, loss, tx))
-    evaluate = jax.jit(make_eval_step(model, loss))
+    precision = options.get("precision", "float32")
+    state = create_train_state(model, tx, batch, rng=jax.random.key(seed), precision=precision)
+    step = jax.jit(make_train_step(model, loss, tx, **options))
+    evaluate = jax.jit(make_eval_step(model, loss, precision=precision))
     name, reached, finite = "overfits a tiny batch", float("inf"), jnp.bool_(True)
-    bound, labels = OVERFIT_LOSS, np.asarray(batch["labels"])
+    bound, labels = OVERFIT_LOSS, np.asarray(batch.get("labels", 0))
     if np.issubdtype(labels.dtype, np.floating):
         variance = float(labels.astype(np.float64).var(axis=0).mean())
         bound *= variance or 1.0  # where they are all equal
@@ -180,7 +201,7 @@ def check_overfits(
             reached = float(evaluate(state, batch)[1]["loss"])
             if reached < bound:
                 break
-    detail = f"{len(labels)} rows, loss {reached:.3g} after {done} steps"
+    detail = f"{batch_size(batch)} rows, loss {reached:.3g} after {done} steps"
     return Finding(name, reached < bound, f"{detail} (must fall below {bound:.3g})")
 
 
@@ -209,45 +230,17 @@ def check_repeats(step: Any, state: TrainState, batch: Batch, *, steps: int = 5)
     return Finding(name, False, f"after {steps} steps, {different} parameter arrays differ")
 
 
-def _overfit(experiment: Experiment, batch: Batch) -> Finding:
-    """With the config's own model and optimizer, at a constant rate and without smoothing."""
-    config = experiment.config
+def _overfit(task: Task, batch: Batch) -> Finding:
+    """With the run's own model and optimizer, at a constant rate and without smoothing."""
+    config = task.config
     tx = OPTIMIZERS.build(config.optimizer, learning_rate=config.optimizer.learning_rate)
-    section = config.loss
+    section, loss = config.loss, task.loss
     if hasattr(section, "label_smoothing"):
-        section = section.model_copy(update={"label_smoothing": 0.0})
-    return check_overfits(experiment.model, LOSSES.build(section), tx, batch, seed=config.seed)
+        loss = LOSSES.build(section.model_copy(update={"label_smoothing": 0.0}))
+    return check_overfits(task.model, loss, tx, batch, seed=config.seed, **step_options(config))
 
 
-def _data_findings(config: ExperimentConfig) -> Iterator[Finding]:
-    data = config.data
-    splits = SOURCES.build(data, validation_fraction=data.validation_fraction, seed=config.seed)
-    for part in ("train", "validation", "test"):
-        dataset = getattr(splits, part)
-        if dataset is not None:
-            for finding in check_dataset(dataset):
-                yield Finding(f"{part} {finding.name}", finding.ok, finding.detail)
-
-
-def _small_batch(experiment: Experiment) -> Batch:
-    """The first rows of the first epoch, so that their classes are mixed."""
-    train = experiment.splits.train
-    loader = ArrayLoader(train, batch_size=min(SMALL_BATCH, len(train)), last_batch="drop")
-    return next(iter(loader))
-
-
-def _step(experiment: Experiment) -> Any:
-    config = experiment.config
-    return make_train_step(
-        experiment.model,
-        experiment.loss,
-        experiment.tx,
-        precision=config.precision,
-        clip_norm=config.optimizer.clip_norm,
-    )
-
-
-def _loss_of(model: Model, loss: Loss, state: TrainState, batch: Batch) -> Any:
+def _loss_of(model: Model, loss: LossFn, state: TrainState, batch: Batch) -> Any:
     """The loss as a function of the parameters, with one fixed dropout mask, in float32."""
     key = jax.random.fold_in(state.rng, 0)
 

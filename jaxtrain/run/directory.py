@@ -27,9 +27,9 @@ from jaxtrain.config import (
     MISSING,
     ExperimentConfig,
     diff,
-    differences,
     dump,
     load,
+    non_defaults,
     to_dict,
 )
 from jaxtrain.errors import ConfigError
@@ -65,6 +65,7 @@ class RunDirectory:
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
+        self._held = False
 
     @classmethod
     def of(cls, config: ExperimentConfig) -> RunDirectory:
@@ -82,6 +83,11 @@ class RunDirectory:
     def checkpoints(self) -> Path:
         """Where the checkpoints are."""
         return self.path / "checkpoints"
+
+    @property
+    def is_held(self) -> bool:
+        """Whether this very object is inside of `held`, so that its user may write."""
+        return self._held
 
     def holds_a_run(self) -> bool:
         """Whether a run was begun here."""
@@ -104,7 +110,11 @@ class RunDirectory:
             for left in self.path.glob(UNFINISHED):  # by a kill; nobody else writes here now
                 left.unlink()
             dump(config, self / "config.yaml")
-            yield
+            self._held = True
+            try:
+                yield
+            finally:
+                self._held = False
 
     def _refuse_others(self, config: ExperimentConfig) -> None:
         if not self.path.exists():
@@ -117,16 +127,16 @@ class RunDirectory:
         elif not all(p.name == LOCK or p.match(UNFINISHED) for p in self.path.iterdir()):
             raise ConfigError(
                 f"{self.path}: expected an empty directory or a run's, found other files; choose "
-                "another --workdir"
+                "another workdir"
             )
 
     def _refuse_another(self, config: ExperimentConfig) -> None:
         saved = _deciding(load(self / "config.yaml").to_dict())
-        told = {key for key, _, _ in differences(config)}
+        told = {key for key, _, _ in non_defaults(config)}
         lines = []
         for key, old, new in diff(saved, _deciding(to_dict(config))):
             # A key that the saved config does not know has come since; its default is what was.
-            is_new = old is MISSING and key not in told
+            is_new = old is MISSING and not any(f"{t}.".startswith(f"{key}.") for t in told)
             # Where no schedule is stretched by it, a run may simply get longer.
             longer = key == "train.epochs" and config.schedule.name == "constant" and new >= old
             if not (is_new or longer):
@@ -135,7 +145,7 @@ class RunDirectory:
             more = f"\n  and {len(lines) - _SHOWN} more" if len(lines) > _SHOWN else ""
             raise ConfigError(
                 f"{self.path}: holds a run with another config; continuing it would mix the two. "
-                "Choose another --workdir, or go back to:\n  " + "\n  ".join(lines[:_SHOWN]) + more
+                "Choose another workdir, or go back to:\n  " + "\n  ".join(lines[:_SHOWN]) + more
             )
 
     def write_metadata(self, config: ExperimentConfig, status: str, **more: Any) -> None:
@@ -164,7 +174,7 @@ class RunDirectory:
 
 def run_id(config: ExperimentConfig) -> str:
     """`seed<seed>-<digest>`; the digest covers what decides the figures and is no default."""
-    told = {key: value for key, _, value in differences(config) if not _is_free(key)}
+    told = {key: value for key, _, value in non_defaults(config) if not _is_free(key)}
     text = json.dumps(told, sort_keys=True, default=repr)
     return f"seed{config.seed}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
 

@@ -1,12 +1,14 @@
-"""From a config to a finished run: train or continue, report, evaluate.
+"""Experiment: a task, trained in a run directory: train, go on, report, evaluate.
 
-    config = make_config("configs/digits.py", ["train.epochs=5"])
-    experiment = Experiment(config)
+    experiment = Experiment.of(make_config("configs/digits.py", ["train.epochs=5"]))
     experiment.trainer.on(Events.EPOCH_COMPLETED)(lambda engine: print(engine.state.metrics))
-    figures = experiment.train()
+    figures = experiment.train()                       # again: goes on, or there is nothing to do
     figures["test_accuracy"]
 
-`python -m jaxtrain.main` does nothing more than this.
+The last of three stages. With the other two in one's own hands:
+
+    task = Task.of(RunData.of(config))
+    first, second = Experiment(task, "runs/a"), Experiment(task, "runs/b")
 """
 
 from __future__ import annotations
@@ -15,91 +17,117 @@ import json
 import logging
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext, suppress
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from jaxtrain.checkpoint import CheckpointStore, Saved, environment
-from jaxtrain.config import to_dict
-from jaxtrain.engine import Engine, Interrupted
-from jaxtrain.errors import (
-    CheckpointError,
-    CheckpointMismatchError,
-    ConfigError,
-    Preempted,
-    did_you_mean,
-)
-from jaxtrain.hooks import HOOKS, METRICS, Checkpoint, NaNGuard, run_unless_stopping
+from jaxtrain.checkpoint import Saved
+from jaxtrain.config import ExperimentConfig
+from jaxtrain.data import prefetch_to_device
+from jaxtrain.engine import Engine, Events
+from jaxtrain.errors import CheckpointError, ConfigError, Interrupted, Preempted
+from jaxtrain.hooks import History, NaNGuard, run_unless_stopping
 from jaxtrain.hooks import resume as resume_from
-from jaxtrain.metrics import Direction, better
-from jaxtrain.report import LearningCurves, write_summary
+from jaxtrain.report import write_summary
+from jaxtrain.run.data import RunData
+from jaxtrain.run.device import choose_device
 from jaxtrain.run.directory import RunDirectory
-from jaxtrain.run.parts import REGISTRIES, Parts, make_config
-
-__all__ = ["REGISTRIES", "Experiment", "make_config"]
+from jaxtrain.run.monitors import refuse_unknown_monitors
+from jaxtrain.run.resuming import (
+    Resume,
+    newest,
+    refuse_other_data,
+    refuse_unwanted,
+    warn_of_other_conditions,
+)
+from jaxtrain.run.task import Task
+from jaxtrain.run.wiring import direction, make_hooks, make_store
+from jaxtrain.step import TrainState
 
 logger = logging.getLogger(__name__)
 
-Resume = Literal["auto", "must", "never"]
 
-
-class Experiment(Parts):
-    """The parts of a run, and the run: `train`, and `evaluate`.
+class Experiment:
+    """The engines and hooks of a run, attached and ready. Nothing is written before `train`.
 
     Args:
-        config: a checked config.
-        abstract: with a state of shapes alone; for a plan, which computes nothing.
+        task: what to train.
+        directory: where; by default the config's `workdir`, or one named after the config.
+        state: the TrainState to begin with; by default the task's initial one. One of shapes alone
+            (`task.abstract_state()`) is enough for a plan, or to evaluate a checkpoint.
+
+    Attributes:
+        task: the stage before.
+        directory: the run directory.
+        loader: what the trainer reads.
+        trainer: the training engine; attach your own handlers to it.
+        evaluator: the evaluating engine.
+        history: one row of metrics an epoch.
+        store: where checkpoints go.
 
     Raises:
-        ConfigError: data that is missing, a device that is not there, parts that don't fit.
-        DataError: data that is broken.
+        ConfigError: a hook of the config can't be made.
     """
 
-    @property
-    def direction(self) -> Direction:
-        """Which way the checkpoints' monitor gets better."""
-        return better(self.config.checkpoint.monitor, self.config.checkpoint.mode)
+    def __init__(
+        self,
+        task: Task,
+        directory: RunDirectory | str | Path | None = None,
+        *,
+        state: TrainState | None = None,
+    ) -> None:
+        config = task.config
+        self.task = task
+        if directory is None:
+            directory = RunDirectory.of(config)
+        elif not isinstance(directory, RunDirectory):
+            directory = RunDirectory(directory)
+        self.directory = directory
+        form = None if config.train.form == "auto" else config.train.form
+        self.loader = task.data.loader
+        if form == "single":  # the fused form keeps the data on the device, or stacks it ahead
+            self.loader = prefetch_to_device(self.loader, config.data.prefetch)
+        self._given_state = state
+        self._has_run = False
 
-    def attach(self, directory: RunDirectory) -> CheckpointStore:
-        """Attach the config's hooks, curves and checkpoints; they write into `directory`.
+        first = self._first_state()
+        self.trainer = Engine(task.train_step, first, form=form)
+        self.trainer.add_metrics({f"train/{n}": m for n, m in task.metrics().items()})
+        self.evaluator = Engine(task.eval_step, first, form=form)
+        self.evaluator.add_metrics(task.metrics())
+        self.history = History()
+        self.store = make_store(config, directory)
+        hooks = make_hooks(
+            task,
+            directory,
+            evaluator=self.evaluator,
+            loader=self.loader,
+            history=self.history,
+            store=self.store,
+        )
+        for name, hook in hooks.items():
+            self.trainer.attach(hook, name)
+        begins = Events.STARTED | Events.RESUMED
+        refuse = partial(_refuse_a_run_by_hand, directory)
+        self.trainer.attach_handler(begins, refuse, priority=float("inf"))
 
-        Nothing is written before the trainer runs.
+    @classmethod
+    def of(
+        cls, config: ExperimentConfig, directory: RunDirectory | str | Path | None = None
+    ) -> Experiment:
+        """All three stages in one, on the device that the config asks for.
 
-        Returns:
-            The store that checkpoints go to; whoever runs the trainer closes it.
+        Raises:
+            ConfigError: data that is missing, a device that is not there, parts that don't fit.
+            DataError: data that is broken.
         """
-        config = self.config
-        if "checkpoint" in self.trainer.hooks:
-            raise ConfigError("this experiment was trained already; make another Experiment")
-        store = CheckpointStore(
-            directory.checkpoints,
-            keep=config.checkpoint.keep,
-            monitor=config.checkpoint.monitor,
-            mode=self.direction,
-            asynchronous=config.checkpoint.asynchronous,
-        )
-        for name, section in config.hooks.items():
-            self.trainer.attach(HOOKS.build(section, directory=directory.path), name)
-        curves = LearningCurves(
-            directory.path,
-            self.history.epochs,
-            title=config.project,
-            monitor=config.checkpoint.monitor,
-            mode=self.direction,
-        )
-        self.trainer.attach(curves, "curves")
-        hook = Checkpoint(
-            store,
-            self.loader,
-            every_epochs=config.checkpoint.every_epochs,
-            every=config.checkpoint.every,
-            describe={
-                "config": to_dict(config),
-                "environment": environment.current(),
-                "data": self._fingerprints(),
-            },
-        )
-        self.trainer.attach(hook, "checkpoint")
-        return store
+        choose_device(config.device)
+        return cls(Task.of(RunData.of(config)), directory)
+
+    @property
+    def config(self) -> ExperimentConfig:
+        """The config of the task."""
+        return self.task.config
 
     # -- runs ----------------------------------------------------------------------------------
 
@@ -109,12 +137,15 @@ class Experiment(Parts):
         resume: Resume = "auto",
         guard: Callable[[Engine], AbstractContextManager[Any]] = nullcontext,
     ) -> dict[str, Any]:
-        """Train, or continue what is in the run directory, and write its report.
+        """Train, or go on with what is in the run directory, and write its report.
+
+        Called again it goes on: after a stop where the trainer stands, after an exception from the
+        last checkpoint, as the same call in another process would. At the end it does nothing.
 
         Args:
             resume: "auto" continues a run that is there and begins one where there is none;
                 "must" wants one to be there, "never" wants none.
-            guard: a context to run in, given the trainer, such as `stop_on_signals`.
+            guard: a context to run in, given the trainer, such as one that heeds signals.
 
         Returns:
             The fields of metrics.json. Test figures are those of the best checkpoint.
@@ -125,19 +156,21 @@ class Experiment(Parts):
             CheckpointError: a save failed, or no checkpoint can be read.
             NonFiniteError: NaN or Inf in the loss or gradient.
         """
-        directory = RunDirectory.of(self.config)
-        _check_resume(directory, resume)
-        store = self.attach(directory)
-        try:
-            self._check_monitors()
-            # From here to the end a signal is heeded, and no other process may write here.
-            with guard(self.trainer), directory.held(self.config):
-                return self._train(store, directory, resume)
-        finally:
-            store.close()
+        refuse_unwanted(self.directory, resume)
+        refuse_unknown_monitors(self.config, self.trainer)
+        # From here to the end a signal is heeded, and no other process may write here.
+        with guard(self.trainer), self.directory.held(self.config):
+            try:
+                return self._train(resume)
+            except BaseException as error:
+                status = "interrupted" if isinstance(error, Preempted) else f"failed: {error}"
+                with suppress(OSError):  # a full disk, say: `error` tells of it already
+                    self._note(status)
+                self._finish_writing()
+                raise
 
     def evaluate(self, checkpoint: Saved | Path | None = None) -> dict[str, dict[str, float]]:
-        """Metrics of every data set that the config has.
+        """Metrics of every data set that the run has.
 
         Args:
             checkpoint: a checkpoint's directory; None evaluates the trainer's present state.
@@ -149,148 +182,123 @@ class Experiment(Parts):
             CheckpointError: it can't be read, or fails its digests.
             CheckpointMismatchError: it belongs to another model.
         """
-        state = self._state
-        if checkpoint is not None:
+        if checkpoint is None:
+            state = self.trainer.state.train_state
+        else:
             path = checkpoint.path if isinstance(checkpoint, Saved) else checkpoint
-            state, _ = CheckpointStore(path.parent).load(path, state, part="train_state")
-        sets = {
-            "train": self.splits.train,
-            "validation": self.splits.validation,
-            "test": self.splits.test,
-        }
-        return {
-            name: dict(self.evaluator.run(self.eval_loader(dataset), state=state).metrics)
-            for name, dataset in sets.items()
-            if dataset is not None
-        }
+            state = self._load(path)
+        figures = {}
+        for name in self.task.data.sets:
+            self.evaluator.reset()
+            loader = self.task.data.eval_loader(name)
+            figures[name] = dict(self.evaluator.run(loader, state=state).metrics)
+        return figures
 
     # -- inside train --------------------------------------------------------------------------
 
-    def _train(
-        self, store: CheckpointStore, directory: RunDirectory, resume: Resume
-    ) -> dict[str, Any]:
-        try:
-            self._resume(store, directory, resume)
-            if self._is_finished() and (directory / "metrics.json").exists():
-                logger.info("%s: the run is finished already; nothing to do", directory.path)
-                figures: dict[str, Any] = json.loads((directory / "metrics.json").read_text())
-                return figures
-            self._note(directory, "running")
+    def _first_state(self) -> TrainState:
+        return self.task.initial_state() if self._given_state is None else self._given_state
+
+    def _train(self, resume: Resume) -> dict[str, Any]:
+        stands = self._take_up(resume)
+        summary = self.directory / "metrics.json"
+        if self._is_finished() and summary.exists():
+            logger.info("%s: the run is finished already; nothing to do", self.directory.path)
+            figures: dict[str, Any] = json.loads(summary.read_text())
+            return figures
+        self._note("running")
+        if not (stands and self._is_finished()):
+            self._has_run = True
             self.trainer.run(self.loader, max_epochs=self.config.train.epochs)
-            # However the run came to its end: nothing was saved since such a step.
-            NaNGuard().look(self.trainer)
-            store.wait()
-            if self.trainer.state.stopped == "interrupt":
-                raise self._preempted(directory)
-            figures = self._report(store, directory)
-            self._note(directory, "completed")
-        except BaseException as error:
-            status = "interrupted" if isinstance(error, Preempted) else f"failed: {error}"
-            with suppress(OSError):  # a full disk, say: `error` tells of it already
-                self._note(directory, status)
-            raise
+        # However the run came to its end: nothing was saved since such a step.
+        NaNGuard().look(self.trainer)
+        self.store.wait()
+        if self.trainer.state.stopped == "interrupt":
+            raise self._preempted()
+        figures = self._report()
+        self._note("completed")
         return figures
 
-    def _preempted(self, directory: RunDirectory) -> Preempted:
-        return Preempted(
-            f"stopped after iteration {self.trainer.state.iteration}, saved in {directory.path}; "
-            "run the same command again to go on"
-        )
-
     def _is_finished(self) -> bool:
-        """Whether what was resumed has nothing left to do."""
+        """Whether the trainer has nothing left to do: all epochs done, or terminated."""
         state = self.trainer.state
         done = state.epoch >= self.config.train.epochs and not state.epoch_open
         return done or state.stopped == "terminate"
 
-    def _resume(self, store: CheckpointStore, directory: RunDirectory, resume: Resume) -> None:
-        saved = store.latest()
+    def _take_up(self, resume: Resume) -> bool:
+        """Put the trainer where the run stands; True where it stands there, or further, itself."""
+        saved = newest(self.directory, self.store, resume)
+        now = self.trainer.state
+        reached = 0 if saved is None else saved.iteration
+        if self._has_run and now.stopped != "failed" and now.iteration >= reached:
+            return True
         if saved is None:
-            if resume == "must" or (directory / "metrics.json").exists():
-                raise CheckpointError(
-                    f"{store.directory}: the run in {directory.path} has no checkpoint any more; "
-                    "not starting over from step 0. Choose another --workdir to begin anew"
-                )
-            if (directory / "metadata.json").exists():  # it was begun before
+            if (self.directory / "metadata.json").exists():  # it was begun before
                 logger.warning(
-                    "%s holds no checkpoint: beginning from iteration 0", store.directory
+                    "%s holds no checkpoint: beginning from iteration 0", self.store.directory
                 )
-            return
-        self._refuse_other_data(saved)
-        changed = environment.changes(saved.meta.get("environment", {}))
-        if changed:
-            logger.warning(
-                "resuming under other conditions than those of %s; the continuation is not "
-                "bit-exact:\n  %s",
-                saved.path,
-                "\n  ".join(changed),
-            )
-        resume_from(self.trainer, self.loader, saved, store)
+            self._begin_anew()
+            return False
+        refuse_other_data(saved, self.task.data.fingerprints())
+        warn_of_other_conditions(saved)
+        resume_from(self.trainer, saved, self.store)
         logger.info("continuing after iteration %d, from %s", saved.iteration, saved.path)
+        return False
 
-    def _fingerprints(self) -> dict[str, str]:
-        """Which data the run is about: what it is judged by counts as much as what it learns."""
-        sets = {"validation": self.splits.validation, "test": self.splits.test}
-        return {"train": self.loader.fingerprint()} | {
-            name: dataset.fingerprint() for name, dataset in sets.items() if dataset is not None
-        }
+    def _begin_anew(self) -> None:
+        """Put a trainer that has run before its first iteration."""
+        if self._has_run:
+            self.trainer.reset()
+            self.trainer.state.train_state = self._first_state()
 
-    def _refuse_other_data(self, saved: Saved) -> None:
-        before, now = saved.meta.get("data", {}), self._fingerprints()
-        other = sorted(n for n in before.keys() | now.keys() if before.get(n) != now.get(n))
-        if other:
-            raise CheckpointMismatchError(
-                f"the {' and '.join(other)} data are not those that the run was begun with\n"
-                + "\n".join(
-                    f"  {n}: saved: {before.get(n)}\n  {n}: now: {now.get(n)}" for n in other
-                )
-                + "\nrestore the data and options, or start a new run with another --workdir"
-            )
+    def _preempted(self) -> Preempted:
+        return Preempted(
+            f"stopped after iteration {self.trainer.state.iteration}, saved in "
+            f"{self.directory.path}; run it again to go on"
+        )
 
-    def _report(self, store: CheckpointStore, directory: RunDirectory) -> dict[str, Any]:
-        best = store.best()
+    def _load(self, checkpoint: Saved | Path) -> TrainState:
+        template = self.task.abstract_state()
+        state: TrainState
+        state, _ = self.store.load(checkpoint, template, part="train_state")
+        return state
+
+    def _report(self) -> dict[str, Any]:
+        best = self.store.best()
         if best is None:
-            raise CheckpointError(f"{store.directory}: the run is over, but nothing was saved")
-        state, _ = store.load(best, self._state, part="train_state")
-        loader = self.eval_loader(self.splits.test)
+            raise CheckpointError(f"{self.store.directory}: the run is over, but nothing was saved")
+        loader = self.task.data.eval_loader("test")
         try:
+            state = self._load(best)
             test = run_unless_stopping(self.trainer, self.evaluator, loader, state).metrics
         except Interrupted:
-            raise self._preempted(directory) from None
+            raise self._preempted() from None
         return write_summary(
-            directory / "metrics.json",
+            self.directory / "metrics.json",
             self.history.epochs,
             training_time_seconds=self.history.seconds,
             monitor=self.config.checkpoint.monitor,
-            mode=self.direction,
-            parameters=self.parameter_count(),
+            mode=direction(self.config),
+            parameters=self.task.parameter_count(),
             test=test,
             checkpoint_epoch=best.meta["epoch"],
         )
 
-    def _note(self, directory: RunDirectory, status: str) -> None:
-        directory.write_metadata(self.config, status, data=self._fingerprints())
+    def _note(self, status: str) -> None:
+        self.directory.write_metadata(self.config, status, data=self.task.data.fingerprints())
 
-    def _check_monitors(self) -> None:
-        """A monitor nobody provides would be found out after an epoch; find it now."""
-        known = {*self.trainer.metric_names, *self.trainer.provided} - {METRICS, "history"}
-        wanted = {"checkpoint": self.config.checkpoint.monitor}
-        wanted |= {
-            f"hooks.{name}": section.monitor
-            for name, section in self.config.hooks.items()
-            if hasattr(section, "monitor")
-        }
-        for key, name in wanted.items():
-            if name not in known:
-                raise ConfigError(
-                    f"{key}.monitor: no metric is called {name!r}{did_you_mean(name, known)} "
-                    f"(this run has: {', '.join(sorted(known))})"
-                )
+    def _finish_writing(self) -> None:
+        """No save may be under way when another process can have the directory."""
+        try:
+            self.store.wait()
+        except CheckpointError as second:  # the error that ended the run is the one to raise
+            logger.error("%s", second)
 
 
-def _check_resume(directory: RunDirectory, resume: Resume) -> None:
-    there = directory.holds_a_run()
-    if resume == "must" and not there:
-        raise ConfigError(f"--resume must: {directory.path} holds no run to continue")
-    if resume == "never" and there:
-        raise ConfigError(f"--resume never: {directory.path} holds a run; choose another --workdir")
+def _refuse_a_run_by_hand(directory: RunDirectory) -> None:
+    """Two processes could write at once: only `train` holds the directory."""
+    if not directory.is_held:
+        raise ConfigError(
+            f"this trainer writes into {directory.path}: call train(), or for a run by hand make "
+            "an engine of your own, Engine(task.train_step, task.initial_state())"
+        )

@@ -1,9 +1,8 @@
 """What a run will do, before it does any of it; and, if asked, which form of dispatch is faster.
 
-    print(describe_plan(Experiment(config, abstract=True)))
-    print(calibrate(Experiment(config)))
-
-`python -m jaxtrain.main plan --config FILE` prints the first, with `--calibrate` both.
+task = Task.of(RunData.of(config))
+print(describe_plan(Experiment(task, state=task.abstract_state())))
+print(calibrate(task))
 """
 
 from __future__ import annotations
@@ -16,6 +15,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from jaxtrain.batch import MASK, ROW_MASK
 from jaxtrain.engine import Engine
 from jaxtrain.engine.filters import (
     Always,
@@ -27,8 +27,11 @@ from jaxtrain.engine.filters import (
     Predicate,
 )
 from jaxtrain.engine.form import FORMS
+from jaxtrain.run.data import RunData
 from jaxtrain.run.experiment import Experiment
+from jaxtrain.run.task import Task
 
+_NOT_INPUTS = ("labels", MASK, ROW_MASK)
 _ROUNDS = 5
 _SECONDS_A_ROUND = 0.5
 
@@ -37,16 +40,15 @@ def describe_plan(experiment: Experiment) -> str:
     """Data, model, events, dispatches, compilations and memory of the run, as lines of text.
 
     Args:
-        experiment: its hooks are attached (`Experiment.attach`); its state may be one of
-            shapes alone.
+        experiment: its state may be one of shapes alone; it is not run.
     """
     config, engine, loader = experiment.config, experiment.trainer, experiment.loader
     steps = loader.steps_per_epoch
     total = steps * config.train.epochs
     executable = engine.compiled(loader)
     lines = [
-        *_data_lines(experiment),
-        *_model_lines(experiment),
+        *_data_lines(experiment.task.data),
+        *_model_lines(experiment.task),
         f"length     {config.train.epochs} epochs of {steps:,} iterations: {total:,}",
         f"form       {engine.form} ({_why(engine)})",
         *_event_lines(engine),
@@ -57,20 +59,18 @@ def describe_plan(experiment: Experiment) -> str:
     return "\n".join(lines)
 
 
-def calibrate(experiment: Experiment) -> str:
+def calibrate(task: Task) -> str:
     """Time the forms on real steps, in turn and several times.
 
     Returns:
         A line for each form, and the line to put into the config.
     """
     rates: dict[str, list[float]] = {form: [] for form in FORMS}
-    engines = {form: _engine_like(experiment, form) for form in FORMS}
-    lengths = {}
-    for form, engine in engines.items():
-        lengths[form] = _steps_for(engine, experiment)
+    engines = {form: _engine(task, form) for form in FORMS}
+    lengths = {form: _steps_for(engine, task) for form, engine in engines.items()}
     for _ in range(_ROUNDS):
         for form, engine in engines.items():
-            rates[form].append(_rate(engine, experiment, lengths[form]))
+            rates[form].append(_rate(engine, task, lengths[form]))
     medians = {form: statistics.median(found) for form, found in rates.items()}
     lines = [
         f"{form:9}  {medians[form]:,.0f} steps/s (median of {_ROUNDS}, from "
@@ -78,39 +78,35 @@ def calibrate(experiment: Experiment) -> str:
         for form, found in rates.items()
     ]
     best = max(medians, key=lambda form: medians[form])
-    return "\n".join([*lines, f"to pin it: --config.train.form={best}"])
+    return "\n".join([*lines, f"to pin it: train.form={best}"])
 
 
 # -- the lines of the plan -----------------------------------------------------------------------
 
 
-def _data_lines(experiment: Experiment) -> list[str]:
-    splits = experiment.splits
-    parts = {"train": splits.train, "validation": splits.validation, "test": splits.test}
-    rows = ", ".join(f"{len(d):,} {name}" for name, d in parts.items() if d is not None)
-    shape = list(splits.train.inputs.shape[1:])
-    data = experiment.config.data
-    ragged = len(splits.train) % data.batch_size
-    last = f"; the last has {ragged} rows and is {data.last_batch}ped" if ragged else ""
-    last = last.replace("padped", "padded").replace("dropped", "dropped")
+def _data_lines(data: RunData) -> list[str]:
+    splits, section = data.splits, data.config.data
+    rows = ", ".join(f"{len(split):,} {name}" for name, split in data.sets.items())
+    example = {n: list(x.shape[1:]) for n, x in data.example().items() if n not in _NOT_INPUTS}
+    shapes = [f"{shape}" if n == "inputs" else f"{n} {shape}" for n, shape in example.items()]
+    ragged = len(splits.train) % section.batch_size
+    fate = {"pad": "padded", "drop": "dropped"}[section.last_batch]
     return [
-        f"data       {splits.train.name}: {rows} rows of {shape}, "
+        f"data       {splits.train.name}: {rows} rows of {', '.join(shapes)}, "
         f"{splits.train.num_outputs} outputs",
-        f"batches    of {data.batch_size}{last}",
+        f"batches    of {section.batch_size}"
+        + (f"; the last has {ragged} rows and is {fate}" if ragged else ""),
     ]
 
 
-def _model_lines(experiment: Experiment) -> list[str]:
-    params = experiment.trainer.state._train_state.params
+def _model_lines(task: Task) -> list[str]:
     sizes = {
         jax.tree_util.keystr(path, simple=True, separator="/"): int(np.prod(leaf.shape))
-        for path, leaf in jax.tree_util.tree_leaves_with_path(params)
+        for path, leaf in jax.tree_util.tree_leaves_with_path(task.abstract_state().params)
     }
     largest = sorted(sizes, key=lambda name: -sizes[name])[:3]
     shown = ", ".join(f"{name} {sizes[name]:,}" for name in largest)
-    return [
-        f"model      {experiment.config.model.name}: {sum(sizes.values()):,} parameters ({shown})"
-    ]
+    return [f"model      {task.config.model.name}: {sum(sizes.values()):,} parameters ({shown})"]
 
 
 def _why(engine: Engine) -> str:
@@ -174,25 +170,25 @@ def _in_words(chosen: Filter) -> str:
 # -- timing --------------------------------------------------------------------------------------
 
 
-def _engine_like(experiment: Experiment, form: Any) -> Engine:
-    engine = Engine(experiment.train_step, experiment.initial_state(), form=form)
-    engine.add_metrics(experiment.metrics())
+def _engine(task: Task, form: Any) -> Engine:
+    engine = Engine(task.train_step, task.initial_state(), form=form)
+    engine.add_metrics(task.metrics())
     return engine
 
 
-def _steps_for(engine: Engine, experiment: Experiment) -> int:
+def _steps_for(engine: Engine, task: Task) -> int:
     """Steps that take about half a second; the first run compiles."""
     steps = 4
     while True:
-        seconds = steps / _rate(engine, experiment, steps)
+        seconds = steps / _rate(engine, task, steps)
         if seconds > _SECONDS_A_ROUND / 4 or steps > 10**6:
             return max(1, round(steps * _SECONDS_A_ROUND / seconds))
         steps *= 4
 
 
-def _rate(engine: Engine, experiment: Experiment, steps: int) -> float:
+def _rate(engine: Engine, task: Task, steps: int) -> float:
     """Steps a second over `steps` steps, until the last is done."""
     began = time.perf_counter()
-    state = engine.run(experiment.loader, max_iters=steps, epoch_length=steps)
-    jax.block_until_ready(state._train_state)
+    state = engine.run(task.data.loader, max_iters=steps, epoch_length=steps)
+    jax.block_until_ready(state.train_state)
     return steps / (time.perf_counter() - began)

@@ -1,22 +1,50 @@
-"""The pure part: TrainState, losses, precision, and the steps made of them."""
+"""The pure part: TrainState, losses, precision, and the steps made of small parts."""
 
-from jaxtrain.step.losses import LOSSES, Loss, cross_entropy, mean_squared_error
+from jaxtrain.step.eval_step import make_eval_step
+from jaxtrain.step.forward import Forward, Pass, forward, streams
+from jaxtrain.step.gradient import Gradient, accumulated, gradient, scaled
+from jaxtrain.step.guard import all_finite, as_before, guarded
+from jaxtrain.step.losses import LOSSES, LossFn, cross_entropy, mean_squared_error
+from jaxtrain.step.norm import clip_factor, global_norm
+from jaxtrain.step.objective import Objective, objective, total_and_weight
+from jaxtrain.step.output import output
 from jaxtrain.step.precision import POLICIES, LossScale, Policy, policy
-from jaxtrain.step.train_state import TrainState, create_train_state
-from jaxtrain.step.train_step import global_norm, make_eval_step, make_train_step
+from jaxtrain.step.train_state import TrainState, TrainStep, create_train_state
+from jaxtrain.step.train_step import make_train_step, step_key
+from jaxtrain.step.update import moved, update
 
 __all__ = [
     "LOSSES",
     "POLICIES",
-    "Loss",
+    "Forward",
+    "Gradient",
+    "LossFn",
     "LossScale",
+    "Objective",
+    "Pass",
     "Policy",
     "TrainState",
+    "TrainStep",
+    "accumulated",
+    "all_finite",
+    "as_before",
+    "clip_factor",
     "create_train_state",
     "cross_entropy",
+    "forward",
     "global_norm",
+    "gradient",
+    "guarded",
     "make_eval_step",
     "make_train_step",
     "mean_squared_error",
+    "moved",
+    "objective",
+    "output",
     "policy",
+    "scaled",
+    "step_key",
+    "streams",
+    "total_and_weight",
+    "update",
 ]

@@ -4,7 +4,10 @@
     total, weight = loss(logits, batch)
 
 Totals and weights of two batches add up to those of their union, so accumulating gradients over
-micro-batches with unequal masks is exact. A mean of means is not.
+micro-batches with unequal masks is exact. A mean of means is not. Where the model has several
+outputs, `outputs` and `labels` name the ones to read:
+
+    cross_entropy(outputs="digit", labels="digit")       # of {"digit": logits, "colour": ...}
 
 Axes: B batch, K classes, D features.
 """
@@ -12,83 +15,187 @@ Axes: B batch, K classes, D features.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Protocol
+from typing import Annotated, Any, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
 import optax
 import pydantic
 
+from jaxtrain.batch import Batch, entry, full_mask, masks
+from jaxtrain.errors import DataError
 from jaxtrain.registry import Registry
-from jaxtrain.step.padding import zero_padding
-
-LOSSES = Registry("loss")
+from jaxtrain.step.sharding import is_sharded
 
 
-class Loss(Protocol):
+@runtime_checkable
+class LossFn(Protocol):
     """A loss over a batch."""
 
-    def __call__(self, outputs: Any, batch: Mapping[str, Any]) -> tuple[jax.Array, jax.Array]:
+    def __call__(self, outputs: Any, batch: Batch, /) -> tuple[jax.Array, jax.Array]:
         """Returns the total over the batch and its weight, both float32 scalars."""
 
 
+LOSSES = Registry("loss", returns=LossFn, hint="a loss is a function (outputs, batch)")
+
+
 @LOSSES.register("cross_entropy")
-def cross_entropy(*, label_smoothing: Annotated[float, pydantic.Field(ge=0, lt=1)] = 0.0) -> Loss:
-    """Softmax cross-entropy in nats, of logits [B, K] and integer `labels` [B].
+def cross_entropy(
+    *,
+    label_smoothing: Annotated[float, pydantic.Field(ge=0, lt=1)] = 0.0,
+    ignore_label: int | None = None,
+    outputs: str | None = None,
+    labels: str = "labels",
+) -> LossFn:
+    """Softmax cross-entropy in nats, of logits [B, ..., K] and integer labels [B, ...].
+
+    A label that is no class makes the loss NaN, so that a step says `finite: False`; where a mask
+    is 0 nothing is looked at.
 
     Args:
         label_smoothing: this share of each target is spread evenly over all K classes
             (Szegedy et al. 2016, arXiv 1512.00567).
+        ignore_label: elements with this label do not count, as -100 in some data sets; neither in
+            the total, nor in the weight, nor in the gradient.
+        outputs: the key of the logits, where the model's outputs are a dict.
+        labels: the key of the labels in the batch.
+
+    Raises:
+        DataError: (from the loss) where logits and labels do not fit, or are not there.
     """
 
-    def loss(outputs: Any, batch: Mapping[str, Any]) -> tuple[jax.Array, jax.Array]:
-        logits, labels = outputs.astype(jnp.float32), batch["labels"]
-        if logits.shape[:-1] != labels.shape:
-            raise ValueError(
+    def loss(found: Any, batch: Batch) -> tuple[jax.Array, jax.Array]:
+        logits = _array(found, outputs, "cross_entropy").astype(jnp.float32)
+        targets = _integers(entry(batch, labels, reader="cross_entropy"))
+        if logits.shape[:-1] != targets.shape:
+            raise DataError(
                 f"cross_entropy: logits {logits.shape} need labels {logits.shape[:-1]}, "
-                f"found labels {labels.shape}"
+                f"found labels {targets.shape}"
             )
-        logits = zero_padding(batch, logits)
-        each = optax.losses.softmax_cross_entropy_with_integer_labels(logits, labels)
-        if label_smoothing:
-            # -mean log p over all classes, from the same log-normaliser as the picked logit.
-            normaliser = jax.nn.logsumexp(logits, axis=-1)
-            even = normaliser - logits.mean(axis=-1)
-            each = (1 - label_smoothing) * each + label_smoothing * even
-        return _masked(each, batch)
+        weights = _weights(batch, targets)
+        if ignore_label is not None:
+            ones = jnp.ones((), jnp.float32) if weights is None else weights
+            weights = jnp.where(_is(targets, ignore_label), 0.0, ones)
+        logits = _zeroed(logits, weights)
+        each = _negative_log_likelihood(logits, targets, label_smoothing)
+        return _summed(each, weights)
 
     return loss
 
 
 @LOSSES.register("mean_squared_error")
-def mean_squared_error() -> Loss:
-    """Squared error, of outputs [B, D] and `labels` [B, D], or [B] where D is 1.
+def mean_squared_error(*, outputs: str | None = None, labels: str = "labels") -> LossFn:
+    """Squared error, of outputs [B, D] and labels [B, D], or [B] where D is 1.
 
     The weight counts elements, so that the loss is the mean over examples and features.
+
+    Args:
+        outputs: the key of the predictions, where the model's outputs are a dict.
+        labels: the key of the labels in the batch.
+
+    Raises:
+        DataError: (from the loss) where outputs and labels do not fit, or are not there.
     """
 
-    def loss(outputs: Any, batch: Mapping[str, Any]) -> tuple[jax.Array, jax.Array]:
-        labels = batch["labels"].astype(jnp.float32)
-        if labels.ndim == 1 and outputs.ndim == 2 and outputs.shape[-1] == 1:
-            labels = labels[:, None]
-        if labels.shape != outputs.shape:
-            raise ValueError(
-                f"mean_squared_error: outputs {outputs.shape} need labels of that shape, found "
-                f"{batch['labels'].shape}"
+    def loss(found: Any, batch: Batch) -> tuple[jax.Array, jax.Array]:
+        predicted = _array(found, outputs, "mean_squared_error").astype(jnp.float32)
+        given = jnp.asarray(entry(batch, labels, reader="mean_squared_error"))
+        targets = given.astype(jnp.float32)
+        if targets.ndim == 1 and predicted.ndim == 2 and predicted.shape[-1] == 1:
+            targets = targets[:, None]
+        if targets.shape != predicted.shape:
+            raise DataError(
+                f"mean_squared_error: outputs {predicted.shape} need labels of that shape, found "
+                f"{given.shape}"
             )
-        error = outputs.astype(jnp.float32) - labels
-        return _masked(jnp.square(zero_padding(batch, error)), batch)
+        error = predicted - targets
+        weights = _weights(batch, error)
+        return _summed(jnp.square(_zeroed(error, weights)), weights)
 
     return loss
 
 
-def _masked(each: jax.Array, batch: Mapping[str, Any]) -> tuple[jax.Array, jax.Array]:
-    """Sum over the unmasked elements of [B, ...], and their number."""
-    mask = batch.get("mask")
-    if mask is None:
+def _array(outputs: Any, key: str | None, reader: str) -> jax.Array:
+    """The one array that a loss reads of a model's outputs."""
+    if key is not None:
+        if not isinstance(outputs, Mapping):
+            raise DataError(f"{reader} reads outputs[{key!r}], but the model gives no dict")
+        outputs = entry(outputs, key, reader=reader, of="the model's outputs")
+    elif isinstance(outputs, Mapping):
+        names = ", ".join(map(repr, outputs))
+        raise DataError(
+            f"{reader} reads one array, but the model's outputs are a dict of {names}; name one "
+            f"with outputs="
+        )
+    elif isinstance(outputs, tuple | list):
+        raise DataError(
+            f"{reader} reads one array, but the model's outputs are a {type(outputs).__name__} of "
+            f"{len(outputs)}; have the model give a dict, and name one with outputs="
+        )
+    return jnp.asarray(outputs)
+
+
+def _integers(labels: Any) -> jax.Array:
+    """Labels, wide enough for any number of classes."""
+    labels = jnp.asarray(labels)
+    if not jnp.issubdtype(labels.dtype, jnp.integer):
+        raise DataError(
+            f"cross_entropy wants integer labels, found {labels.dtype}; for real numbers there is "
+            "loss.name=mean_squared_error"
+        )
+    return labels.astype(jnp.int32) if labels.dtype.itemsize < 4 else labels
+
+
+def _is(labels: jax.Array, label: int) -> jax.Array:
+    """Where `labels` are `label`; unsigned ones are never negative."""
+    bounds = jnp.iinfo(labels.dtype)
+    if not bounds.min <= label <= bounds.max:
+        return jnp.zeros(labels.shape, bool)
+    return labels == label
+
+
+def _negative_log_likelihood(
+    logits: jax.Array, labels: jax.Array, label_smoothing: float
+) -> jax.Array:
+    """Of logits [..., K] and labels [...]; NaN where a label is none of the K classes."""
+    is_class = (labels >= 0) & (labels < logits.shape[-1])
+    # What a gather does with an index out of range, it does without a word.
+    safe = jnp.where(is_class, labels, 0)
+    if is_sharded(logits):
+        # JAX does not gather from axes that lie over a mesh by type; a sum over K, it does.
+        places = jnp.arange(logits.shape[-1], dtype=safe.dtype)
+        picked = jnp.where(safe[..., None] == places, logits, 0.0).sum(axis=-1)
+        each = jax.nn.logsumexp(logits, axis=-1) - picked
+    else:
+        each = optax.losses.softmax_cross_entropy_with_integer_labels(logits, safe)
+    if label_smoothing:
+        # -mean log p over all classes, from the same log-normaliser as the picked logit.
+        even = jax.nn.logsumexp(logits, axis=-1) - logits.mean(axis=-1)
+        each = (1 - label_smoothing) * each + label_smoothing * even
+    return jnp.where(is_class, each, jnp.nan)
+
+
+def _weights(batch: Batch, values: jax.Array) -> jax.Array | None:
+    """The masks of a batch, as weights of the shape of `values`; None where everything counts."""
+    mask = full_mask(batch)
+    counts = masks(mask, values)
+    if mask is None or counts is None:
+        return None
+    weights = jnp.where(counts, mask.reshape(counts.shape), 0.0)
+    return jnp.broadcast_to(weights, values.shape)
+
+
+def _zeroed(values: jax.Array, weights: jax.Array | None) -> jax.Array:
+    """0 where nothing counts: what stands there must not reach the gradient as 0 * NaN."""
+    if weights is None:
+        return values
+    counts = (weights > 0).reshape(weights.shape + (1,) * (values.ndim - weights.ndim))
+    return jnp.where(counts, values, jnp.zeros((), values.dtype))
+
+
+def _summed(each: jax.Array, weights: jax.Array | None) -> tuple[jax.Array, jax.Array]:
+    """Total and weight of [B, ...]."""
+    if weights is None:
         return each.sum(), jnp.asarray(each.size, jnp.float32)
-    weights = jnp.broadcast_to(
-        mask.astype(jnp.float32).reshape(mask.shape + (1,) * (each.ndim - mask.ndim)), each.shape
-    )
-    # `where`, not a product alone: a label out of range makes NaN, and 0 * NaN is NaN.
+    # `where`, not a product alone: a label that is no class makes NaN, and 0 * NaN is NaN.
     return jnp.where(weights > 0, each * weights, 0.0).sum(), weights.sum()

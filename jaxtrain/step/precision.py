@@ -2,9 +2,10 @@
 
     policy("bfloat16").to_compute(params)     # float leaves as bfloat16, the others untouched
 
-Parameters, optimizer state, losses and metrics are float32 under every policy. float16 has so
-narrow an exponent that small gradients vanish, so its loss is scaled up before the backward pass
-and the gradient down after it (Micikevicius et al. 2018, arXiv 1710.03740).
+Parameters and optimizer state stay in the dtype that the model made them in; losses and metrics are
+float32 under every policy. float16 has so narrow an exponent that small gradients vanish, so its
+loss is scaled up before the backward pass and the gradient down after it (Micikevicius et al. 2018,
+arXiv 1710.03740).
 """
 
 from __future__ import annotations
@@ -91,6 +92,7 @@ class LossScale:
 
 def _cast(tree: Any, dtype: Any) -> Any:
     def cast(leaf: Any) -> Any:
+        leaf = leaf if hasattr(leaf, "dtype") else jnp.asarray(leaf)
         return leaf.astype(dtype) if jnp.issubdtype(leaf.dtype, jnp.floating) else leaf
 
     return jax.tree.map(cast, tree)

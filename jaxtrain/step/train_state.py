@@ -1,18 +1,26 @@
-"""TrainState: everything that a step changes, as one immutable pytree."""
+"""TrainState: everything that a step changes, as one immutable pytree.
+
+state = create_train_state(model, tx, batch, rng=jax.random.key(0))
+state = create_train_state(model, tx, batch, rng=key, frozen=base)      # base is not copied
+state.params, state.replace(step=0)
+"""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import jax
 import jax.numpy as jnp
 import optax
 
+from jaxtrain.batch import Batch
+from jaxtrain.errors import ConfigError
 from jaxtrain.models import Model
 from jaxtrain.step.precision import LossScale, Policy, policy
+from jaxtrain.step.update import average_of
 
 
 @jax.tree_util.register_dataclass
@@ -29,7 +37,7 @@ class TrainState:
         opt_state: the optimizer's state.
         rng: a key that never changes; step i uses `fold_in(rng, i)`.
         loss_scale: a `LossScale` under float16, else None.
-        ema: a moving average of `params`, or None.
+        ema: a moving average of `params`, at least float32, or None.
     """
 
     step: jax.Array
@@ -55,6 +63,9 @@ class TrainState:
         return variables | {"frozen": self.frozen} if self.frozen else variables
 
 
+TrainStep: TypeAlias = Callable[[TrainState, Batch], tuple[TrainState, dict[str, Any]]]
+
+
 def create_train_state(
     model: Model,
     tx: optax.GradientTransformation,
@@ -62,30 +73,88 @@ def create_train_state(
     *,
     rng: jax.Array,
     precision: str | Policy = "float32",
+    params: Any = None,
+    frozen: Any = None,
+    ema: bool = False,
 ) -> TrainState:
     """Initialise model and optimizer in one compiled call.
 
+    Arrays that are given (`params`, `frozen`) stand in the state as they are: the same buffers,
+    laid out over the same devices. The optimizer's moments are laid out like their parameters.
+
     Args:
         model: its `init` gives `params`, may give `frozen`, and any further collections.
-        tx: the optimizer.
+        tx: the optimizer; it sees `params` alone.
         batch: a batch, for its shapes and dtypes alone.
         rng: a key made by `jax.random.key`; half of it initialises, half goes into the state.
         precision: a policy or its name; float16 adds a loss scale.
+        params: begin with these in the place of those that `init` makes.
+        frozen: use these in the place of those that `init` makes.
+        ema: keep a moving average of the parameters; it begins as a copy of them. The step moves
+            it with `make_train_step(..., ema_decay=0.999)`.
+
+    Raises:
+        ConfigError: `params` or `frozen` have other shapes than those that `init` makes.
     """
     chosen = policy(precision)
+    given = {"params": params, "frozen": frozen}
+    given = {name: tree for name, tree in given.items() if tree is not None}
 
-    def create(rng: jax.Array, batch: Any) -> TrainState:
+    def create(rng: jax.Array, batch: Any, params: Any) -> TrainState:
         init_rng, step_rng = jax.random.split(rng)
         variables = dict(model.init(init_rng, batch))
-        params = variables.pop("params")
+        for name, tree in given.items():
+            _refuse_other_shapes(name, tree, variables.pop(name, None))
+        own = variables.pop("params", {})
+        params = own if params is None else params
         return TrainState(
             step=jnp.zeros((), jnp.int32),
-            params=params,
+            params=own,  # given ones do not pass through here
             frozen=variables.pop("frozen", {}),
             model_state=variables,
             opt_state=tx.init(params),
             rng=step_rng,
             loss_scale=LossScale.create() if chosen.scales_loss else None,
+            ema=average_of(params) if ema else None,
         )
 
-    return jax.jit(create)(rng, dict(batch))
+    made = jax.jit(create)(rng, dict(batch), params)
+    if params is not None:
+        made = _laid_out(made, tx, params)
+    return made.replace(**given)
+
+
+def _refuse_other_shapes(name: str, given: Any, made: Any) -> None:
+    """Given arrays must be those that the model would make; it may leave making them to others."""
+    if made is None:
+        return
+    found, expected = (
+        {jax.tree_util.keystr(path): jnp.shape(leaf) for path, leaf in leaves}
+        for leaves in map(jax.tree_util.tree_leaves_with_path, (given, made))
+    )
+    wrong = [
+        f"{name}{path}: expected {expected.get(path, 'none')}, found {found.get(path, 'none')}"
+        for path in {**expected, **found}
+        if expected.get(path) != found.get(path)
+    ]
+    if wrong:
+        raise ConfigError(
+            f"create_train_state: {name} is not of the form that the model makes:\n  "
+            + "\n  ".join(wrong)
+        )
+
+
+def _laid_out(state: TrainState, tx: optax.GradientTransformation, params: Any) -> TrainState:
+    """What has the form of the parameters, on the devices of the given ones.
+
+    Zeros depend on no parameter, so that XLA would put them all on one device.
+    """
+
+    def like(leaf: Any, param: Any) -> Any:
+        sharding = getattr(param, "sharding", None)
+        fits = sharding is not None and jnp.shape(leaf) == jnp.shape(param)
+        return jax.device_put(leaf, sharding) if fits else leaf
+
+    ema = None if state.ema is None else jax.tree.map(like, state.ema, params)
+    opt_state = optax.tree.map_params(tx, like, state.opt_state, params)
+    return state.replace(opt_state=opt_state, ema=ema)

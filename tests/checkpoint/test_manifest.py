@@ -4,8 +4,7 @@ import subprocess
 
 import pytest
 
-from jaxtrain.checkpoint import verify
-from jaxtrain.checkpoint.manifest import NAME, write_manifest
+from jaxtrain.checkpoint.manifest import NAME, verify_manifest, write_manifest
 from jaxtrain.errors import CheckpointError
 
 
@@ -16,7 +15,7 @@ def files_of(directory):
 
 
 def test_a_whole_checkpoint_passes(checkpoint):
-    verify(checkpoint)
+    verify_manifest(checkpoint)
     names = files_of(checkpoint)
     assert {NAME, "meta.json"} < set(names)
     assert len(names) > 5
@@ -29,13 +28,13 @@ def test_one_flipped_bit_in_any_file_is_found_and_the_file_named(checkpoint, fli
         for bit in {0, bits // 2, bits - 1}:
             flip(path, bit)
             with pytest.raises(CheckpointError) as error:
-                verify(checkpoint)
+                verify_manifest(checkpoint)
             if name == NAME:
                 assert str(error.value).startswith(f"{path}: ")
             else:
                 assert str(error.value) == f"{path}: the contents do not match their digest"
             flip(path, bit)
-    verify(checkpoint)
+    verify_manifest(checkpoint)
 
 
 def test_any_bit_of_the_manifest_is_found(checkpoint, flip):
@@ -43,7 +42,7 @@ def test_any_bit_of_the_manifest_is_found(checkpoint, flip):
     for bit in range(0, path.stat().st_size * 8, 61):
         flip(path, bit)
         with pytest.raises(CheckpointError, match="manifest"):
-            verify(checkpoint)
+            verify_manifest(checkpoint)
         flip(path, bit)
 
 
@@ -53,11 +52,11 @@ def test_any_file_that_is_missing_is_found(checkpoint):
         content = path.read_bytes()
         path.unlink()
         with pytest.raises(CheckpointError) as error:
-            verify(checkpoint)
+            verify_manifest(checkpoint)
         reason = "can't be read" if name == NAME else "missing; the manifest lists it"
         assert str(error.value).startswith(f"{path}: {reason}")
         path.write_bytes(content)
-    verify(checkpoint)
+    verify_manifest(checkpoint)
 
 
 def test_any_file_that_is_cut_off_is_found(checkpoint):
@@ -67,10 +66,10 @@ def test_any_file_that_is_cut_off_is_found(checkpoint):
         for length in {0, len(content) // 2, len(content) - 1}:
             path.write_bytes(content[:length])
             with pytest.raises(CheckpointError) as error:
-                verify(checkpoint)
+                verify_manifest(checkpoint)
             assert str(path) in str(error.value)
         path.write_bytes(content)
-    verify(checkpoint)
+    verify_manifest(checkpoint)
 
 
 @pytest.mark.parametrize("name", ["extra", "arrays/extra", "new/deep/extra"])
@@ -79,7 +78,7 @@ def test_a_file_too_many_is_found(checkpoint, name):
     path.parent.mkdir(parents=True, exist_ok=True)
     path.touch()
     with pytest.raises(CheckpointError) as error:
-        verify(checkpoint)
+        verify_manifest(checkpoint)
     assert str(error.value) == f"{path}: not in the manifest"
 
 
@@ -88,7 +87,7 @@ def test_two_files_that_changed_places_are_found(checkpoint):
     shutil.copy(checkpoint / "arrays" / "_METADATA", checkpoint / "meta.json")
     (checkpoint / "aside").rename(checkpoint / "arrays" / "_METADATA")
     with pytest.raises(CheckpointError, match="do not match their digest"):
-        verify(checkpoint)
+        verify_manifest(checkpoint)
 
 
 def test_a_line_taken_out_of_the_manifest_together_with_its_file_is_found(checkpoint):
@@ -96,7 +95,7 @@ def test_a_line_taken_out_of_the_manifest_together_with_its_file_is_found(checkp
     (checkpoint / "meta.json").unlink()
     (checkpoint / NAME).write_text("".join(line for line in lines if "meta.json" not in line))
     with pytest.raises(CheckpointError, match="the manifest itself was changed or cut off"):
-        verify(checkpoint)
+        verify_manifest(checkpoint)
 
 
 def test_a_link_is_no_file(checkpoint):
@@ -104,13 +103,13 @@ def test_a_link_is_no_file(checkpoint):
     target.rename(checkpoint.parent / "elsewhere.json")
     target.symlink_to(checkpoint.parent / "elsewhere.json")
     with pytest.raises(CheckpointError, match=r"meta\.json"):
-        verify(checkpoint)
+        verify_manifest(checkpoint)
 
 
 def test_a_pipe_is_not_waited_for(checkpoint):
     os.mkfifo(checkpoint / "pipe")
     with pytest.raises(CheckpointError, match="pipe"):
-        verify(checkpoint)
+        verify_manifest(checkpoint)
 
 
 def test_the_command_of_the_field_verifies_it_too(checkpoint, flip):
@@ -129,7 +128,7 @@ def test_a_manifest_of_any_directory(tmp_path):
     (tmp_path / "a b" / "ü  two spaces").write_bytes(b"\x00\xff")
     (tmp_path / "empty").touch()
     write_manifest(tmp_path)
-    verify(tmp_path)
+    verify_manifest(tmp_path)
     (tmp_path / "empty").write_text("x")
     with pytest.raises(CheckpointError, match="empty"):
-        verify(tmp_path)
+        verify_manifest(tmp_path)

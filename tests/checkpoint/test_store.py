@@ -1,5 +1,4 @@
 import json
-import logging
 import shutil
 import threading
 import time
@@ -56,7 +55,14 @@ def test_what_was_saved_comes_back(make_store, asynchronous):
     saved = store.latest()
     assert (saved.path.name, saved.iteration) == ("00000900", 900)
     loaded, meta = store.load(saved, jax.tree.map(jnp.zeros_like, tree))
-    assert meta == {"format": 1, "iteration": 900, "metrics": {"loss": 0.25}, "cursor": [1, 2]}
+    assert meta == {
+        "format": 2,
+        "iteration": 900,
+        "metrics": {"loss": 0.25},
+        "cursor": [1, 2],
+        "keys": {"rng": "threefry2x32"},
+        "shared": {},
+    }
     assert jax.tree.structure(loaded) == jax.tree.structure(tree)
     assert loaded["params"]["w"].dtype == jnp.bfloat16
     assert float(loaded["params"]["w"][0]) == 1.5
@@ -102,13 +108,24 @@ def test_a_tree_of_another_model_is_refused_with_every_difference(make_store):
     ]
 
 
-def test_a_checkpoint_of_another_format_is_refused(make_store, values, monkeypatch):
-    monkeypatch.setattr(module, "FORMAT", 99)
+@pytest.mark.parametrize("name", ["format", "iteration", "keys", "shared"])
+def test_an_entry_of_the_stores_own_is_not_overwritten_by_meta(make_store, values, name):
+    store = make_store()
+    with pytest.raises(ValueError, match=f"meta: {name} are the store's own"):
+        store.save(values(1), iteration=1, meta={name: 7})
+    assert store.latest() is None
+
+
+@pytest.mark.parametrize("meta", [{"shared": {"w": "../../x"}}, {"shared": []}, {"keys": {"w": 1}}])
+def test_a_meta_that_leads_elsewhere_is_bad(make_store, values, meta):
     store = make_store()
     fill(store, values, _1=None)
-    monkeypatch.undo()
-    with pytest.raises(CheckpointError, match="format 99; this version reads 1"):
-        store.load(store.latest(), values(1))
+    path = store.latest().path
+    altered = json.loads((path / "meta.json").read_text()) | meta
+    (path / "meta.json").write_text(json.dumps(altered))
+    write_manifest(path)
+    with pytest.raises(CheckpointError, match=r"meta\.json: is not what it must be"):
+        store.load(path, values(1))
 
 
 def test_a_spoilt_checkpoint_is_not_loaded(make_store, values):
@@ -187,6 +204,56 @@ def test_without_the_metric_the_newest_is_the_best(make_store, values):
     assert store.best().iteration == 3
 
 
+NAN, INF = float("nan"), float("inf")
+
+
+@pytest.mark.parametrize(
+    ("mode", "before", "value", "better"),
+    [
+        ("min", [], 0.5, True),
+        ("min", [0.5], 0.4, True),
+        ("min", [0.5], 0.5, False),  # of equals the first stays
+        ("min", [0.5], 0.6, False),
+        ("max", [0.5], 0.6, True),
+        ("max", [0.5], 0.5, False),
+        ("min", [0.3, 0.5], 0.4, False),  # against the best, not the newest
+        ("min", [], NAN, False),
+        ("min", [NAN], 9.0, True),
+        ("min", [NAN], NAN, False),
+        ("min", [NAN, 0.5], 0.6, False),
+        ("min", [0.5], -INF, True),
+        ("max", [NAN], -INF, True),
+        ("min", [0.5], None, False),
+        ("min", [None], 0.5, True),
+        ("min", [True], 0.5, True),  # no number
+        ("min", ["0.1"], 0.5, True),
+        ("min", [10**400], 0.5, True),
+        ("min", [0.5], [0.1], False),
+        ("min", [0.5], 0, True),
+    ],
+)
+@pytest.mark.parametrize("again", [False, True])
+def test_what_improves(make_store, values, mode, before, value, better, again):
+    store = make_store(mode=mode, keep=9)
+    for iteration, old in enumerate(before, 1):
+        meta = {"metrics": {} if old is None else {"loss": old}}
+        store.save(values(iteration), iteration=iteration, meta=meta)
+    store = make_store(mode=mode, keep=9) if again else store
+    assert store.improves({} if value is None else {"loss": value}) is better
+    if better:
+        store.save(values(99), iteration=99, meta={"metrics": {"loss": value}})
+        assert store.best().iteration == 99
+
+
+def test_nan_is_never_the_best(make_store, values):
+    store = make_store(keep=1)
+    fill(store, values, _1=NAN, _2=NAN, _3=None)
+    assert iterations(store) == [3]
+    fill(store, values, _4=0.9, _5=NAN)
+    assert iterations(store) == [4, 5]
+    assert store.best().iteration == 4
+
+
 # -- a commit is whole or not there --------------------------------------------------------------
 
 
@@ -195,7 +262,8 @@ def test_what_is_half_written_is_never_listed_and_swept_by_the_next_save(make_st
     fill(store, values, _1=None)
     whole = store.latest().path
     shutil.copytree(whole, store.directory / ".tmp-00000002")
-    shutil.copytree(whole, store.directory / ".tmp-old-00000000")
+    shutil.copytree(whole, store.directory / ".tmp-old-00000000.3")
+    (store.directory / ".tmp-00000007").symlink_to(whole)
     assert iterations(store) == [1]
     assert store.latest().iteration == 1
     fill(store, values, _3=None)
@@ -209,10 +277,18 @@ def test_names_that_are_no_checkpoints_are_left_alone(make_store, values, tmp_pa
     (store.directory / "best").mkdir()
     (store.directory / "00000009").write_text("a file, no directory")
     (store.directory / "00000008").symlink_to(tmp_path)
+    (store.directory / ".tmp-mine").mkdir()
+    (store.directory / ".tmp-mine/precious").touch()
+    (store.directory / ".tmp-old-notes").write_text("mine, too")
+    (store.directory / "shared").mkdir()
+    (store.directory / "shared/notes").write_text("mine as well")
     fill(store, values, _2=None)
     assert iterations(store) == [2]
     assert store.latest().iteration == 2
     assert {"lost+found", "best", "00000008", "00000009"} < set(names(store))
+    assert (store.directory / ".tmp-mine/precious").exists()
+    assert {".tmp-old-notes", "shared"} < set(names(store))
+    assert (store.directory / "shared/notes").exists()
 
 
 @pytest.mark.parametrize("phase", ["write_arrays", "write_manifest", "os.rename", "sync"])
@@ -285,9 +361,9 @@ def test_after_a_failed_background_save_later_ones_happen(failing, values, monke
     assert iterations(failing) == [1, 3]
 
 
-def test_a_background_save_does_not_wait_and_does_not_see_what_happens_next(
-    make_store, values, monkeypatch
-):
+@pytest.fixture
+def held_back(monkeypatch):
+    """An event that all writing waits for."""
     go_on = threading.Event()
     write = module.write_arrays
 
@@ -296,16 +372,68 @@ def test_a_background_save_does_not_wait_and_does_not_see_what_happens_next(
         write(*args)
 
     monkeypatch.setattr(module, "write_arrays", slow)
+    yield go_on
+    go_on.set()
+
+
+def test_a_background_save_does_not_wait_and_does_not_see_what_happens_next(make_store, held_back):
     store = make_store(asynchronous=True)
     array = np.zeros(3, np.float32)
-    meta = {"note": "first"}
+    meta = {"note": "first", "rows": [1]}
     store.save({"w": array}, iteration=1, meta=meta)
-    assert store.saved() == []
+    assert not list(store.directory.glob("0*"))
     array[:] = 9
-    go_on.set()
+    meta["rows"].append(2)
+    meta["note"] = "second"
+    held_back.set()
     store.close()
-    loaded, _ = store.load(store.latest(), {"w": array})
+    loaded, meta = store.load(store.latest(), {"w": array})
     np.testing.assert_array_equal(loaded["w"], np.zeros(3))
+    assert (meta["note"], meta["rows"]) == ("first", [1])
+
+
+@pytest.mark.parametrize("ask", ["latest", "best", "saved", "load"])
+def test_who_asks_for_a_checkpoint_waits_for_the_one_that_is_being_written(
+    make_store, values, held_back, ask
+):
+    store = make_store(asynchronous=True, keep=5)
+    held_back.set()
+    fill(store, values, _1=0.5)
+    held_back.clear()
+    store.save(values(2), iteration=2, meta={"metrics": {"loss": 0.4}})
+    threading.Timer(0.2, held_back.set).start()
+    found = {
+        "latest": lambda: store.latest().iteration,
+        "best": lambda: store.best().iteration,
+        "saved": lambda: store.saved()[-1].iteration,
+        "load": lambda: int(store.load(store.directory / "00000002", values(0))[0]["w"][0]),
+    }
+    assert found[ask]() == 2
+
+
+def test_who_asks_learns_that_the_save_has_failed(failing):
+    with pytest.raises(CheckpointError, match="saving iteration 2 failed"):
+        failing.latest()
+    assert failing.latest().iteration == 1
+
+
+def test_whether_an_epoch_is_better_is_known_without_waiting(make_store, values, held_back):
+    store = make_store(asynchronous=True)
+    store.save(values(1), iteration=1, meta={"metrics": {"loss": 0.5}})
+    assert not store.improves({"loss": 0.5})
+    assert store.improves({"loss": 0.4})
+    held_back.set()
+
+
+def test_a_best_that_could_not_be_saved_is_none(make_store, values, monkeypatch):
+    store = make_store(asynchronous=True)
+    fill(store, values, _1=0.5)
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "write_arrays", lambda *args: (_ for _ in ()).throw(OSError("full")))
+        store.save(values(2), iteration=2, meta={"metrics": {"loss": 0.1}})
+        with pytest.raises(CheckpointError):
+            store.wait()
+    assert store.improves({"loss": 0.4})
 
 
 def test_saves_are_committed_one_after_the_other(make_store, values, monkeypatch):
@@ -332,119 +460,3 @@ def test_closing_twice_does_no_harm_and_leaves_no_thread(make_store, values):
     store.close()
     store.close()
     assert not [t for t in threading.enumerate() if t.name.startswith("checkpoint")]
-
-
-# -- bad checkpoints -----------------------------------------------------------------------------
-
-
-def test_a_bad_checkpoint_is_set_aside_and_the_one_before_it_is_used(make_store, values, caplog):
-    store = make_store(keep=5)
-    fill(store, values, _1=0.3, _2=0.2, _3=0.1)
-    spoil(store.latest())
-    with caplog.at_level(logging.WARNING):
-        assert store.latest().iteration == 2
-    assert names(store) == [".bad", "00000001", "00000002"]
-    (message,) = [record.getMessage() for record in caplog.records]
-    assert message == (
-        f"{store.directory / '00000003' / 'meta.json'}: the contents do not match their digest; "
-        f"set aside as {store.directory / '.bad' / '00000003'}"
-    )
-    # And later saves still happen, of the same iteration, too, and are what is found next.
-    fill(store, values, _3=0.05, _4=0.01)
-    assert iterations(store) == [1, 2, 3, 4]
-    assert store.best().iteration == 4
-    tree, _ = store.load(store.saved()[2], values(0))
-    assert float(tree["w"][0]) == 3
-
-
-@pytest.mark.parametrize("how", ["deleted", "cut off", "extra", "flipped"])
-@pytest.mark.parametrize("name", ["manifest.sha256", "meta.json", "arrays/_METADATA"])
-def test_whatever_is_wrong_with_a_checkpoint_the_one_before_it_is_used(
-    make_store, values, caplog, how, name
-):
-    store = make_store()
-    fill(store, values, _1=None, _2=None)
-    path = store.latest().path / name
-    if how == "deleted":
-        path.unlink()
-    elif how == "cut off":
-        path.write_bytes(path.read_bytes()[:-1])
-    elif how == "extra":
-        path.with_name("extra").touch()
-    else:
-        spoil(store.latest(), name)
-    assert store.latest().iteration == 1
-    assert "set aside" in caplog.text
-
-
-def test_several_bad_ones_are_set_aside(make_store, values, caplog):
-    store = make_store(keep=5)
-    fill(store, values, _1=None, _2=None, _3=None)
-    for saved in store.saved()[1:]:
-        spoil(saved)
-    assert store.latest().iteration == 1
-    assert len(caplog.records) == 2
-    assert sorted(p.name for p in (store.directory / ".bad").iterdir()) == ["00000002", "00000003"]
-
-
-def test_one_that_was_bad_twice_is_kept_twice(make_store, values, caplog):
-    store = make_store(keep=5)
-    fill(store, values, _1=None)
-    for _ in range(3):
-        fill(store, values, _2=None)
-        spoil(store.latest())
-        assert store.latest().iteration == 1
-    assert sorted(p.name for p in (store.directory / ".bad").iterdir()) == [
-        "00000002",
-        "00000002.1",
-        "00000002.2",
-    ]
-
-
-def test_a_good_one_older_than_the_newest_is_not_looked_at(make_store, values, caplog):
-    store = make_store(keep=5)
-    fill(store, values, _1=None, _2=None)
-    spoil(store.saved()[0])
-    assert store.latest().iteration == 2
-    assert caplog.records == []
-
-
-def test_a_bad_best_gives_way_to_the_next_best(make_store, values, caplog):
-    store = make_store(keep=5)
-    fill(store, values, _1=0.3, _2=0.1, _3=0.2, _4=None)
-    spoil(store.saved()[1], "arrays/_METADATA")
-    assert store.best().iteration == 3
-    assert iterations(store) == [1, 3, 4]
-
-
-def test_where_all_ranked_are_bad_the_best_is_the_newest_good_one(make_store, values, caplog):
-    store = make_store(keep=5)
-    fill(store, values, _1=None, _2=0.1, _3=None)
-    spoil(store.saved()[1], "arrays/_METADATA")
-    assert store.best().iteration == 3
-
-
-def test_all_bad_is_an_error_however_often_one_asks(make_store, values):
-    store = make_store(keep=5)
-    fill(store, values, _1=0.5, _2=0.4)
-    for saved in store.saved():
-        spoil(saved)
-    for ask in (store.latest, store.best, store.latest, make_store().latest):
-        with pytest.raises(CheckpointError, match="every checkpoint is bad") as error:
-            ask()
-        for name in ("00000001", "00000002"):
-            assert str(store.directory / name / "meta.json") in str(error.value)
-        assert "not starting over from step 0" in str(error.value)
-
-
-def test_a_good_digest_of_a_meta_that_is_none_is_bad_all_the_same(make_store, values, caplog):
-    store = make_store()
-    fill(store, values, _1=None, _2=None)
-    path = store.latest().path
-    for content in ("[]", "{}", json.dumps({"iteration": "2"}), "{"):
-        (path / "meta.json").write_text(content)
-        (path / "manifest.sha256").unlink()
-        write_manifest(path)
-        with pytest.raises(CheckpointError, match=r"meta\.json: is not what it must be"):
-            store.load(path, values(2))
-    assert store.latest().iteration == 1

@@ -55,3 +55,12 @@ def test_nothing_there_and_nothing_good(directory, tmp_path):
     for path in directory.iterdir():
         (path / "manifest.sha256").write_text("")
     assert survey(directory).all_bad
+
+
+def test_what_is_nobodys_half_written_checkpoint_is_not_listed(directory):
+    (directory / ".tmp-mine").mkdir()
+    (directory / ".tmp-00000009").mkdir()
+    (directory / ".tmp-old-00000001").mkdir()
+    (directory / ".tmp-shared-{}".format("0" * 64)).mkdir()
+    listed = [f.path.name for f in survey(directory).found if "half-written" in f.fault]
+    assert listed == [".tmp-00000009", ".tmp-old-00000001", ".tmp-shared-" + "0" * 64]

@@ -27,6 +27,7 @@ def registries() -> dict[str, Registry]:
             "loss": "loss",
             "optimizer": "optimizer",
             "schedule": "schedule",
+            "metrics": "metric",
             "hooks": "hook",
         }.items()
     }
@@ -72,6 +73,12 @@ def registries() -> dict[str, Registry]:
 
     @kinds["schedule"].register("cosine")
     def cosine(*, warmup_steps: Annotated[int, Field(ge=0)] = 0): ...
+
+    @kinds["metrics"].register("loss")
+    def mean_loss(): ...
+
+    @kinds["metrics"].register("accuracy")
+    def accuracy(*, top_k: Annotated[int, Field(ge=1)] = 1): ...
 
     for name in ("progress", "console", "csv", "nan_guard"):
 

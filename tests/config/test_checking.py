@@ -67,15 +67,15 @@ def test_every_problem_is_told_at_once(registries, write):
         "(known: name, learning_rate, clip_norm, weight_decay, b1)",
         "x.yaml:4: optimizer.clip_norm: expected a number above 0, or null, found 0",
         "x.yaml:5: modell: unknown key; did you mean 'model'? (known: seed, device, precision, "
-        "project, workdir, plugins, data, model, loss, optimizer, schedule, train, checkpoint, "
-        "hooks)",
+        "project, workdir, plugins, data, model, loss, optimizer, schedule, train, metrics, "
+        "checkpoint, hooks)",
         "x.yaml:6: model.name: unknown model 'mpl'; did you mean 'mlp'? "
-        "(known: cnn, mlp, wide; --plugin adds your own)",
+        "(known: cnn, mlp, wide; a plugin can add others)",
         "x.yaml:7: loss: expected a section, found 3",
         "x.yaml:9: hooks.jsonl.every: expected a whole number of at least 1, found 0",
         "x.yaml:10: hooks.erly_stopping.name: unknown hook 'erly_stopping'; did you mean "
         "'early_stopping'? (known: console, csv, early_stopping, jsonl, nan_guard, progress, "
-        "tensorboard; --plugin adds your own)",
+        "tensorboard; a plugin can add others)",
     ]
 
 

@@ -1,4 +1,4 @@
-from jaxtrain.config import MISSING, ConfigDict, check, diff, differences
+from jaxtrain.config import MISSING, ConfigDict, check, diff, non_defaults
 
 
 def test_diff_names_every_key_that_differs():
@@ -24,7 +24,7 @@ def test_diff_of_checked_configs(registries):
 
 
 def test_differences_from_the_defaults_of_the_named_components(registries):
-    assert differences(check({}, registries)) == []
+    assert non_defaults(check({}, registries)) == []
     config = check(
         {
             "seed": 3,
@@ -38,7 +38,7 @@ def test_differences_from_the_defaults_of_the_named_components(registries):
         },
         registries,
     )
-    assert differences(config) == [
+    assert non_defaults(config) == [
         ("seed", 0, 3),
         ("data.name", "digits", "mnist"),
         ("data.root", MISSING, "data"),

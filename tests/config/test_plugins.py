@@ -1,4 +1,5 @@
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -68,6 +69,25 @@ def test_a_plugin_that_failed_can_be_mended_and_imported_again(plugin):
         import_plugin(str(path))
     plugin("broken.py", "a = 1\n")
     assert import_plugin(str(path)).a == 1
+
+
+@pytest.mark.parametrize("target", ["stopped.py", "stopped"])
+@pytest.mark.parametrize("stop", ["KeyboardInterrupt", "GeneratorExit"])
+def test_half_a_module_does_not_pass_for_a_whole_one(plugin, target, stop):
+    """A Ctrl-C in the middle of an import: what came after it is not in the module."""
+    plugin("asked.txt", "")
+    plugin(
+        "stopped.py",
+        "import pathlib\nbefore = 1\n"
+        f"if pathlib.Path('asked.txt').exists(): raise {stop}\nafter = 2\n",
+    )
+    before = set(sys.modules)
+    with pytest.raises(BaseException, match=r"^$") as raised:
+        import_plugin(target)
+    assert type(raised.value).__name__ == stop
+    assert not [name for name in set(sys.modules) - before if "stopped" in name]
+    Path("asked.txt").unlink()
+    assert import_plugin(target).after == 2
 
 
 def test_the_digest_is_that_of_the_source_and_of_nothing_else(plugin, tmp_path):

@@ -112,7 +112,7 @@ def test_a_base_shared_by_python_configs_keeps_its_own_place_in_errors(write, re
 
 
 def test_the_readmes_examples_are_configs(write):
-    from jaxtrain.run.experiment import REGISTRIES
+    from jaxtrain.run import REGISTRIES
 
     readme = (Path(__file__).parents[2] / "README.md").read_text()
     examples = re.findall(r"```(yaml|sdn)\n(.*?)```", readme, re.DOTALL)

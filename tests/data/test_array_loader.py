@@ -1,5 +1,6 @@
 import itertools
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -176,6 +177,36 @@ def test_arrays_by_name():
 def test_impossible_arrays(arrays, message):
     with pytest.raises(DataError, match=message):
         ArrayLoader(arrays, batch_size=2)
+
+
+@pytest.mark.parametrize("data", [(np.ones(2), np.ones(2)), np.ones(2), None])
+def test_what_has_no_names(data):
+    with pytest.raises(DataError, match=f"found a {type(data).__name__}; write"):
+        ArrayLoader(data, batch_size=1)
+
+
+def test_a_mapping_that_changes_later_changes_nothing():
+    arrays = {"x": np.arange(4)}
+    subject, other = ArrayLoader(arrays, batch_size=2), ArrayLoader(dict(arrays), batch_size=2)
+    arrays["y"] = np.arange(4)
+    assert subject.fingerprint() == other.fingerprint()
+    assert set(next(iter(subject))) == {"x", ROW_MASK}
+
+
+def test_arrays_of_any_kind_pass_through_as_they_are():
+    arrays = {
+        "half": jnp.arange(4, dtype=jnp.bfloat16),
+        "jax": jnp.arange(4),
+        "names": np.array(["a", "b", "c", "d"]),
+        "big": np.arange(4, dtype=np.int64) + 2**40,
+    }
+    subject = ArrayLoader(arrays, batch_size=2, shuffle=False, last_batch="drop")
+    first, _ = subject
+    for name, array in arrays.items():
+        assert first[name].dtype == array.dtype
+        assert first[name].tolist() == array[:2].tolist()
+    assert len(subject.fingerprint()) > 64
+    assert subject.batches(subject.start())
 
 
 @pytest.mark.parametrize("option", [{"batch_size": 0}, {"seed": -1}, {"last_batch": "keep"}])

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from jaxtrain.data import Dataset, check_dataset
+from jaxtrain.data import ArrayLoader, Dataset, LoaderRows, check_dataset
 
 
 def dataset(**change):
@@ -84,3 +84,51 @@ def test_regression_of_several_numbers():
     assert failed(dataset(labels=np.zeros((6, 2), np.float32), **options)) == {}
     found = failed(dataset(labels=np.zeros(6, np.float32), **options))
     assert found == {"shapes": "inputs [6, 3], labels [6]; expected labels [6, 2]"}
+
+
+def test_a_label_that_the_loss_ignores_may_be_out_of_range():
+    labels = np.array([0, -100, 2, 0, 1, -100], np.int32)
+    assert set(failed(dataset(labels=labels))) == {"label range"}
+    findings = check_dataset(dataset(labels=labels), ignore_label=-100)
+    assert all(finding.ok for finding in findings)
+    detail = {finding.name: finding.detail for finding in findings}["label range"]
+    assert detail == "labels from 0 to 2"
+    found = check_dataset(dataset(labels=labels), ignore_label=-1)
+    assert "2 labels are out of range" in {f.name: f.detail for f in found}["label range"]
+
+
+def sampled(arrays, **description):
+    make = lambda **options: ArrayLoader(arrays, **options)  # noqa: E731
+    return LoaderRows(make, **{"num_outputs": 3, **description})
+
+
+def test_of_rows_out_of_memory_the_first_are_looked_at():
+    arrays = {"inputs": np.zeros((100, 2), np.float32), "labels": np.zeros(100, np.int32)}
+    findings = check_dataset(sampled(arrays))
+    assert [f.name for f in findings] == ["shapes", "finite inputs", "finite labels", "label range"]
+    assert all(finding.ok for finding in findings)
+    assert findings[0].detail == "the first 64 rows: inputs float32[64, 2], labels int32[64]"
+    for row, told in ((63, True), (64, False)):
+        for name, value in (("inputs", np.nan), ("labels", 3), ("labels", -1)):
+            broken = arrays | {name: arrays[name].copy()}
+            broken[name][row] = value
+            found = failed(sampled(broken))
+            assert bool(found) == told
+            assert all("row 63" in detail for detail in found.values())
+
+
+def test_rows_of_tokens_have_labels_where_their_mask_says_so():
+    labels = np.array([[0, 1, -100], [2, -100, -100]], np.int32)
+    arrays = {"tokens": np.ones((2, 3), np.int32), "labels": labels}
+    assert set(failed(sampled(arrays))) == {"label range"}
+    assert failed(sampled(arrays | {"mask": labels >= 0})) == {}
+    assert "3 labels" in failed(sampled(arrays))["label range"]
+    ignored = check_dataset(sampled(arrays), ignore_label=-100)
+    assert all(finding.ok for finding in ignored)
+
+
+def test_rows_without_labels_are_looked_at_all_the_same():
+    arrays = {"image": np.ones((5, 2), np.float32)}
+    assert failed(sampled(arrays)) == {}
+    arrays["image"][4, 1] = np.inf
+    assert "row 4: image[4, 1] is inf" in failed(sampled(arrays))["finite image"]

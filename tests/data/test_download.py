@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from jaxtrain.data import fetch
+from jaxtrain.data import download_file
 from jaxtrain.errors import ConfigError, DataError, DataNotFoundError
 from jaxtrain.files.retry import Retry
 
@@ -23,13 +23,13 @@ def pauses():
 
 @pytest.fixture
 def download(tmp_path, pauses):
-    """Fetches into `tmp_path/new/file`, noting the pauses instead of making them."""
+    """Downloads into `tmp_path/new/file`, noting the pauses instead of making them."""
 
     def run(url, **options):
         path = tmp_path / "new" / "file"
         options = {"sha256": SHA256, "retry": Retry(sleep=pauses.append)} | options
         try:
-            fetch(url, path, **options)
+            download_file(url, path, **options)
         finally:
             # Whatever happens, no temporary file stays behind.
             left = (
@@ -145,6 +145,27 @@ def test_larger_than_allowed(serving, download, announced, pauses):
     with serving(answer) as server, pytest.raises(DataError, match="larger than the 1,000 bytes"):
         download(server.url, max_bytes=1000)
     assert pauses == []
+
+
+def test_what_is_announced_too_large_is_not_waited_for(serving, download, pauses):
+    answer = 200, b"the beginning", {"Content-Length": str(2**40)}
+    with (
+        serving(answer) as server,
+        pytest.raises(DataError, match=r"larger than .* \(1,099,511,627,776 or more\)"),
+    ):
+        download(server.url)
+    assert len(server.paths) == 1, "asking again makes it no smaller"
+    assert pauses == []
+
+
+@pytest.mark.parametrize("excess", [0, 1])
+def test_as_large_as_allowed_is_not_too_large(serving, download, excess):
+    with serving(GOOD) as server:
+        if excess:
+            with pytest.raises(DataError, match="larger than the 1,048,575 bytes"):
+                download(server.url, max_bytes=len(BODY) - 1)
+        else:
+            assert download(server.url, max_bytes=len(BODY)).read_bytes() == BODY
 
 
 @pytest.mark.parametrize("url", ["file:///etc/passwd", "ftp://host/a", "/etc/passwd", "data:,x"])

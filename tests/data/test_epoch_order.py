@@ -4,8 +4,8 @@ import pickle
 import numpy as np
 import pytest
 
-from jaxtrain.data.dataset import shuffled
 from jaxtrain.data.epoch_order import EpochOrder
+from jaxtrain.data.shuffle import shuffled
 from jaxtrain.errors import ConfigError
 
 

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jaxtrain.batch import ROW_MASK
-from jaxtrain.data import ArrayLoader, GrainLoader, Loader, PrefetchLoader, one_epoch
+from jaxtrain.data import ArrayLoader, GrainLoader, IndexedLoader, Loader, PrefetchLoader, one_epoch
 from jaxtrain.errors import CheckpointMismatchError, ConfigError
 
 
@@ -69,6 +69,7 @@ def kinds_of(batch):
 def test_it_is_a_loader(kind):
     subject = kind(10, batch_size=4)
     assert isinstance(subject, Loader)
+    assert isinstance(subject, IndexedLoader) == (kind is of_arrays)
     assert (subject.batch_size, subject.steps_per_epoch, len(subject)) == (4, 3, 3)
 
 

@@ -64,7 +64,7 @@ def test_a_missing_file_says_what_to_do(root):
         mnist(0.1, 0, root=str(root))
     assert f"{root}/t10k-labels-idx1-ubyte" in str(caught.value)
     assert "t10k-labels-idx1-ubyte.gz" in str(caught.value)
-    assert "data.download=true" in str(caught.value)
+    assert "download=true" in str(caught.value)
 
 
 def test_a_truncated_file(root):

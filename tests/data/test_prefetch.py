@@ -97,6 +97,46 @@ def test_what_it_reads_from_is_closed_with_it():
     assert threads() == []
 
 
+def test_ctrl_c_while_it_waits_leaves_no_thread(monkeypatch):
+    subject = PrefetchLoader(plain(), size=1)
+    batches = subject.batches()
+    next(batches)
+
+    def interrupted(_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("jaxtrain.data.ahead.Ahead.__next__", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        next(batches)
+    assert threads() == []
+
+
+def test_batches_that_are_no_generator_are_closed_as_well():
+    class Batches:
+        """Somebody's own, with a file to close."""
+
+        def __init__(self, items):
+            self.items, self.closed = items, threading.Event()
+
+        def __iter__(self):
+            return self
+
+        def __next__(self):
+            return next(self.items)
+
+        def close(self):
+            self.closed.set()
+
+    inner = plain()
+    own = Batches(inner.batches())
+    inner.batches = lambda cursor=None: own
+    batches = PrefetchLoader(inner, size=1).batches()
+    next(batches)
+    assert not own.closed.is_set()
+    batches.close()
+    assert own.closed.is_set()
+
+
 def test_leaving_early_loses_no_batch():
     subject = PrefetchLoader(plain(), size=3)
     batches = subject.batches()

@@ -148,7 +148,7 @@ def test_no_features_left(load):
 
 
 def test_missing_file(tmp_path):
-    with pytest.raises(DataNotFoundError, match=r"adult\.data\.gz in .*data\.root"):
+    with pytest.raises(DataNotFoundError, match=r"adult\.data\.gz in .*set root to"):
         adult(0.1, 0, root=str(tmp_path))
 
 

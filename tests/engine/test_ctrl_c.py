@@ -60,33 +60,54 @@ def test_no_state_is_lost_in_two_hundred_tries(form, every):
     assert int(done.stdout) == tries
 
 
+def press():
+    os.kill(os.getpid(), signal.SIGINT)
+
+
 def test_it_waits_while_something_is_held():
     order = []
-    with pytest.raises(KeyboardInterrupt), ctrl_c.deferred():
-        with ctrl_c.held:
+
+    def run():
+        with ctrl_c.deferred():
             with ctrl_c.held:
-                os.kill(os.getpid(), signal.SIGINT)
-                order.append("inner")
-            order.append("outer")
-        order.append("never")
+                with ctrl_c.held:
+                    press()
+                    order.append("inner")
+                order.append("outer")
+            order.append("never")
+
+    with pytest.raises(KeyboardInterrupt):
+        run()
     assert order == ["inner", "outer"]
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 def test_a_second_one_does_not_wait():
     order = []
-    with pytest.raises(KeyboardInterrupt), ctrl_c.deferred(), ctrl_c.held:
-        os.kill(os.getpid(), signal.SIGINT)
-        order.append("first")
-        os.kill(os.getpid(), signal.SIGINT)
-        order.append("second")
+
+    def run():
+        with ctrl_c.deferred(), ctrl_c.held:
+            press()
+            order.append("first")
+            press()
+            order.append("never")
+
+    with pytest.raises(KeyboardInterrupt):
+        run()
     assert order == ["first"]
 
 
 def test_elsewhere_it_is_raised_at_once():
-    with pytest.raises(KeyboardInterrupt), ctrl_c.deferred():
-        os.kill(os.getpid(), signal.SIGINT)
-        pytest.fail("not raised")
+    order = []
+
+    def run():
+        with ctrl_c.deferred():
+            press()
+            order.append("never")
+
+    with pytest.raises(KeyboardInterrupt):
+        run()
+    assert order == []
 
 
 def test_a_programs_own_handler_is_left_alone():

@@ -1,10 +1,12 @@
 import dataclasses
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jaxtrain.engine import Engine, Events
+from jaxtrain.engine.filters import Every, Once, make_filter
 
 counts = st.integers(0, 60)
 bounds = st.one_of(st.none(), st.integers(1, 60))

@@ -99,7 +99,7 @@ def nan_gradients() -> None:
 
         return treacherous
 
-    _wrap("jaxtrain.run.parts:LOSSES.build", around)
+    _wrap("jaxtrain.run.task:LOSSES.build", around)
 
 
 def on_iteration(iteration: int, action) -> None:
@@ -177,7 +177,7 @@ def streamed(stall_at: int = 0, path: str = "") -> None:
 
     def around(function, count, args, kwargs):
         function(*args, **kwargs)
-        args[0].loader = Streamed(args[0].loader)
+        args[0].loader = Streamed(args[0].loader)  # what its `train` hands to the trainer
 
     _wrap("jaxtrain.run.experiment:Experiment.__init__", around)
 

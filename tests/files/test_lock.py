@@ -45,6 +45,15 @@ def test_only_one_at_a_time_even_in_one_process(tmp_path):
     assert (tmp_path / NAME).read_text() == ""
 
 
+def test_what_to_do_is_said_in_the_rooms_own_words(tmp_path):
+    """Whoever calls it knows by what option the directory was chosen."""
+    with lock(tmp_path):
+        said = refused(tmp_path)
+    assert said.startswith(f"{tmp_path}: in use by process ")
+    assert said.endswith("; wait for it to end, or choose another directory")
+    assert "--" not in said
+
+
 def test_another_process_is_named_and_keeps_nothing_when_killed(tmp_path):
     with holder(tmp_path, "time.sleep(60)") as process:
         said = refused(tmp_path)

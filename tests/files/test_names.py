@@ -4,8 +4,8 @@ import pytest
 
 from jaxtrain.errors import ConfigError
 from jaxtrain.files.names import check_name, inside, refuse_links
+from jaxtrain.run import make_config
 from jaxtrain.run.directory import RunDirectory
-from jaxtrain.run.experiment import make_config
 
 BAD = ["", ".", "..", "../a", "/a", "a/b", "a\\b", "%2e", "a#", "a?", "a\0", "a\n", "-a", "x" * 65]
 

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import pytest
 
 from jaxtrain.engine import Engine, Events
-from jaxtrain.hooks import METRICS
+from jaxtrain.hooks import EPOCH_METRICS
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def make_engine():
         engine = Engine(process)
         if epochs:
 
-            @engine.on(Events.EPOCH_COMPLETED, provides=(METRICS,), priority=-100)
+            @engine.on(Events.EPOCH_COMPLETED, provides=(EPOCH_METRICS, *epochs), priority=-100)
             def add(engine):
                 for name, values in epochs.items():
                     value = values[engine.state.epoch - 1]

@@ -1,5 +1,7 @@
 """What is saved when; and a run taken up in new objects ends with the bits of the whole one."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -12,7 +14,7 @@ from jaxtrain.errors import CheckpointError, CheckpointMismatchError, ConfigErro
 from jaxtrain.hooks import Checkpoint, History, resume
 from jaxtrain.metrics import Accuracy, Loss, Mean
 from jaxtrain.optim import adamw
-from jaxtrain.step import create_train_state, cross_entropy, make_train_step
+from jaxtrain.step import TrainState, create_train_state, cross_entropy, make_train_step
 
 ROWS = np.arange(12, dtype=np.float32)
 
@@ -163,6 +165,7 @@ def test_what_stands_in_the_meta(prepare):
     trainer, loader, store = prepare(every=2, describe={"config": {"seed": 1}})
     trainer.run(loader)
     middle, end = store.saved()
+    assert (middle.iteration, end.iteration) == (2, 3)
     for saved in (middle, end):
         assert saved.meta["config"] == {"seed": 1}
         assert saved.meta["fingerprint"] == loader.fingerprint()
@@ -170,8 +173,202 @@ def test_what_stands_in_the_meta(prepare):
         assert set(saved.meta["engine"]["hooks"]) == {"history"}
     assert middle.meta["cursor"]["batch"] == 2
     assert end.meta["metrics"]["train/value"] == trainer.state.metrics["train/value"]
-    # Figures of an epoch before say nothing about a state in the middle of the next.
-    assert "train/value" not in middle.meta["metrics"]
+    assert middle.meta["metrics"] == {}
+
+
+def test_figures_of_an_epoch_say_nothing_about_the_middle_of_the_next(prepare):
+    """They are still in `state.metrics` there, and must not pass for the best."""
+    trainer, loader, store = prepare(every=1, keep=99)
+    seen = {}
+
+    @trainer.on(Events.ITERATION_COMPLETED)
+    def look(engine):
+        seen[engine.state.iteration] = dict(engine.state.metrics)
+
+    trainer.run(loader, max_epochs=3)
+    assert "train/value" in seen[5]  # of epoch 1, in the middle of epoch 2
+    figures = {
+        (s.meta["epoch"], s.iteration, s.path.name): s.meta["metrics"] for s in store.saved()
+    }
+    ends = {3, 6, 9}
+    assert len(figures) == 9 + 3
+    for (epoch, iteration, name), metrics in figures.items():
+        # The end of an epoch is saved twice: as its last iteration, and as an epoch that is over.
+        is_end = iteration in ends and name.endswith(".1")
+        assert bool(metrics) == is_end, (epoch, iteration, name)
+    assert store.best().path.name.endswith(".1")
+    assert store.best().iteration in ends
+
+
+def test_the_place_is_that_of_the_steps_and_not_of_who_reads_ahead(prepare):
+    """Batches are put together ahead of the steps; what counts is which of them were used."""
+    trainer, loader, store = prepare(every=2, monitor="no/metric")
+    expected = Engine(add, {"value": jnp.float32(0)})
+    expected.run(ArrayLoader({"x": ROWS}, batch_size=4, seed=1), max_epochs=3)
+    streamed = Streamed(loader)
+    trainer = Engine(add, {"value": jnp.float32(0)}, form="fused")
+    trainer.attach(Checkpoint(store, streamed, every=2), "checkpoint")
+    trainer.run(streamed, max_epochs=3)
+    assert streamed.handed_out > 0
+    for saved in store.saved():
+        again = Engine(add, {"value": jnp.float32(99)}, form="fused")
+        fresh = Streamed(ArrayLoader({"x": ROWS}, batch_size=4, seed=1))
+        resume(again, fresh, saved, store)
+        again.run(fresh, max_epochs=3)
+        value = float(again.state.train_state["value"])
+        assert value == float(expected.state.train_state["value"]), saved.iteration
+
+
+class Streamed:
+    """A loader that does not offer its arrays, so that an engine reads ahead of its steps."""
+
+    def __init__(self, loader):
+        self._loader = loader
+        self.handed_out = 0
+
+    def __getattr__(self, name):
+        if name in ("arrays", "indices", "position", "cursor_at", "masked", "advance"):
+            raise AttributeError(name)
+        return getattr(self._loader, name)
+
+    def __iter__(self):
+        for batch in self._loader:
+            self.handed_out += 1
+            yield batch
+
+
+# -- without a place -----------------------------------------------------------------------------
+
+
+class NoPlace:
+    """A loader of one's own that can only be iterated over."""
+
+    def __iter__(self):
+        return iter([{"x": ROWS[:4]}] * 3)
+
+
+@pytest.mark.parametrize(
+    ("loader", "called"),
+    [
+        ([{"x": ROWS[:4]}], "a list"),
+        ((batch for batch in [{"x": ROWS[:4]}]), "a generator"),
+        (NoPlace(), "a NoPlace"),
+    ],
+)
+def test_what_has_no_place_is_refused_before_anything_has_run(prepare, loader, called):
+    trainer, _, store = prepare()
+    with pytest.raises(ConfigError) as error:
+        trainer.attach(Checkpoint(store, loader), "second")
+    assert str(error.value) == (
+        f"Checkpoint: expected a loader, found {called}, which does not say where in the data a "
+        "run stands. Take an ArrayLoader or a GrainLoader, or give yours what jaxtrain.data.Loader "
+        "lists; loader=None saves without a place in the data"
+    )
+    assert "second" not in trainer.hooks
+    with pytest.raises(ConfigError, match="found a"):
+        resume(trainer, loader, None, store)
+
+
+def test_who_says_so_saves_without_a_place_and_is_warned_when_going_on(prepare, caplog):
+    _, _, store = prepare()
+    batches = [{"x": ROWS[i : i + 4]} for i in (0, 4, 8)]
+
+    def make():
+        trainer = Engine(add, {"value": jnp.float32(0)})
+        trainer.attach(Checkpoint(store, None), "checkpoint")
+        return trainer
+
+    trainer = make()
+    trainer.run(batches, max_epochs=2)
+    saved = store.latest()
+    assert not {"cursor", "fingerprint"} & saved.meta.keys()
+    assert caplog.records == []
+    again = make()
+    resume(again, None, saved, store)
+    (warning,) = [record.getMessage() for record in caplog.records]
+    assert warning == (
+        f"{saved.path}: it was saved without a place in the data; the run goes on with whatever "
+        "batches come first: not bit-exact"
+    )
+    assert again.state.iteration == 6
+    again.run(batches, max_epochs=3)
+    assert again.state.iteration == 9
+
+
+def test_a_place_that_is_not_taken_up_is_warned_of(prepare, caplog):
+    trainer, loader, store = prepare()
+    trainer.run(loader)
+    again, _, _ = prepare()
+    resume(again, None, store.latest(), store)
+    assert "its place in the data is not taken up, without a loader" in caplog.text
+    assert again.state.iteration == 3
+
+
+def test_what_no_hook_has_saved_is_no_run(prepare):
+    trainer, loader, store = prepare()
+    store.save({"train_state": 1}, iteration=1, meta={})
+    with pytest.raises(CheckpointError, match=r"hooks\.Checkpoint has not saved it; store\.load"):
+        resume(trainer, loader, store.latest(), store)
+
+
+# -- a frozen base -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("frozen", [{"base": jnp.arange(4096.0)}, {}])
+def test_a_frozen_base_is_written_once(tmp_path, frozen):
+    """An adapter over a base: the base stands on the disk once, and comes back with each."""
+
+    def step(state, batch):
+        base = state.frozen["base"].sum() * 0 if state.frozen else 0.0
+        value = state.params["a"] * 0.5 + batch["x"][0] + base
+        return state.replace(params={"a": value}, step=state.step + 1), {"value": value}
+
+    def prepare():
+        state = TrainState(
+            step=jnp.int32(0),
+            params={"a": jnp.float32(0)},
+            frozen=jax.tree.map(jnp.copy, frozen),
+            model_state={},
+            opt_state=(),
+            rng=jax.random.key(0),
+        )
+        trainer = Engine(step, state)
+        loader = ArrayLoader({"x": ROWS}, batch_size=4, seed=1)
+        store = CheckpointStore(tmp_path / "checkpoints", keep=9, asynchronous=False)
+        trainer.attach(Checkpoint(store, loader), "checkpoint")
+        return trainer, loader, store
+
+    trainer, loader, store = prepare()
+    trainer.run(loader, max_epochs=3)
+    parts = {"train_state/frozen"} if frozen else set()
+    assert [set(saved.meta["shared"]) for saved in store.saved()] == [parts] * 3
+    bases = list(store.directory.glob("shared/*"))
+    assert len(bases) == len(parts)
+    sizes = [sum(f.stat().st_size for f in s.path.rglob("*") if f.is_file()) for s in store.saved()]
+    assert max(sizes) < 4096 * 4
+    again, fresh, _ = prepare()
+    resume(again, fresh, store.saved()[0], store)
+    again.run(fresh, max_epochs=3)
+    assert raw(again.state.train_state) == raw(trainer.state.train_state)
+    assert list(store.directory.glob("shared/*")) == bases
+
+
+def test_a_state_that_calls_something_else_frozen_is_saved_whole(tmp_path):
+    @jax.tree_util.register_dataclass
+    @dataclasses.dataclass(frozen=True)
+    class State:
+        value: jax.Array
+        frozen: bool = dataclasses.field(default=True, metadata={"static": True})
+
+    def step(state, batch):
+        return State(state.value + batch["x"][0]), {"value": state.value}
+
+    trainer = Engine(step, State(jnp.float32(0)))
+    loader = ArrayLoader({"x": ROWS}, batch_size=4)
+    store = CheckpointStore(tmp_path / "checkpoints", asynchronous=False)
+    trainer.attach(Checkpoint(store, loader), "checkpoint")
+    trainer.run(loader)
+    assert store.latest().meta["shared"] == {}
 
 
 def test_a_save_holds_what_all_handlers_of_its_event_made_of_it(prepare):

@@ -50,3 +50,14 @@ def test_slow_steps_are_not_told_as_none(make_engine, capsys):
     )
     engine.run([0] * 2)
     assert "| 0.4 steps/s" in capsys.readouterr().out
+
+
+def test_the_speed_of_a_run_that_goes_on_counts_from_there(make_engine, capsys):
+    engine = make_engine()
+    engine.attach(Console())
+    engine.state.iteration = 4
+    engine.fire(Events.RESUMED)
+    engine.state.iteration = 6
+    engine.state.times["EPOCH_COMPLETED"] = 0.5
+    engine.fire(Events.EPOCH_COMPLETED)
+    assert "| 4 steps/s" in capsys.readouterr().out

@@ -1,3 +1,4 @@
+from jaxtrain.engine import Events
 from jaxtrain.hooks import CSV
 
 
@@ -48,3 +49,15 @@ def test_a_run_begun_anew_begins_the_file_anew(make_engine, tmp_path):
         engine.attach(CSV(tmp_path))
         engine.run([0], max_epochs=1)
     assert lines(tmp_path) == ["epoch,iteration,b", "1,1,1.0"]
+
+
+def test_a_run_that_goes_on_drops_the_lines_that_it_will_write_again(make_engine, tmp_path):
+    engine = make_engine(epochs={"a": [1.0, 2.0, 3.0]})
+    engine.attach(CSV(tmp_path / "run"))
+    engine.fire(Events.RESUMED)
+    assert (tmp_path / "run").is_dir()
+    path = tmp_path / "run" / "metrics.csv"
+    path.write_text("epoch,iteration,a\n1,1,1.0\n2,2,2.0\n3,3,3.0\n")
+    engine.state.epoch, engine.state.epoch_open = 2, True
+    engine.fire(Events.RESUMED)
+    assert lines(tmp_path / "run") == ["epoch,iteration,a", "1,1,1.0"]

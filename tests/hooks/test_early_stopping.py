@@ -3,8 +3,10 @@ import math
 
 import pytest
 
+from jaxtrain.engine import Engine, Events
 from jaxtrain.errors import ConfigError
 from jaxtrain.hooks import EarlyStopping
+from jaxtrain.metrics import Mean
 
 
 def run(make_engine, values, hook, max_epochs=None):
@@ -43,10 +45,40 @@ def test_epochs_that_were_not_validated_do_not_count(make_engine):
     assert run(make_engine, [0.5, None, 0.6, None, 0.7, 0.1], hook).epoch == 5
 
 
-def test_an_unknown_monitor_is_an_error_after_the_first_epoch(make_engine):
-    engine = make_engine(epochs={"val/loss": [0.1, 0.1]})
+def test_a_monitor_that_nobody_provides_is_an_error_before_the_first_step(make_engine):
+    engine = make_engine(epochs={"val/accuracy": [0.1, 0.1]})
     engine.attach(EarlyStopping(monitor="val/acuracy"))
-    with pytest.raises(ConfigError, match=r"'val/acuracy'.*\(this run has: val/loss\)"):
+    with pytest.raises(
+        ConfigError, match=r"'val/acuracy'; did you mean 'val/accuracy'.*\(this run has: val/acc"
+    ):
+        engine.run([0], max_epochs=2)
+    assert engine.state.iteration == 0
+    with pytest.raises(ConfigError, match="val/acuracy"):
+        engine.fire(Events.RESUMED)
+
+
+def test_a_metric_of_the_engines_own_and_one_on_the_host_can_be_monitored():
+    class Last:
+        def reset(self): ...
+        def update(self, output):
+            self.value = output["loss"]
+
+        def compute(self):
+            return self.value
+
+    for name, metric in (("mean", Mean("loss")), ("last", Last())):
+        engine = Engine(lambda engine, batch: {"loss": 0.5})
+        engine.add_metrics({name: metric})
+        hook = engine.attach(EarlyStopping(monitor=name, patience=2))
+        engine.run([0], max_epochs=5)
+        assert (hook.best, engine.state.epoch) == (0.5, 3)
+
+
+def test_a_metric_that_was_promised_and_does_not_come_is_an_error_after_the_first_epoch():
+    engine = Engine(lambda engine, batch: {"loss": 0.5})
+    engine.attach_handler(Events.EPOCH_COMPLETED, lambda e: None, provides=("metrics", "val/loss"))
+    engine.attach(EarlyStopping())
+    with pytest.raises(ConfigError, match=r"no metric is called 'val/loss' \(this run has: none"):
         engine.run([0], max_epochs=2)
     assert engine.state.epoch == 1
 
@@ -110,3 +142,33 @@ def test_an_accuracy_is_better_where_it_is_larger_without_saying_so(make_engine)
     engine.attach(hook)
     engine.run([0], max_epochs=5)
     assert (hook.best, hook.best_epoch, engine.state.epoch) == (0.7, 3, 5)
+
+
+def test_a_run_that_goes_on_keeps_its_count_and_stays_over(make_engine, caplog):
+    engine = make_engine(epochs={"val/loss": [0.5] * 9})
+    hook = engine.attach(EarlyStopping(patience=2))
+    hook.restore({"best": 0.5, "best_epoch": 1, "waited": 1})
+    engine.state.iteration = 2
+    engine.fire(Events.RESUMED)
+    assert hook.state() == {"best": 0.5, "best_epoch": 1, "waited": 1}
+    assert not engine.stopping
+    hook.restore({"best": 0.5, "best_epoch": 1, "waited": 2})
+    engine.fire(Events.RESUMED)
+    assert engine.stopping
+
+
+def test_what_is_better_than_a_best_that_was_no_number(make_engine):
+    engine = make_engine(epochs={"val/loss": [0.5, 0.6]})
+    hook = engine.attach(EarlyStopping(patience=5))
+    engine.attach_handler(
+        Events.EPOCH_STARTED(once=1),
+        lambda: hook.restore({"best": math.nan, "best_epoch": 1, "waited": 0}),
+    )
+    engine.run([0], max_epochs=2)
+    assert (hook.best, hook.best_epoch, hook.waited) == (0.5, 1, 1)
+
+
+def test_an_equal_value_does_not_start_the_count_again(make_engine):
+    hook = EarlyStopping(patience=2)
+    assert run(make_engine, [0.5, 0.5, 0.5, 0.1], hook).epoch == 3
+    assert hook.best_epoch == 1

@@ -34,9 +34,9 @@ def test_a_resumed_run_ends_with_the_same_rows(make_engine, saved):
 def test_a_run_begun_anew_forgets(make_engine):
     engine = make_engine(epochs={"val/loss": [0.3, 0.2]})
     history = engine.attach(History())
-    engine.run([0], max_epochs=2)
-    engine.run([0], max_epochs=1)
-    assert [row["epoch"] for row in history.epochs] == [1]
+    for _ in range(2):
+        engine.run([0], max_epochs=2)
+        assert [row["epoch"] for row in history.epochs] == [1, 2]
 
 
 def test_seconds_add_up_over_restarts(make_engine, saved, monkeypatch):
@@ -55,3 +55,17 @@ def test_seconds_add_up_over_restarts(make_engine, saved, monkeypatch):
     again.attach_handler(Events.ITERATION_COMPLETED, lambda: now.__setitem__(0, now[0] + 1))
     again.run([0] * 3, max_epochs=2)
     assert resumed.seconds == 9
+
+
+def test_a_run_that_goes_on_drops_what_it_will_live_again_and_times_on(make_engine, monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
+    engine = make_engine()
+    history = engine.attach(History())
+    rows = [{"epoch": epoch, "iteration": epoch} for epoch in (1, 2, 3)]
+    history.restore({"epochs": rows, "seconds": 5.0})
+    engine.state.epoch, engine.state.iteration = 2, 2
+    engine.fire(Events.RESUMED)
+    now[0] += 7
+    assert history.epochs == rows[:2]
+    assert history.seconds == 12.0

@@ -3,6 +3,7 @@ import json
 import logging
 import math
 import os
+from pathlib import Path
 
 import pytest
 
@@ -80,9 +81,10 @@ def _bytes_behind(text, name, counters):
 
 def test_a_run_begun_anew_begins_the_file_anew(make_run):
     engine, directory = make_run("run", every=1)
-    engine.run([0], max_epochs=3)
-    engine.run([0], max_epochs=1)
-    assert [row["iteration"] for row in read_rows(directory / "metrics.jsonl")[0]] == [1, 1]
+    for _ in range(2):
+        engine.run([0], max_epochs=2)
+        rows, _ = read_rows(directory / "metrics.jsonl")
+        assert [row["iteration"] for row in rows] == [1, 1, 2, 2]
 
 
 def test_garbage_is_skipped_counted_and_removed(make_run, saved, caplog):
@@ -134,3 +136,43 @@ def test_a_full_disk_is_told_and_leaves_no_torn_row(make_run, monkeypatch):
 def test_nothing_is_written_before_the_run_begins(make_run):
     _, directory = make_run("run")
     assert not directory.exists()
+
+
+@pytest.fixture
+def synced(monkeypatch):
+    """The row that stood last in metrics.jsonl, each time when that was synced."""
+    seen = []
+    fsync = os.fsync
+
+    def record(descriptor):
+        path = Path(os.readlink(f"/proc/self/fd/{descriptor}"))
+        if path.name == JSONL.FILE_NAME:
+            seen.append(json.loads(path.read_bytes().splitlines()[-1]))
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", record)
+    return seen
+
+
+def test_an_epochs_row_is_on_the_disk_before_anybody_else_hears_of_the_epoch(make_run, synced):
+    engine, _ = make_run("run", every=1)
+    synced_then = []
+    engine.attach_handler(
+        Events.EPOCH_COMPLETED, lambda: synced_then.append(len(synced)), needs=("metrics",)
+    )
+    engine.run([0, 0], max_epochs=2)
+    assert [(row["event"], row["epoch"]) for row in synced] == [("epoch", 1), ("epoch", 2)]
+    assert synced_then == [1, 2]
+
+
+def test_a_run_that_goes_on_drops_the_rows_that_it_will_write_again(make_run):
+    engine, directory = make_run("run", every=1)
+    engine.fire(Events.RESUMED)
+    path = directory / "metrics.jsonl"
+    path.write_text(
+        '{"event": "iteration", "epoch": 1, "iteration": 1}\n'
+        '{"event": "iteration", "epoch": 1, "iteration": 2}\n{"event": "epo'
+    )
+    engine.state.epoch, engine.state.iteration, engine.state.epoch_open = 1, 1, True
+    engine.fire(Events.RESUMED)
+    assert read_rows(path) == ([{"event": "iteration", "epoch": 1, "iteration": 1}], 0)

@@ -2,8 +2,10 @@ import math
 
 import pytest
 
+from jaxtrain.engine import Engine, Events
 from jaxtrain.errors import ConfigError
-from jaxtrain.hooks import Monitor
+from jaxtrain.hooks import History, Monitor
+from jaxtrain.metrics import Mean
 
 
 @pytest.mark.parametrize(
@@ -17,6 +19,11 @@ from jaxtrain.hooks import Monitor
         ("min", math.nan, None, False),
         ("min", math.nan, 0.5, False),
         ("min", 0.5, math.inf, True),
+        ("min", 0.5, math.nan, True),
+        ("max", 0.5, math.nan, True),
+        ("max", math.nan, math.nan, False),
+        ("max", 0.5, 0.5, False),
+        ("max", None, 0.5, False),
     ],
 )
 def test_improves(mode, value, best, improves):
@@ -52,3 +59,17 @@ def test_which_way_is_better_goes_by_the_name_unless_it_is_said():
     assert not Monitor("val/loss").improves(0.6, 0.5)
     assert Monitor("val/loss", "max").improves(0.6, 0.5)
     assert Monitor("val/accuracy", "min").direction == "min"
+
+
+def test_a_metric_that_nobody_provides_is_told_with_those_that_are():
+    engine = Engine(lambda engine, batch: {})
+    engine.attach(History())  # what it provides is no metric
+    with pytest.raises(ConfigError, match=r"'val/loss' \(this run has: none; a handler that"):
+        Monitor("val/loss").require(engine)
+    engine.add_metrics({"train/loss": Mean("loss")})
+    engine.attach_handler(Events.EPOCH_COMPLETED, print, provides=("metrics", "val/loss"))
+    Monitor("val/loss").require(engine)
+    Monitor("train/loss").require(engine)
+    for name in ("metrics", "history", "loss"):
+        with pytest.raises(ConfigError, match=r"\(this run has: train/loss, val/loss; "):
+            Monitor(name).require(engine)

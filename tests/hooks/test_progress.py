@@ -90,3 +90,14 @@ def test_what_is_printed_meanwhile_stands_above_the_bar(make_engine, terminal, m
     engine.attach_handler(Events.EPOCH_COMPLETED, lambda: print("an epoch is over"))
     engine.run([0] * 3, max_epochs=2)
     assert terminal.getvalue().count("an epoch is over\n") == 2
+
+
+def test_the_speed_of_a_run_that_goes_on_counts_from_there(make_engine, clock):
+    stream = io.StringIO()
+    engine = make_engine()
+    engine.attach(Progress(stream))
+    clock[0], engine.state.iteration, engine.state.epoch = 100.0, 10, 1
+    engine.fire(Events.RESUMED)
+    clock[0], engine.state.iteration = 110.0, 20
+    engine.fire(Events.ITERATION_COMPLETED)
+    assert stream.getvalue() == "epoch 1  iteration 20  1 steps/s\n"

@@ -1,4 +1,3 @@
-from jaxtrain.engine import EngineState
 from jaxtrain.hooks.rows import completed_epochs, epoch_row, iteration_row
 
 
@@ -16,6 +15,16 @@ def test_the_loss_comes_first_and_parts_of_other_figures_not_at_all(make_engine)
     assert list(epoch_row(engine)) == ["epoch", "iteration", "val/loss", "a", "val/accuracy"]
 
 
-def test_the_open_epoch_is_not_completed():
-    assert completed_epochs(EngineState(epoch=3, epoch_open=True)) == 2
-    assert completed_epochs(EngineState(epoch=3, epoch_open=False)) == 3
+def test_the_open_epoch_is_not_completed(make_engine):
+    state = make_engine().state
+    state.epoch, state.epoch_open = 3, True
+    assert completed_epochs(state) == 2
+    state.epoch_open = False
+    assert completed_epochs(state) == 3
+
+
+def test_rows_say_what_a_step_and_an_epoch_have_to_tell_and_no_time(make_engine):
+    engine = make_engine(loss=0.5, n=3, text="x", nothing=None, epochs={"val/loss": [0.25]})
+    engine.run([0])
+    assert iteration_row(engine) == {"epoch": 1, "iteration": 1, "loss": 0.5, "n": 3.0}
+    assert epoch_row(engine) == {"epoch": 1, "iteration": 1, "val/loss": 0.25}

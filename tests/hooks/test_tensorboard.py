@@ -4,6 +4,7 @@ import threading
 import pytest
 from tensorboardX.proto.event_pb2 import Event, SessionLog
 
+from jaxtrain.engine import Events
 from jaxtrain.hooks import TensorBoard
 
 
@@ -75,3 +76,14 @@ def test_an_error_leaves_a_complete_file_and_no_thread(make_engine, tmp_path):
 def test_nothing_is_written_before_the_run_begins(make_engine, tmp_path):
     make_engine().attach(TensorBoard(tmp_path / "run"))
     assert not (tmp_path / "run").exists()
+
+
+def test_a_run_that_goes_on_opens_a_file_and_purges(make_engine, tmp_path):
+    engine = make_engine(loss=1.0)
+    engine.attach(TensorBoard(tmp_path, every=1))
+    engine.state.iteration = 5
+    engine.fire(Events.RESUMED)
+    engine.fire(Events.COMPLETED)
+    (path,) = tmp_path.glob("events.out.tfevents*")
+    starts = [e.step for e in read_events(path) if e.session_log.status == SessionLog.START]
+    assert starts == [6]

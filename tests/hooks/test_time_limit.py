@@ -76,3 +76,19 @@ def test_it_makes_no_dispatch_shorter(make_engine):
     engine = make_engine()
     engine.attach(TimeLimit(limit="30s"))
     assert engine.plan.next_cut(0) is None
+
+
+def test_a_run_that_goes_on_has_the_whole_limit_again(make_engine, monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
+    engine = make_engine()
+    engine.attach(TimeLimit(limit="30s"))
+    engine.fire(Events.STARTED)
+    now[0] = 100.0
+    engine.fire(Events.RESUMED)
+    now[0] = 120.0
+    engine.fire(Events.ITERATION_COMPLETED)
+    assert not engine.stopping
+    now[0] = 130.0
+    engine.fire(Events.ITERATION_COMPLETED)
+    assert engine.stopping

@@ -1,7 +1,10 @@
+import numpy as np
 import pytest
 
+from jaxtrain.data import ArrayLoader
 from jaxtrain.engine import Engine, Events
-from jaxtrain.hooks import Validation
+from jaxtrain.hooks import Validation, run_unless_stopping
+from jaxtrain.hooks import validation as module
 from jaxtrain.metrics import Mean
 
 
@@ -70,3 +73,68 @@ def test_an_engine_cannot_evaluate_itself(make_engine):
 def test_every_must_be_positive():
     with pytest.raises(ValueError, match="every: expected an integer of at least 1, found 0"):
         Validation(evaluator(), [], every=0)
+
+
+# -- the same batches each time -------------------------------------------------------------------
+
+
+@pytest.fixture
+def rows():
+    """A loader of five batches, a row each, and an evaluator that writes down what it sees."""
+    loader = ArrayLoader({"x": np.arange(5.0)}, batch_size=1, shuffle=False)
+    seen = []
+
+    def process(engine, batch):
+        seen.append(float(batch["x"][0]))
+        return {"loss": seen[-1]}
+
+    evaluating = Engine(process)
+    evaluating.add_metrics({"loss": Mean("loss")})
+    return loader, evaluating, seen
+
+
+def test_every_validation_sees_the_same_batches(rows, make_engine):
+    loader, evaluating, seen = rows
+    trainer = make_engine()
+    trainer.attach(Validation(evaluating, loader))
+    trainer.run([0], max_epochs=3)
+    assert seen == [0.0, 1.0, 2.0, 3.0, 4.0] * 3
+    assert trainer.state.metrics == {"val/loss": 2.0}
+
+
+def test_a_validation_that_was_left_is_done_anew_from_its_first_batch(
+    rows, make_engine, monkeypatch
+):
+    monkeypatch.setattr(module, "_LOOK_SECONDS", 1e-9)
+    loader, evaluating, seen = rows
+    trainer = make_engine()
+    trainer.attach(Validation(evaluating, loader))
+    reached = []
+    trainer.attach_handler(
+        Events.EPOCH_COMPLETED, lambda e: reached.append(e.state.epoch), needs=("metrics",)
+    )
+    stop = evaluating.attach_handler(
+        Events.ITERATION_COMPLETED(once=3), trainer.interrupt, priority=1
+    )
+    trainer.run([0, 0], max_epochs=2)
+    assert (trainer.state.stopped, seen, reached) == ("interrupt", [0.0, 1.0, 2.0], [])
+    assert "val/loss" not in trainer.state.metrics
+
+    stop.remove()
+    seen.clear()
+    trainer.run([0, 0], max_epochs=2)
+    assert seen == [0.0, 1.0, 2.0, 3.0, 4.0] * 2
+    assert (trainer.state.iteration, reached) == (4, [1, 2])
+    assert trainer.state.metrics == {"val/loss": 2.0}
+
+
+def test_an_evaluation_that_was_left_leaves_no_handler_behind(rows, make_engine, monkeypatch):
+    monkeypatch.setattr(module, "_LOOK_SECONDS", 1e-9)
+    loader, evaluating, seen = rows
+    trainer = make_engine()
+    trainer.interrupt()
+    with pytest.raises(module.Interrupted):
+        run_unless_stopping(trainer, evaluating, loader, None)
+    assert seen == [0.0]
+    assert evaluating.run(loader).metrics == {"loss": 2.0}
+    assert seen == [0.0, 0.0, 1.0, 2.0, 3.0, 4.0]

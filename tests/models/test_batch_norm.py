@@ -11,11 +11,11 @@ def inputs(request):
     return 2.0 + 3.0 * jax.random.normal(jax.random.key(0), request.param)
 
 
-def run(inputs, *, train, mask=None):
+def run(inputs, *, train, row_mask=None):
     module = BatchNorm()
     variables = module.init(jax.random.key(0), inputs, train=False)
     outputs, updated = module.apply(
-        variables, inputs, train=train, mask=mask, mutable=["batch_stats"]
+        variables, inputs, train=train, row_mask=row_mask, mutable=["batch_stats"]
     )
     return outputs, updated["batch_stats"]["batch_norm"]
 
@@ -38,7 +38,7 @@ def test_evaluation_uses_the_running_statistics(inputs):
 def test_padding_does_not_count(inputs):
     mask = jnp.array([1.0] * 5 + [0.0] * 3)
     spoiled = inputs.at[5:].set(1e6)
-    outputs, stats = run(spoiled, train=True, mask=mask)
+    outputs, stats = run(spoiled, train=True, row_mask=mask)
     alone, stats_alone = run(inputs[:5], train=True)
     np.testing.assert_allclose(outputs[:5], alone, rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(stats["mean"], stats_alone["mean"], rtol=1e-5)
@@ -46,6 +46,6 @@ def test_padding_does_not_count(inputs):
 
 
 def test_a_batch_of_padding_only_leaves_everything_finite(inputs):
-    outputs, stats = run(inputs, train=True, mask=jnp.zeros(8))
+    outputs, stats = run(inputs, train=True, row_mask=jnp.zeros(8))
     assert np.isfinite(outputs).all()
     assert all(np.isfinite(leaf).all() for leaf in stats.values())

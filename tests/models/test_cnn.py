@@ -77,12 +77,12 @@ def test_every_parameter_gets_a_gradient(batch):
 
 
 def test_flat_inputs_are_refused_with_the_way_out():
-    with pytest.raises(ConfigError, match=r"images \[B, H, W, C\].*\(2, 64\).*data.flat to false"):
+    with pytest.raises(ConfigError, match=r"images \[B, H, W, C\].*\(2, 64\).*an MLP"):
         cnn(3).init(jax.random.key(0), {"inputs": jnp.ones((2, 64))})
 
 
 def test_images_too_small_for_the_blocks_are_refused():
-    with pytest.raises(ConfigError, match=r"model.channels: 4 blocks .* at least 16x16, found 8x9"):
+    with pytest.raises(ConfigError, match=r"4 channels .* at least 16x16, found 8x9; give fewer"):
         cnn(3, channels=(1, 1, 1, 1)).init(jax.random.key(0), {"inputs": jnp.ones((2, 8, 9, 1))})
 
 
@@ -91,7 +91,7 @@ def test_it_runs_under_strict_promotion(batch, batch_norm):
     model = cnn(3, channels=(4,), dropout=0.5, batch_norm=batch_norm)
     with jax.numpy_dtype_promotion("strict"):
         variables = model.init(jax.random.key(0), batch)
-        masked = {**batch, "mask": jnp.ones(4)}
+        masked = {**batch, "row_mask": jnp.ones(4)}
         rngs = {"dropout": jax.random.key(1)}
         outputs, _ = model.apply(variables, masked, train=True, rngs=rngs)
     assert outputs.dtype == jnp.float32

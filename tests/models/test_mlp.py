@@ -92,7 +92,7 @@ def test_it_runs_under_strict_promotion(batch, batch_norm):
     rngs = {"dropout": jax.random.key(1)}
     with jax.numpy_dtype_promotion("strict"), jax.numpy_rank_promotion("raise"):
         variables = model.init(jax.random.key(0), batch)
-        masked = {**batch, "mask": jnp.ones(16)}
+        masked = {**batch, "row_mask": jnp.ones(16)}
         outputs, _ = model.apply(variables, masked, train=True, rngs=rngs)
     assert outputs.dtype == jnp.float32
 

@@ -96,10 +96,17 @@ def test_a_loss_that_falls_far_is_drawn_on_a_logarithmic_axis(tmp_path, figures)
         assert figures[-1].axes[0].get_yscale() == scale
 
 
-def test_nan_leaves_a_gap_and_nothing_worse(tmp_path):
+def test_nan_leaves_a_gap_and_nothing_worse(tmp_path, figures):
     epochs = history(4, *CLASSIFICATION)
-    epochs[3]["train/loss"] = epochs[3]["val/loss"] = math.nan
+    epochs[2]["train/loss"] = epochs[3]["val/loss"] = math.nan
     draw_curves(epochs, tmp_path / "a.png")
+    loss, accuracy = figures[0].axes
+    training, validation = loss.lines[:2]
+    assert list(training.get_xdata()) == [1, 2, 4]
+    assert list(validation.get_xdata()) == [1, 2, 3]
+    assert labels(loss)[2].startswith("best epoch (3)"), "the fourth has no value"
+    assert [list(line.get_xdata()) for line in accuracy.lines[:2]] == [[1, 2, 3, 4]] * 2
+    assert (tmp_path / "a.png").stat().st_size > 5000
 
 
 def test_three_metrics_and_an_empty_corner(tmp_path, figures):
@@ -168,8 +175,12 @@ def test_percents_have_the_digits_they_need_and_end_at_a_hundred(tmp_path, figur
     assert axes.get_ylim()[1] < 1.01
 
 
-def test_a_title_is_text_and_no_formula(tmp_path):
-    draw_curves(history(2, "train/loss"), tmp_path / "a.png", title=r"a$\frac$b")
+def test_a_title_is_text_and_no_formula(tmp_path, figures):
+    title = r"a$\frac$b"  # which TeX would not take
+    draw_curves(history(2, "train/loss"), tmp_path / "a.png", title=title)
+    assert figures[0].get_suptitle() == title
+    assert not figures[0]._suptitle.get_parse_math()
+    assert (tmp_path / "a.png").stat().st_size > 5000
 
 
 def test_pyplot_and_its_global_state_are_left_alone(tmp_path):
@@ -239,3 +250,13 @@ def test_a_picture_that_can_not_be_drawn_does_not_end_the_run(tmp_path, monkeypa
     assert record.levelname == "WARNING"
     assert f"was not drawn: {type(error).__name__}: {error}" in record.getMessage()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_run_that_goes_on_waits_for_its_next_picture(tmp_path, figures):
+    engine = run_with_curves(tmp_path)
+    engine.state.epoch = 1
+    engine.fire(Events.RESUMED)
+    engine.fire(Events.EPOCH_COMPLETED)
+    assert figures == [], "it went on a moment ago"
+    engine.fire(Events.COMPLETED)
+    assert len(figures) == 1

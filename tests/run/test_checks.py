@@ -12,7 +12,6 @@ import optax
 import pytest
 from flax import linen as nn
 
-from jaxtrain.config import RESERVED_HOOKS
 from jaxtrain.data import SOURCES, Dataset, Splits
 from jaxtrain.main import main
 from jaxtrain.models import Model, from_linen
@@ -22,9 +21,11 @@ from jaxtrain.run.checks import (
     check_overfits,
     check_repeats,
     run_checks,
+    small_batch,
 )
-from jaxtrain.run.directory import RunDirectory
-from jaxtrain.run.experiment import Experiment, make_config
+from jaxtrain.run.data import RunData
+from jaxtrain.run.registries import make_config
+from jaxtrain.run.task import Task
 from jaxtrain.step import (
     LOSSES,
     create_train_state,
@@ -64,7 +65,7 @@ def state_of(model: Model):
 
 def test_all_pass_on_a_good_config():
     config = make_config(CONFIGS / "digits.py", ["train.epochs=1"])
-    findings = list(run_checks(config))
+    findings = list(run_checks(RunData.of(config)))
     assert [f.name for f in findings if not f.ok] == []
     names = {f.name for f in findings}
     assert {
@@ -124,11 +125,10 @@ def test_a_gradient_that_lacks_components_is_found():
 @pytest.mark.parametrize("name", ["adult_mlp", "mnist_mlp", "mnist_cnn"])
 def test_the_gradients_of_the_configs_equal_finite_differences(name, shared_data):
     root = shared_data / name.partition("_")[0]
-    experiment = Experiment(make_config(CONFIGS / f"{name}.py", [f"data.root={root}"]))
-    train = experiment.splits.train
+    task = Task.of(RunData.of(make_config(CONFIGS / f"{name}.py", [f"data.root={root}"])))
+    train = task.data.splits.train
     batch = {"inputs": train.inputs[:16], "labels": train.labels[:16]}
-    state = experiment.initial_state()
-    finding = check_gradient_numerically(experiment.model, experiment.loss, state, batch)
+    finding = check_gradient_numerically(task.model, task.loss, task.initial_state(), batch)
     assert finding.ok, finding.detail
 
 
@@ -168,7 +168,7 @@ def test_the_overfitted_loss_has_the_options_of_the_config(monkeypatch):
         return cross_entropy(label_smoothing=label_smoothing)
 
     config = make_config({"loss": {"name": "tests_weighted", "weight": 2.0}})
-    (finding,) = [f for f in run_checks(config) if f.name == "overfits a tiny batch"]
+    (finding,) = [f for f in run_checks(RunData.of(config)) if f.name == "overfits a tiny batch"]
     assert finding.ok, finding.detail
     assert built == [(2.0, 0.3), (2.0, 0.0)]
 
@@ -196,7 +196,7 @@ def broken_source(monkeypatch):
 
 def test_broken_data_are_told_in_full_and_end_the_checks(broken_source):
     config = broken_source([0, 1, 2] * 8, [0, 1, 7], nan=True)
-    findings = list(run_checks(config))
+    findings = list(run_checks(RunData.of(config)))
     assert [f.name for f in findings if not f.ok] == [
         "train finite inputs",
         "test label range",
@@ -206,16 +206,9 @@ def test_broken_data_are_told_in_full_and_end_the_checks(broken_source):
 
 
 def test_an_absent_class_does_not_end_the_checks(broken_source):
-    findings = list(run_checks(broken_source([0, 1, 2] * 8, [0, 1, 1], nan=False)))
+    findings = list(run_checks(RunData.of(broken_source([0, 1, 2] * 8, [0, 1, 1], nan=False))))
     assert [f.name for f in findings if not f.ok] == ["test class balance"]
     assert findings[-1].name == "repeats bit for bit"
-
-
-def test_the_reserved_hooks_are_those_that_the_program_attaches(tmp_path):
-    experiment = Experiment(make_config({"workdir": str(tmp_path)}), abstract=True)
-    experiment.attach(RunDirectory.of(experiment.config)).close()
-    own = experiment.trainer.hooks.keys() - experiment.config.hooks.keys()
-    assert own == set(RESERVED_HOOKS)
 
 
 def test_a_model_that_can_not_learn_does_not_overfit():
@@ -268,7 +261,7 @@ def test_the_command_fails_where_a_check_does(tmp_path, capsys):
 def test_mnist_passes(shared_data):
     root = shared_data / "mnist"
     config = make_config(CONFIGS / "mnist_mlp.py", [f"data.root={root}"])
-    assert [f.name for f in run_checks(config) if not f.ok] == []
+    assert [f.name for f in run_checks(RunData.of(config)) if not f.ok] == []
 
 
 class Spoilt(nn.Module):
@@ -311,3 +304,59 @@ def test_parameters_that_are_not_finite_do_not_repeat():
     finding = check_repeats(step, state_of(model), BATCH)
     assert not finding.ok
     assert "NaN or Inf in the parameters" in finding.detail
+
+
+@pytest.mark.parametrize(
+    ("overrides", "rows"),
+    [
+        (["train.accumulate=2"], 16),
+        (["train.accumulate=3", "data.batch_size=48"], 15),
+        (["train.accumulate=24", "data.batch_size=48"], 24),
+        (["precision=float16"], 16),
+    ],
+)
+def test_the_very_step_of_the_run_is_checked(monkeypatch, overrides, rows):
+    from jaxtrain.run import checks
+
+    taken = []
+    real = checks.check_repeats
+    monkeypatch.setattr(
+        checks,
+        "check_repeats",
+        lambda step, state, batch: taken.append((step, batch)) or real(step, state, batch),
+    )
+    made = []
+    of = Task.of
+    monkeypatch.setattr(checks.Task, "of", lambda data: made.append(of(data)) or made[-1])
+    config = make_config(
+        CONFIGS / "digits.py", ["model.dropout=0", "model.hidden=[32]", *overrides]
+    )
+    findings = list(run_checks(RunData.of(config)))
+    assert [f"{f.name}: {f.detail}" for f in findings if not f.ok] == []
+    ((step, batch),) = taken
+    assert step is made[0].train_step
+    assert len(batch["inputs"]) == rows
+    (overfit,) = [f for f in findings if f.name == "overfits a tiny batch"]
+    assert overfit.detail.startswith(f"{rows} rows")
+
+
+def test_a_batch_larger_than_the_data_is_padded():
+    config = make_config({"train": {"accumulate": 4096}, "data": {"batch_size": 4096}})
+    batch = small_batch(RunData.of(config))
+    assert len(batch["inputs"]) == 4096
+    assert {"mask", "row_mask"} & batch.keys()
+
+
+def test_the_overfitted_step_has_the_options_of_the_run():
+    """An accumulation that does not divide the batch shows that it is there."""
+    model = from_linen(Net())
+    with pytest.raises(ValueError, match="accumulate=3"):
+        check_overfits(model, cross_entropy(), optax.adam(1e-2), BATCH, accumulate=3)
+
+
+def test_the_data_are_read_once(broken_source, monkeypatch):
+    config = broken_source([0, 1, 2] * 8, [0, 1, 2], nan=False)
+    made, calls = SOURCES["tests_made"], []
+    monkeypatch.setitem(SOURCES._factories, "tests_made", lambda: calls.append(1) or made())
+    assert all(f.ok for f in run_checks(RunData.of(config)))
+    assert calls == [1]

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import json
+import time
+import weakref
+from dataclasses import replace
 from pathlib import Path
 
 import jax
@@ -10,10 +14,18 @@ import numpy as np
 import pytest
 import yaml
 
+from jaxtrain.config import RESERVED_HOOKS
 from jaxtrain.engine import Engine, Events
-from jaxtrain.errors import CheckpointMismatchError, ConfigError, NonFiniteError, Preempted
+from jaxtrain.errors import (
+    CheckpointError,
+    CheckpointMismatchError,
+    ConfigError,
+    NonFiniteError,
+    Preempted,
+)
 from jaxtrain.files.lock import NAME as LOCK
-from jaxtrain.run.experiment import Experiment, make_config
+from jaxtrain.run import Experiment, RunData, Task, make_config
+from jaxtrain.run.data import train_loader
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 # Dropout, shuffling, accumulation, a ragged last batch: what could make a resumed run differ.
@@ -34,7 +46,7 @@ SMALL = [
 
 def make(workdir: Path, *overrides: str) -> Experiment:
     items = [*SMALL, f"workdir={workdir}", *overrides]
-    return Experiment(make_config(CONFIGS / "digits.py", items))
+    return Experiment.of(make_config(CONFIGS / "digits.py", items))
 
 
 def final_bytes(experiment: Experiment) -> list[bytes]:
@@ -191,14 +203,13 @@ def test_swapped_data_are_refused_with_both_fingerprints(whole, tmp_path, monkey
     first.trainer.on(Events.ITERATION_COMPLETED(once=10))(Engine.interrupt)
     with pytest.raises(Preempted):
         first.train()
-    second = make(workdir)
-    inputs = second.splits.train.inputs.copy()
+    data = first.task.data
+    inputs = data.splits.train.inputs.copy()
     inputs[7] = 0
-    from jaxtrain.data import ArrayLoader
-
-    second.loader = ArrayLoader({**second.splits.train.arrays, "inputs": inputs}, batch_size=48)
+    splits = replace(data.splits, train=replace(data.splits.train, inputs=inputs))
+    other = RunData(data.config, splits, train_loader(data.config, splits))
     with pytest.raises(CheckpointMismatchError, match=r"saved: .*sha256=(?s:.*)now: .*sha256="):
-        second.train()
+        Experiment(Task.of(other), workdir).train()
 
 
 def test_evaluate_a_checkpoint(whole):
@@ -273,9 +284,224 @@ def test_config_data_may_be_written_by_hand(tmp_path):
     """The README's YAML form of the digits run."""
     path = tmp_path / "run.yaml"
     path.write_text(yaml.safe_dump({"train": {"epochs": 1}, "workdir": str(tmp_path / "run")}))
-    assert Experiment(make_config(path)).train()["total_epochs"] == 1
+    assert Experiment.of(make_config(path)).train()["total_epochs"] == 1
 
 
 @pytest.mark.parametrize("name", ["digits", "mnist_mlp", "mnist_cnn", "adult_mlp"])
 def test_the_configs_are_good(name):
     assert make_config(CONFIGS / f"{name}.py").project == name
+
+
+# -- again, and beside each other ----------------------------------------------------------------
+
+
+def raise_once(experiment, moment, error, event=Events.ITERATION_COMPLETED):
+    """Raise `error` in the handler of an event, the first time that it comes to that."""
+    left = [error]
+
+    def fail():
+        if left:
+            raise left.pop()
+
+    experiment.trainer.on(event(once=moment))(fail)
+
+
+@pytest.mark.parametrize(
+    ("moment", "event"),
+    [
+        (5, Events.ITERATION_COMPLETED),  # before anything is saved
+        (33, Events.ITERATION_COMPLETED),
+        (35, Events.ITERATION_STARTED),
+        (2, Events.EPOCH_COMPLETED),
+        (3, Events.EPOCH_STARTED),
+    ],
+)
+def test_train_again_after_an_exception_goes_on_to_the_same_bytes(whole, tmp_path, moment, event):
+    workdir = tmp_path / "run"
+    experiment = make(workdir)
+    raise_once(experiment, moment, RuntimeError("a loose cable"), event)
+    with pytest.raises(RuntimeError, match="a loose cable"):
+        experiment.train()
+    figures = experiment.train()
+    assert final_bytes(experiment) == final_bytes(whole[0])
+    assert rows(workdir) == rows(whole[1])
+    expected = json.loads((whole[1] / "metrics.json").read_text())
+    assert figures["test_loss"] == expected["test_loss"]
+    assert json.loads((workdir / "metadata.json").read_text())["status"] == "completed"
+
+
+def test_train_again_after_an_interruption_goes_on_where_it_stands(whole, tmp_path, monkeypatch):
+    workdir = tmp_path / "run"
+    experiment = make(workdir)
+    for moment in (14, 27, 60):
+        experiment.trainer.on(Events.ITERATION_COMPLETED(once=moment))(Engine.interrupt)
+    for moment in (14, 27, 60):
+        with pytest.raises(Preempted, match=f"iteration {moment}, saved .*run it again to go on"):
+            experiment.train()
+        with monkeypatch.context() as patched:  # it stands there: nothing is read
+            patched.setattr(experiment.store, "load", None)
+            assert experiment.trainer.state.iteration == moment
+    experiment.train()
+    assert final_bytes(experiment) == final_bytes(whole[0])
+    assert rows(workdir) == rows(whole[1])
+
+
+def test_train_again_at_the_end_does_nothing(tmp_path):
+    experiment = make(tmp_path / "run", "train.epochs=1")
+    steps = []
+    experiment.trainer.on(Events.ITERATION_COMPLETED)(lambda: steps.append(1))
+    figures = experiment.train()
+    done = len(steps)
+    before = {p: p.read_bytes() for p in (tmp_path / "run").rglob("*") if p.is_file()}
+    assert experiment.train() == figures
+    assert len(steps) == done == 27
+    after = {p: p.read_bytes() for p in (tmp_path / "run").rglob("*") if p.is_file()}
+    assert {p: b for p, b in after.items() if p.name != LOCK} == {
+        p: b for p, b in before.items() if p.name != LOCK
+    }
+    (tmp_path / "run/metrics.json").unlink()  # only the report is missing: it alone is made
+    assert experiment.train() == {
+        **figures,
+        "training_time_seconds": pytest.approx(figures["training_time_seconds"]),
+    }
+    assert len(steps) == done
+
+
+def test_another_process_may_have_gone_on_in_the_meantime(whole, tmp_path):
+    workdir = tmp_path / "run"
+    here, there = make(workdir), make(workdir)
+    here.trainer.on(Events.ITERATION_COMPLETED(once=14))(Engine.interrupt)
+    there.trainer.on(Events.ITERATION_COMPLETED(once=40))(Engine.interrupt)
+    with pytest.raises(Preempted):
+        here.train()
+    with pytest.raises(Preempted):
+        there.train()
+    seen = []
+    here.trainer.on(Events.ITERATION_COMPLETED)(lambda e: seen.append(e.state.iteration))
+    here.train()
+    assert seen[0] == 41
+    assert final_bytes(here) == final_bytes(whole[0])
+    assert rows(workdir) == rows(whole[1])
+
+
+def test_an_early_stopped_run_is_not_gone_on_with(tmp_path):
+    stop = ["hooks.stop.name=early_stopping", "hooks.stop.patience=1", "hooks.stop.min_delta=100"]
+    experiment = make(tmp_path / "run", *stop)
+    figures = experiment.train()
+    assert experiment.train() == figures
+    (tmp_path / "run/metrics.json").unlink()
+    for again in (experiment, make(tmp_path / "run", *stop)):
+        assert again.train()["total_epochs"] == 2
+        assert again.trainer.state.iteration == 54
+
+
+def test_two_experiments_of_one_task(whole, tmp_path):
+    task = whole[0].task
+    first, second = Experiment(task, tmp_path / "a"), Experiment(task, str(tmp_path / "b"))
+    first.trainer.on(Events.ITERATION_COMPLETED(once=14))(Engine.interrupt)
+    with pytest.raises(Preempted):
+        first.train()
+    second.train()
+    first.train()
+    assert final_bytes(first) == final_bytes(second) == final_bytes(whole[0])
+    assert rows(tmp_path / "a") == rows(tmp_path / "b") == rows(whole[1])
+
+
+def test_looking_at_the_loader_of_the_data_moves_no_run(whole, tmp_path):
+    """The way of a notebook: a batch is looked at, then the run begins."""
+    data = RunData.of(whole[0].config)
+    next(iter(data.loader))
+    task = Task.of(data)
+    next(iter(data.loader))
+    experiment = Experiment(task, tmp_path / "run")
+    next(iter(data.loader))
+    experiment.train()
+    assert final_bytes(experiment) == final_bytes(whole[0])
+
+
+def test_a_state_of_ones_own_to_begin_with(tmp_path):
+    task = make(tmp_path).task
+    begun = jax.tree.map(lambda p: p * 0, task.initial_state().params)
+    state = task.initial_state().replace(params=begun)
+    experiment = Experiment(task, tmp_path / "run", state=state)
+    raise_once(experiment, 3, RuntimeError("cut"))
+    seen = []
+
+    @experiment.trainer.on(Events.STARTED)
+    def look(engine):
+        leaves = jax.tree.leaves(engine.state.train_state.params)
+        seen.append(all(not np.asarray(p).any() for p in leaves))
+
+    with pytest.raises(RuntimeError, match="cut"):
+        experiment.train()
+    experiment.train()
+    assert seen == [True, True]
+
+
+def test_the_trainer_does_not_write_into_a_directory_that_nobody_holds(tmp_path):
+    experiment = make(tmp_path / "run")
+    with pytest.raises(
+        ConfigError, match=r"writes into .*run: call train\(\), or for a run by hand"
+    ):
+        experiment.trainer.run(experiment.loader, max_epochs=1)
+    assert not (tmp_path / "run").exists()
+    assert experiment.train()["total_epochs"] == 3
+
+
+def test_a_checkpoint_can_be_evaluated_with_a_state_of_shapes_alone(whole):
+    experiment, workdir = whole
+    task = experiment.task
+    newest = sorted((workdir / "checkpoints").iterdir())[-1]
+    found = Experiment(task, workdir, state=task.abstract_state()).evaluate(newest)
+    assert found == experiment.evaluate()
+
+
+def test_no_write_is_under_way_when_another_may_have_the_directory(tmp_path, monkeypatch):
+    """An exception while a checkpoint is being written: its writer is waited for."""
+    experiment = make(tmp_path / "run")
+    done = []
+    commit = experiment.store._commit
+
+    def slow(arrays, meta):
+        time.sleep(0.5)
+        commit(arrays, meta)
+        done.append(meta["iteration"])
+
+    monkeypatch.setattr(experiment.store, "_commit", slow)
+    raise_once(experiment, 8, RuntimeError("cut"))
+    with pytest.raises(RuntimeError, match="cut"):
+        experiment.train()
+    assert done == [7]
+
+
+def test_a_save_that_fails_beside_the_error_is_told_and_the_error_stays(
+    tmp_path, monkeypatch, caplog
+):
+    experiment = make(tmp_path / "run")
+
+    def fail(arrays, meta):
+        time.sleep(0.2)
+        raise CheckpointError("no room")
+
+    monkeypatch.setattr(experiment.store, "_commit", fail)
+    raise_once(experiment, 8, RuntimeError("cut"))
+    with pytest.raises(RuntimeError, match="cut"):
+        experiment.train()
+    assert "no room" in caplog.text
+
+
+def test_an_experiment_is_freed_when_it_is_dropped(whole, tmp_path):
+    experiment = Experiment(whole[0].task, tmp_path)
+    gone = weakref.ref(experiment)
+    gc.disable()
+    try:
+        del experiment
+        assert gone() is None
+    finally:
+        gc.enable()
+
+
+def test_the_reserved_hooks_are_those_that_the_program_attaches(whole):
+    experiment, _ = whole
+    own = experiment.trainer.hooks.keys() - experiment.config.hooks.keys()
+    assert own == set(RESERVED_HOOKS)

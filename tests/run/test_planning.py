@@ -6,11 +6,11 @@ import re
 from pathlib import Path
 
 import jax
+import pytest
 
 from jaxtrain.main import main
-from jaxtrain.run.directory import RunDirectory
-from jaxtrain.run.experiment import Experiment, make_config
-from jaxtrain.run.planning import calibrate
+from jaxtrain.run import Experiment, RunData, Task, make_config
+from jaxtrain.run.planning import calibrate, describe_plan
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 DIGITS = str(CONFIGS / "digits.py")
@@ -33,28 +33,48 @@ def test_the_plan_of_digits(tmp_path, capsys):
     assert not workdir.exists()
 
 
-def test_nothing_is_computed_for_it(monkeypatch):
-    config = make_config(DIGITS)
-    experiment = Experiment(config, abstract=True)
+def test_nothing_is_computed_for_it(tmp_path):
+    task = Task.of(RunData.of(make_config(DIGITS, [f"workdir={tmp_path / 'run'}"])))
+    experiment = Experiment(task, state=task.abstract_state())
+    said = describe_plan(experiment)
+    assert "26,122 parameters" in said
     leaves = jax.tree.leaves(experiment.trainer.state.train_state)
+    assert leaves
     assert all(isinstance(leaf, jax.ShapeDtypeStruct) for leaf in leaves)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("overrides", "expected"),
+    [
+        (["data.batch_size=50"], "of 50; the last has 43 rows and is padded\n"),
+        (["data.batch_size=50", "data.last_batch=drop"], "the last has 43 rows and is dropped\n"),
+        (["data.batch_size=3"], "batches    of 3\n"),
+        (["data.flat=false", "model.name=cnn"], "test rows of [8, 8, 1], 10 outputs\n"),
+    ],
+)
+def test_what_becomes_of_the_last_batch_is_said(overrides, expected):
+    task = Task.of(RunData.of(make_config({"data": {"name": "digits"}}, overrides)))
+    assert expected in describe_plan(Experiment(task, state=task.abstract_state()))
 
 
 def test_what_is_planned_is_what_happens(tmp_path, monkeypatch):
-    from jaxtrain.engine import pacer
+    from jaxtrain.engine.device import pacer
 
     monkeypatch.setattr(pacer.Pacer, "limit", lambda self, iteration: 10**6)
     overrides = [f"workdir={tmp_path / 'run'}", "train.epochs=2", "hooks.nan_guard.every=15"]
-    experiment = Experiment(make_config(DIGITS, overrides))
-    store = experiment.attach(RunDirectory(tmp_path / "run"))
-    engine, lengths = experiment.trainer, []
+    experiment = Experiment.of(make_config(DIGITS, overrides))
+    engine = experiment.trainer
     planned = [p.length for p in engine.plan.dispatches(0, 82, epoch_length=41)]
-    dispatch = engine._dispatched
-    run = dispatch.run
-    monkeypatch.setattr(dispatch, "run", lambda s, w: lengths.append(w.length) or run(s, w))
-    engine.run(experiment.loader, max_epochs=2)
-    store.close()
-    assert lengths == planned
+    launched, lengths = pacer.Pacer.launched, {}
+
+    def note(self, token, length):
+        lengths.setdefault(self, []).append(length)
+        launched(self, token, length)
+
+    monkeypatch.setattr(pacer.Pacer, "launched", note)
+    experiment.train()
+    assert next(iter(lengths.values())) == planned  # the trainer's comes first
     assert engine.compilations == 1
 
 
@@ -62,14 +82,16 @@ def test_calibration_times_both_forms_and_prints_the_line_to_pin(monkeypatch):
     from jaxtrain.run import planning
 
     monkeypatch.setattr(planning, "_SECONDS_A_ROUND", 0.02)
-    said = calibrate(Experiment(make_config(DIGITS))).splitlines()
+    said = calibrate(Task.of(RunData.of(make_config(DIGITS)))).splitlines()
     assert [line.split()[0] for line in said[:2]] == ["single", "fused"]
-    assert re.fullmatch(r"to pin it: --config\.train\.form=(single|fused)", said[2])
+    assert re.fullmatch(r"to pin it: train\.form=(single|fused)", said[2])
+    form = said[2].partition("=")[2]
+    assert make_config(DIGITS, [f"train.form={form}"]).train.form == form
 
 
 def test_the_form_can_be_pinned(tmp_path):
     overrides = [f"workdir={tmp_path / 'run'}", "train.epochs=1", "train.form=single"]
-    experiment = Experiment(make_config(DIGITS, overrides))
+    experiment = Experiment.of(make_config(DIGITS, overrides))
     experiment.train()
     assert experiment.trainer.form == "single"
     assert experiment.evaluator.form == "single"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import jax
@@ -14,8 +15,8 @@ from jaxtrain.engine import Engine, Events
 from jaxtrain.errors import CheckpointError, CheckpointMismatchError, ConfigError, NonFiniteError
 from jaxtrain.main import main
 from jaxtrain.metrics import Mean
+from jaxtrain.run import Experiment, RunData, Task, make_config
 from jaxtrain.run.directory import RunDirectory, run_id
-from jaxtrain.run.experiment import Experiment, make_config
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 QUIET = [
@@ -28,49 +29,34 @@ QUIET = [
 
 
 def make(*overrides: str) -> Experiment:
-    return Experiment(make_config(CONFIGS / "digits.py", [*QUIET, *overrides]))
+    return Experiment.of(make_config(CONFIGS / "digits.py", [*QUIET, *overrides]))
+
+
+def make_task(*overrides: str) -> Task:
+    return Task.of(RunData.of(make_config(CONFIGS / "digits.py", [*QUIET, *overrides])))
 
 
 def one_step(*overrides: str):
-    experiment = make(*overrides)
-    batch = next(iter(experiment.loader))
-    state, output = jax.jit(experiment.train_step)(experiment.initial_state(), batch)
-    return experiment, state, output
+    task = make_task(*overrides)
+    batch = next(iter(task.data.loader))
+    state, output = jax.jit(task.train_step)(task.initial_state(), batch)
+    return task, state, output
 
 
 def test_clip_norm_shrinks_the_update():
     sgd = ["optimizer.name=sgd", "schedule.name=constant", "optimizer.learning_rate=1"]
-    experiment, state, output = one_step(*sgd, "optimizer.clip_norm=0.1")
-    moved = jax.tree.map(lambda a, b: a - b, state.params, experiment.initial_state().params)
+    task, state, output = one_step(*sgd, "optimizer.clip_norm=0.1")
+    moved = jax.tree.map(lambda a, b: a - b, state.params, task.initial_state().params)
     norm = np.sqrt(sum(float((x**2).sum()) for x in jax.tree.leaves(moved)))
     assert output["grad_norm"] > 0.2
     assert norm == pytest.approx(0.1, rel=1e-3)
 
 
-def test_data_options_reach_the_loader():
-    experiment = make("data.shuffle=false", "data.last_batch=drop", "data.batch_size=50", "seed=7")
-    loader = experiment.loader
-    assert (loader.shuffle, loader.last_batch, loader.batch_size, loader.seed) == (
-        False,
-        "drop",
-        50,
-        7,
-    )
-    assert "mask" not in next(iter(loader))
-
-
-def test_evaluation_has_its_own_batch_size_and_every_row():
-    experiment = make("data.eval_batch_size=100", "data.last_batch=drop")
-    loader = experiment.eval_loader(experiment.splits.test)
-    assert loader.batch_size == 100
-    assert sum(int(batch["mask"].sum()) for batch in loader) == 360
-
-
 def test_the_schedule_ends_with_the_run():
-    experiment = make("train.epochs=3")
-    state = experiment.trainer.run(experiment.loader, max_epochs=3)
+    task = make_task("train.epochs=3")
+    state = Engine(task.train_step, task.initial_state()).run(task.data.loader, max_epochs=3)
     rate = float(state.output["learning_rate"])
-    assert 0 <= rate < 1e-2 * experiment.config.optimizer.learning_rate
+    assert 0 <= rate < 1e-2 * task.config.optimizer.learning_rate
 
 
 def test_accumulation_reaches_the_step():
@@ -139,10 +125,11 @@ def test_swapped_held_out_data_are_refused(tmp_path, part):
     first.trainer.on(Events.ITERATION_COMPLETED(once=50))(Engine.interrupt)
     with pytest.raises(Exception, match="stopped after iteration 50"):
         first.train()
-    second = make(*overrides)
-    dataset = getattr(second.splits, part)
+    data = first.task.data
+    dataset = getattr(data.splits, part)
     swapped = dataset.select(np.roll(np.arange(len(dataset)), 1))
-    object.__setattr__(second.splits, part, swapped)
+    other = replace(data, splits=replace(data.splits, **{part: swapped}))
+    second = Experiment(Task.of(other))
     with pytest.raises(CheckpointMismatchError, match=f"the {part} data are not those"):
         second.train()
 
@@ -204,4 +191,4 @@ def test_a_key_that_came_later_does_not_refuse_an_old_run(tmp_path):
 
 def test_the_loader_of_an_experiment_offers_its_arrays():
     """So that its data stay on the device and are gathered there."""
-    assert isinstance(make().loader, ArrayLoader)
+    assert isinstance(make_task().data.loader, ArrayLoader)

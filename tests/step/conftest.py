@@ -54,7 +54,7 @@ def make_batch():
         return {
             "inputs": random.normal(size=(rows, 6)).astype(np.float32),
             "labels": random.integers(0, 3, rows).astype(np.int32),
-            "mask": mask,
+            "row_mask": mask,
         }
 
     return make

@@ -14,6 +14,7 @@ from jaxtrain.step import (
     create_train_state,
     cross_entropy,
     global_norm,
+    guard,
     make_eval_step,
     make_train_step,
     mean_squared_error,
@@ -60,15 +61,15 @@ def test_the_output_of_a_step(linear, make_batch):
     assert bool(output["finite"])
     assert int(new.step) == 1
     np.testing.assert_array_equal(output["labels"], batch["labels"])
-    np.testing.assert_array_equal(output["mask"], batch["mask"])
+    np.testing.assert_array_equal(output["mask"], batch["row_mask"])
 
 
 def test_without_a_mask_every_row_is_real(linear, make_batch, same_bits):
     batch = make_batch()
     state, step = prepare(linear)
     with_mask = step(state, batch)
-    without = step(state, {k: v for k, v in batch.items() if k != "mask"})
-    np.testing.assert_array_equal(without[1]["mask"], np.ones(12))
+    without = step(state, {k: v for k, v in batch.items() if k != "row_mask"})
+    assert "mask" not in without[1]
     assert same_bits(with_mask[0], without[0])
 
 
@@ -237,7 +238,7 @@ def test_nan_and_inf_in_padding_reach_neither_loss_nor_gradient(
     state, step = prepare(plain, accumulate=accumulate)
 
     def padded_with(value):
-        return batch | {"inputs": np.where(batch["mask"][:, None] > 0, batch["inputs"], value)}
+        return batch | {"inputs": np.where(batch["row_mask"][:, None] > 0, batch["inputs"], value)}
 
     expected, _ = step(state, padded_with(np.float32(0)))
     for bad in (np.nan, np.inf, -np.inf):
@@ -336,13 +337,13 @@ def test_nan_in_the_input_changes_nothing_but_the_step(model, make_batch, same_b
     assert not same_bits(recovered.params, after.params)
 
 
-@pytest.mark.parametrize("form", [train_step._branch, train_step._select])
+@pytest.mark.parametrize("form", [guard.by_branch, guard.by_select])
 def test_an_update_is_left_out_in_either_way(plain, make_batch, same_bits, monkeypatch, form):
     batch = make_batch()
     bad = {**batch, "inputs": np.full_like(batch["inputs"], np.nan)}
     state, shared = prepare(plain, HEAVY)
     expected, _ = shared(state, batch)
-    monkeypatch.setattr(train_step, "_if_sound", form)  # a GPU selects, a CPU branches
+    monkeypatch.setattr(train_step, "guarded", form)  # a GPU selects, a CPU branches
     step = jax.jit(make_train_step(plain, LOSS, HEAVY))
     taken, _ = step(state, batch)
     tree_close(taken.params, expected.params, rtol=1e-6)

@@ -7,7 +7,7 @@ as_loader(torch_dataloader)         # likewise; its tensors become arrays withou
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import jax
@@ -113,23 +113,17 @@ def as_arrays(batch: Any) -> Any:
 
 
 def refuse_unnamed(batch: Any) -> None:
-    """Say what to do about a batch that is no mapping, where a step could not take it.
+    """Say what to do about a batch without names, where a step could not take it.
 
     Raises:
-        TypeError: it is none.
+        TypeError: it is a list or a tuple.
     """
-    if isinstance(batch, Mapping):
-        return
-    what = (
-        f"a {type(batch).__name__} of {len(batch)}"
-        if isinstance(batch, list | tuple)
-        else (f"a {type(batch).__name__}")
-    )
-    raise TypeError(
-        f"the loader gives {what}, and the step can't take that; steps of make_train_step take a "
-        "dict of arrays: run over ({'inputs': x, 'labels': y} for x, y in loader), or give the "
-        "loader a collate function that makes one"
-    )
+    if isinstance(batch, list | tuple):
+        raise TypeError(
+            f"the loader gives a {type(batch).__name__} of {len(batch)}, and the step can't take "
+            "that; steps of make_train_step take a dict of arrays: run over ({'inputs': x, "
+            "'labels': y} for x, y in loader), or give the loader a collate function that makes one"
+        )
 
 
 def _is_tensor(leaf: Any) -> bool:

@@ -278,10 +278,11 @@ class Dispatch:
         """Trace the step; where it can't take a batch without names, say what to do about it."""
         assert self._step is not None
         try:
-            return trace(self._step)
+            jax.eval_shape(self._step, self._state.tree(), batch)
         except (TypeError, AttributeError, IndexError, KeyError):
             refuse_unnamed(batch)
             raise
+        return trace(self._step)
 
     def _place(self, start: int, length: int) -> jax.Array:
         """Where a portion lies, as an array on the device; the same few come up every epoch."""

@@ -1,0 +1,86 @@
+"""From the files of a checkpoint to a tree like a template.
+
+tree, saved = load_tree(path, {"train_state": state})
+params, _ = load_tree(path, params, part="train_state/params")     # into another model, say
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from jaxtrain.checkpoint.arrays import describe_arrays, read_arrays
+from jaxtrain.checkpoint.saved import FORMAT, Saved
+from jaxtrain.checkpoint.template import from_host, refuse_differences
+from jaxtrain.checkpoint.verifier import Verifier
+from jaxtrain.errors import CheckpointError, CheckpointMismatchError, did_you_mean
+
+Wanted = Callable[[str], bool]
+
+
+def load_tree(path: Path, template: Any, *, part: str | None = None) -> tuple[Any, Saved]:
+    """Verify a checkpoint, compare it with a template, and read it. See `CheckpointStore.load`."""
+    wanted = {} if part is None else {part: template}
+    saved = Verifier().verify(path, lambda shared: _touches(shared, part))
+    if saved.meta.get("format") != FORMAT:
+        raise CheckpointError(
+            f"{path}: format {saved.meta.get('format')!r}; this version reads {FORMAT}. Read it "
+            "with the version that wrote it, which its meta.json may name"
+        )
+    described: dict[str, Any] = {}
+    sources: list[tuple[Path, list[str]]] = []
+    for folder, within in _folders(saved, part):
+        found = {n: d for n, d in describe_arrays(folder).items() if within(n)}
+        if twice := described.keys() & found.keys():
+            raise CheckpointError(f"{path}: two files have {', '.join(sorted(twice))}")
+        described |= found
+        sources.append((folder, list(found)))
+    if part is not None and not described:
+        raise _no_such_part(saved, part)
+    tree = template if part is None else wanted
+    # Compared before any array is read: no memory is taken for what a file merely claims.
+    refuse_differences(described, tree, keys=saved.keys)
+    stored: dict[str, Any] = {}
+    for folder, names in sources:
+        stored |= read_arrays(folder, names)
+    loaded = from_host(stored, tree, keys=saved.keys)
+    return (loaded if part is None else loaded[part]), saved
+
+
+def is_within(name: str, part: str) -> bool:
+    """Whether a leaf or part is `part`, or below it.
+
+    >>> is_within("a/b", "a"), is_within("ab", "a")
+    (True, False)
+    """
+    return name == part or name.startswith(f"{part}/")
+
+
+def _touches(shared: str, part: str | None) -> bool:
+    return part is None or is_within(shared, part) or is_within(part, shared)
+
+
+def _folders(saved: Saved, part: str | None) -> list[tuple[Path, Wanted]]:
+    """Where the leaves of `part` are, and which of the leaves there they are."""
+    own = partial(_is_wanted, parts=[part])
+    sources: list[tuple[Path, Wanted]] = [(saved.path / "arrays", own)]
+    for shared, folder in saved.shared.items():
+        if _touches(shared, part):
+            sources.append((folder / "arrays", partial(_is_wanted, parts=[part, shared])))
+    return sources
+
+
+def _is_wanted(name: str, parts: list[str | None]) -> bool:
+    return all(part is None or is_within(name, part) for part in parts)
+
+
+def _no_such_part(saved: Saved, part: str) -> CheckpointMismatchError:
+    depth = part.count("/") + 1
+    names = [*describe_arrays(saved.path / "arrays"), *saved.shared]
+    there = sorted({"/".join(name.split("/")[:depth]) for name in names})
+    return CheckpointMismatchError(
+        f"{saved.path}: nothing in it is called {part!r}{did_you_mean(part, there)} "
+        f"(there are: {', '.join(there)})"
+    )

@@ -1,0 +1,83 @@
+"""Whether a checkpoint is what was written: its own files, and those that it shares with others.
+
+saved = verify(path)                     # CheckpointError: which file, and what is wrong with it
+
+verifier = Verifier()                    # for several of them: what they share is read once
+faults = [verifier.fault(path) for path in committed(directory)]
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from jaxtrain.checkpoint.manifest import verify_manifest
+from jaxtrain.checkpoint.saved import SHARED, Saved, read_saved
+from jaxtrain.errors import CheckpointError
+
+
+class Verifier:
+    """Verifies checkpoints of one moment: a shared part that it has read it does not read again."""
+
+    def __init__(self) -> None:
+        self._parts: dict[Path, str] = {}  # what is wrong with each, or nothing
+
+    def verify(self, path: Path, wanted: Callable[[str], bool] = lambda part: True) -> Saved:
+        """What `path` says of itself, if it is whole.
+
+        Args:
+            path: a checkpoint.
+            wanted: which of the parts that it shares with others are to be verified, by name.
+
+        Raises:
+            CheckpointError: the first file that is missing, left over, changed or unreadable.
+        """
+        verify_manifest(path)
+        saved = read_saved(path)
+        if saved is None:
+            raise CheckpointError(f"{path / 'meta.json'}: is not what it must be")
+        for part, folder in saved.shared.items():
+            if wanted(part) and (fault := self._fault_of_part(folder)):
+                raise CheckpointError(f"{path}: its {part!r} can't be used: {fault}")
+        return saved
+
+    def fault(self, path: Path) -> str:
+        """What is wrong with a checkpoint; empty where nothing is."""
+        try:
+            self.verify(path)
+        except CheckpointError as error:
+            return str(error)
+        return ""
+
+    def _fault_of_part(self, folder: Path) -> str:
+        if folder not in self._parts:
+            self._parts[folder] = shared_fault(folder)
+        return self._parts[folder]
+
+
+def verify(path: Path) -> Saved:
+    """What the checkpoint at `path` says of itself, if all that belongs to it is whole.
+
+    Raises:
+        CheckpointError: the first file that is missing, left over, changed or unreadable, of its
+            own or of the parts that it shares with others.
+    """
+    return Verifier().verify(path)
+
+
+def shared_fault(folder: Path) -> str:
+    """What is wrong with a part that checkpoints share; empty where nothing is."""
+    if not folder.is_dir():
+        return (
+            f"{folder} is not there; it holds what the checkpoints of the run have in common. Copy "
+            f"{SHARED}/{folder.name} along with a checkpoint, into the directory it stands in"
+        )
+    if folder.is_symlink() or folder.parent.is_symlink():
+        return f"{folder}: a symbolic link leads there; expected a directory"
+    try:
+        verify_manifest(folder)
+        named = (folder / "digest").read_text()
+    except (CheckpointError, OSError, UnicodeDecodeError) as error:
+        return str(error)
+    # Digests are by content: under another name it would be another base, whole as it is.
+    return "" if named == folder.name else f"{folder}: holds what is called {named}"

@@ -1,0 +1,92 @@
+"""What a person reads: a run before it begins and when it is over, findings, checkpoints, errors.
+
+print(introduction(experiment))
+print(outcome(figures, directory))
+print(error_line(error), file=sys.stderr)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from jaxtrain.errors import (
+    CheckpointError,
+    ConfigError,
+    DataError,
+    JaxtrainError,
+    NonFiniteError,
+    Preempted,
+)
+
+if TYPE_CHECKING:
+    from jaxtrain.checkpoint import Found
+    from jaxtrain.data import Finding
+    from jaxtrain.run import Experiment
+
+_HEADINGS: tuple[tuple[type[JaxtrainError], str], ...] = (
+    (Preempted, "interrupted"),
+    (ConfigError, "config error"),
+    (DataError, "data error"),
+    (NonFiniteError, "not finite"),
+    (CheckpointError, "checkpoint error"),
+)
+_WIDEST = 40
+
+
+def introduction(experiment: Experiment) -> str:
+    """Where the run is, its data and model, and what is not at its default."""
+    from jaxtrain.config import non_defaults
+
+    task = experiment.task
+    rows = ", ".join(f"{len(split):,} {name}" for name, split in task.data.sets.items())
+    lines = [
+        f"run: {experiment.directory.path}",
+        f"data: {task.data.splits.train.name}, {rows} rows",
+        f"model: {task.config.model.name}, {task.parameter_count():,} parameters",
+    ]
+    changed = [f"{key}={_short(value)}" for key, _, value in non_defaults(task.config)]
+    if changed:
+        lines.append("differs from the defaults: " + ", ".join(changed))
+    return "\n".join(lines)
+
+
+def outcome(figures: Mapping[str, Any], directory: Path) -> str:
+    """The test figures, and where to look for more."""
+    shown = ", ".join(
+        f"{name[5:]} {value:.4f}" for name, value in figures.items() if name.startswith("test_")
+    )
+    return (
+        f"test: {shown} (epoch {figures['checkpoint_epoch']}, best by {figures['monitor']})\n"
+        f"report: {directory / 'learning_curves.png'}, {directory / 'metrics.json'}"
+    )
+
+
+def finding_line(finding: Finding) -> str:
+    """One finding of a check."""
+    return f"{'ok  ' if finding.ok else 'FAIL'}  {finding.name}: {finding.detail}"
+
+
+def checkpoint_line(found: Found, uses: list[str]) -> str:
+    """One checkpoint: name, what it says of itself, and what becomes of it."""
+    said = "" if found.saved is None else f"iteration {found.saved.iteration}"
+    if found.saved is not None and isinstance(found.saved.meta.get("metrics"), dict):
+        figures = found.saved.meta["metrics"].items()
+        said += "".join(f", {n} {v:.4f}" for n, v in figures if isinstance(v, int | float))
+    verdict = f"good{': ' if uses else ''}{', '.join(uses)}" if not found.fault else found.fault
+    return f"{found.path.name:14} {said:40}  {verdict}"
+
+
+def error_line(error: JaxtrainError) -> str:
+    """What kind of error it is, what it says, and what to type next where that is known."""
+    kinds = (heading for kind, heading in _HEADINGS if isinstance(error, kind))
+    line = f"{next(kinds, 'error')}: {error}"
+    if isinstance(error, Preempted):
+        line += "\nrun the same command again to go on"
+    return line
+
+
+def _short(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= _WIDEST else f"{text[: _WIDEST - 3]}..."

@@ -1,0 +1,127 @@
+"""RunData: the data of a run, read once. The first stage; it touches no device.
+
+    data = RunData.of(make_config("configs/digits.py"))
+    [finding for finding in data.findings if not finding.ok]
+    for batch in data.loader:
+        ...
+    data.eval_loader("test")
+
+A `Task` is made of it. What is wrong with the data is found here and refused there, so that a check
+can tell all of it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import jax
+
+from jaxtrain.config import ExperimentConfig
+from jaxtrain.data import SOURCES, Dataset, Finding, Loader, Splits, check_dataset
+from jaxtrain.errors import DataError
+
+# A finding of one of these names is worth a look, and nothing that training can't do with.
+_REMARKS = ("class balance",)
+
+
+@dataclass(frozen=True, eq=False)
+class RunData:
+    """The sets of a run, and the loader that training reads.
+
+    Args:
+        config: the config that it was made of.
+        splits: the data sets.
+        loader: batches of the training set.
+    """
+
+    config: ExperimentConfig
+    splits: Splits
+    loader: Any
+
+    @classmethod
+    def of(cls, config: ExperimentConfig) -> RunData:
+        """Read the data that `config` names.
+
+        Raises:
+            ConfigError: the data are missing, or an option does not fit them.
+            DataError: they can't be read.
+        """
+        section = config.data
+        splits = SOURCES.build(
+            section, validation_fraction=section.validation_fraction, seed=config.seed
+        )
+        return cls(config, splits, train_loader(config, splits))
+
+    @property
+    def sets(self) -> dict[str, Any]:
+        """The data sets that there are, by "train", "validation" and "test"."""
+        named = {name: getattr(self.splits, name) for name in ("train", "validation", "test")}
+        return {name: split for name, split in named.items() if split is not None}
+
+    def eval_loader(self, name: str) -> Any:
+        """Batches of a set in its own order, every row of it once.
+
+        Raises:
+            ValueError: the run has no such set.
+        """
+        if name not in self.sets:
+            raise ValueError(f"this run has the sets {', '.join(self.sets)}; found {name!r}")
+        split = self.sets[name]
+        size = self.config.data.eval_batch_size or self.config.data.batch_size
+        # Always padded: dropping the last batch would leave examples out of the figures.
+        size = min(size, len(split))
+        return split.loader(batch_size=size, shuffle=False, seed=0, last_batch="pad")
+
+    def example(self) -> dict[str, jax.ShapeDtypeStruct]:
+        """Shapes and dtypes of a batch of the training loader; no row is read."""
+        return dict(self.loader.example())
+
+    def fingerprints(self) -> dict[str, str]:
+        """Which data the run is about: what it is judged by counts as much as what it learns."""
+        held_out = {name: split for name, split in self.sets.items() if name != "train"}
+        return {"train": self.loader.fingerprint()} | {
+            name: split.fingerprint() for name, split in held_out.items()
+        }
+
+    @cached_property
+    def findings(self) -> tuple[Finding, ...]:
+        """What the checks of the data found, set by set: `train shapes`, ...; computed once."""
+        return tuple(
+            Finding(f"{name} {finding.name}", finding.ok, finding.detail)
+            for name, split in self.sets.items()
+            for finding in _findings(split)
+        )
+
+    @property
+    def broken(self) -> tuple[Finding, ...]:
+        """Those findings that no model can be trained with."""
+        return tuple(f for f in self.findings if not f.ok and not f.name.endswith(_REMARKS))
+
+    def refuse_broken(self) -> None:
+        """Raise where there is a finding of that kind.
+
+        Raises:
+            DataError: with all of them, a line each.
+        """
+        if self.broken:
+            lines = (f"{self.splits.train.name}: {f.name}: {f.detail}" for f in self.broken)
+            raise DataError("\n".join(lines))
+
+
+def train_loader(config: ExperimentConfig, splits: Splits) -> Any:
+    """The loader of the training set, as the config's `data` section wants it."""
+    section = config.data
+    return splits.train.loader(
+        batch_size=section.batch_size,
+        shuffle=section.shuffle,
+        seed=config.seed,
+        last_batch=section.last_batch,
+    )
+
+
+def _findings(split: Any) -> list[Finding]:
+    if isinstance(split, Dataset):
+        return check_dataset(split)
+    return [Finding("rows", True, "not in memory: they are not looked at before they are used")]

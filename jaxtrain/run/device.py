@@ -1,0 +1,54 @@
+"""The device that a config asks for. JAX fixes it for the whole process when it is first used.
+
+    choose_device(config.device)      # first of all, by whoever begins: a command, a notebook
+    task = Task.of(RunData.of(config))
+
+It is a call of its own, since it changes the process. `Task.of` only looks whether JAX runs on what
+the config says.
+"""
+
+from __future__ import annotations
+
+import jax
+
+from jaxtrain.errors import ConfigError
+
+
+def choose_device(device: str) -> None:
+    """Run on `device`, and initialise no other; "auto" leaves it to JAX, and touches nothing.
+
+    Raises:
+        ConfigError: it can't be used here, or JAX runs on another one already. Nothing was
+            changed then.
+    """
+    if device == "auto":
+        return
+    before = getattr(jax.config, "jax_platforms")  # noqa: B009  (mypy does not know it)
+    jax.config.update("jax_platforms", device)
+    try:
+        found = jax.default_backend()
+    except RuntimeError as error:
+        jax.config.update("jax_platforms", before)
+        raise ConfigError(
+            f"device: {device!r} can't be used here: {error}. Use device: auto"
+            + (", or install jaxtrain[cuda]" if device == "gpu" else "")
+        ) from error
+    if found != device:
+        jax.config.update("jax_platforms", before)
+        raise ConfigError(
+            f"device: expected {device!r}, but JAX runs on {found!r} in this process already; "
+            "use device: auto, or set the device before JAX is used"
+        )
+
+
+def refuse_other_device(device: str) -> None:
+    """See that JAX runs on `device`; "auto" is any, and initialises none.
+
+    Raises:
+        ConfigError: it runs on another one.
+    """
+    if device != "auto" and jax.default_backend() != device:
+        raise ConfigError(
+            f"device: the config says {device!r}, but JAX runs on {jax.default_backend()!r}; call "
+            f"jaxtrain.run.choose_device({device!r}) before anything else uses JAX"
+        )

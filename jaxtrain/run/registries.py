@@ -1,0 +1,90 @@
+"""What a config can name, room by room; and a config read, checked against it.
+
+config = make_config("configs/digits.py", ["train.epochs=5"])
+REGISTRIES["model"].names()                       # ["cnn", "mlp", ...]
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pydantic
+
+from jaxtrain.config import (
+    ConfigDict,
+    ExperimentConfig,
+    check,
+    from_cli_dotlist,
+    import_plugin,
+    load,
+    merge,
+)
+from jaxtrain.data import SOURCES
+from jaxtrain.errors import ConfigError
+from jaxtrain.hooks import HOOKS
+from jaxtrain.metrics import Accuracy, Loss, Mean, MeanSquaredError
+from jaxtrain.metrics.registry import METRICS
+from jaxtrain.models import MODELS
+from jaxtrain.optim import OPTIMIZERS, SCHEDULES
+from jaxtrain.step import LOSSES
+
+if not METRICS.names():  # until the merge: the metrics register themselves
+
+    @METRICS.register("accuracy")
+    def _accuracy(*, top_k: pydantic.PositiveInt = 1) -> Accuracy:
+        return Accuracy(top_k=top_k)
+
+    @METRICS.register("mean")
+    def _mean(*, key: str) -> Mean:
+        return Mean(key)
+
+    METRICS.register("loss")(Loss)
+    METRICS.register("mean_squared_error")(MeanSquaredError)
+
+REGISTRIES = {
+    "data": SOURCES,
+    "model": MODELS,
+    "loss": LOSSES,
+    "optimizer": OPTIMIZERS,
+    "schedule": SCHEDULES,
+    "metrics": METRICS,
+    "hooks": HOOKS,
+}
+
+
+def make_config(
+    source: str | Path | Mapping[str, Any] | ConfigDict,
+    overrides: Iterable[str] = (),
+    *,
+    plugins: Iterable[str] = (),
+) -> ExperimentConfig:
+    """Read and check a config. No device is initialised and nothing is written.
+
+    Args:
+        source: a config file, or the tree itself.
+        overrides: `dotted.key=value` each.
+        plugins: modules or .py files to import, because they register components.
+
+    Raises:
+        ConfigError: everything that is wrong with it, each with its key and where it was set.
+    """
+    tree = load(source) if isinstance(source, str | Path) else source
+    tree = merge(tree, from_cli_dotlist(overrides))
+    given = list(plugins)
+    for plugin in given:
+        import_plugin(plugin)
+    # A config that is data must not execute anything, so what it lists is only remembered.
+    listed = [str(p) for p in tree.get("plugins") or ()]
+    tree = merge(tree, {"plugins": list(dict.fromkeys([*listed, *given]))})
+    try:
+        return check(tree, REGISTRIES)
+    except ConfigError as error:
+        missing = [plugin for plugin in listed if plugin not in given]
+        if not missing:
+            raise
+        raise ConfigError(
+            f"{error}\n(the config was used with the plugins {', '.join(missing)}, which a config "
+            "can't import by itself; name them again)"
+        ) from None

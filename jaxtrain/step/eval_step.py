@@ -1,0 +1,66 @@
+"""make_eval_step: a pure function from a TrainState and a batch to an output.
+
+evaluate = make_eval_step(model, cross_entropy())
+_, output = jax.jit(evaluate)(state, batch)
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+
+from jaxtrain.batch import Batch
+from jaxtrain.errors import ConfigError
+from jaxtrain.models import Model
+from jaxtrain.step.forward import forward, streams
+from jaxtrain.step.losses import LossFn
+from jaxtrain.step.objective import total_and_weight
+from jaxtrain.step.output import output
+from jaxtrain.step.precision import Policy
+from jaxtrain.step.train_state import TrainState, TrainStep
+
+_EVALUATION = 0x7E57
+"""What sets the keys of evaluation apart from those of the training step of the same number."""
+
+
+def make_eval_step(
+    model: Model,
+    loss: LossFn,
+    *,
+    precision: str | Policy = "float32",
+    rngs: bool = False,
+    ema: bool = False,
+) -> TrainStep:
+    """Build the step of an evaluating engine: the state passes through untouched.
+
+    Args:
+        model: the model; it reads a batch as in training.
+        loss: its total over the batch's weight is the loss. What it does not read need not be in
+            the batch.
+        precision: a policy or its name.
+        rngs: give the model random keys, for sampling or dropout that stays on. They depend on
+            `state.rng` and `state.step` alone: every batch of an evaluation gets the same ones,
+            and so does the same evaluation done again.
+        ema: evaluate the moving average in the place of the parameters.
+
+    Returns:
+        `step(state, batch) -> (state, output)`, with the output of `jaxtrain.step.output`.
+    """
+    run = forward(model, precision)
+
+    def step(state: TrainState, batch: Batch) -> tuple[TrainState, dict[str, Any]]:
+        if ema and state.ema is None:
+            raise ConfigError(
+                "make_eval_step(ema=True): the state has no average; make it with "
+                "create_train_state(..., ema=True) and train it with ema_decay"
+            )
+        variables = state.variables(state.ema if ema else None)
+        keys = {}
+        if rngs:
+            own = jax.random.fold_in(jax.random.fold_in(state.rng, state.step), _EVALUATION)
+            keys = streams(own)
+        seen = run(variables, batch, train=False, rngs=keys)
+        return state, output(*total_and_weight(loss, seen, batch), seen, batch)
+
+    return step

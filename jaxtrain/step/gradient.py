@@ -1,0 +1,211 @@
+"""The gradient of an objective, of the whole batch at once or of micro-batches one after the other.
+
+    found = gradient(minimised)(state, batch, key)
+    found = accumulated(minimised, 4)(state, batch, key)      # a quarter of the activations
+    scaled(found.grads, found.factor, state.params)           # the gradient of total / weight
+
+Each pass over a gradient costs as much as a good part of an optimizer, so nothing is divided here:
+what divides and what undoes the loss scale is gathered in one `factor`, which clipping joins.
+
+Axes: B rows, A micro-batches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeAlias
+
+import jax
+import jax.numpy as jnp
+
+from jaxtrain.batch import Batch, batch_size, has_rows
+from jaxtrain.errors import ConfigError, DataError
+from jaxtrain.step.forward import Pass
+from jaxtrain.step.guard import as_before
+from jaxtrain.step.objective import Objective, mean, positive
+from jaxtrain.step.sharding import reshaped
+from jaxtrain.step.train_state import TrainState
+
+
+class Gradient(NamedTuple):
+    """A gradient and what the passes for it gave.
+
+    Attributes:
+        grads: a tree like `params`; times `factor` it is the gradient of `total / weight`.
+        factor: float32 scalar; None stands for 1.
+        total: the loss summed over the batch, float32 scalar.
+        weight: what it is the sum over, float32 scalar.
+        seen: outputs, changed collections and sown values.
+    """
+
+    grads: Any
+    factor: jax.Array | None
+    total: jax.Array
+    weight: jax.Array
+    seen: Pass
+
+
+Differentiate: TypeAlias = Callable[[TrainState, Batch, jax.Array], Gradient]
+
+
+def gradient(objective: Objective) -> Differentiate:
+    """The gradient of a whole batch."""
+
+    def scaled_mean(params: Any, state: TrainState, batch: Batch, key: jax.Array) -> Any:
+        total, weight, seen = objective(params, state, batch, key)
+        return _scaled_up(mean(total, weight), state), (total, weight, seen)
+
+    differentiate = jax.grad(scaled_mean, has_aux=True)
+
+    def whole(state: TrainState, batch: Batch, key: jax.Array) -> Gradient:
+        grads, (total, weight, seen) = differentiate(state.params, state, batch, key)
+        return Gradient(grads, _scaled_down(None, state), total, weight, seen)
+
+    return whole
+
+
+def accumulated(objective: Objective, parts: int) -> Differentiate:
+    """The gradient of a whole batch, from `parts` micro-batches one after the other.
+
+    Exact also where their weights differ, because totals and weights add up. Random keys are per
+    micro-batch, `fold_in(key, i)`, and collections such as batch statistics go from one to the
+    next. What has no batch axis in the batch reaches each micro-batch whole; what has none in the
+    outputs comes out once a micro-batch, [A, ...]. Sums are float32 where parameters are narrower.
+
+    Raises:
+        ConfigError: `parts` is less than 1.
+        DataError: (when traced) the rows of a batch don't split into `parts`.
+    """
+    if parts < 1:
+        raise ConfigError(f"accumulate: expected at least 1, found {parts}")
+    if parts == 1:
+        return gradient(objective)
+
+    def scaled_total(params: Any, state: TrainState, batch: Batch, key: jax.Array) -> Any:
+        total, weight, seen = objective(params, state, batch, key)
+        # A micro-batch does not know the weight of the whole batch. Its size stands in for that
+        # until all are summed: the gradient has the magnitude of a mean, as float16 wants it.
+        return _scaled_up(total / batch_size(batch), state), (total, weight, seen)
+
+    differentiate = jax.grad(scaled_total, has_aux=True)
+
+    def in_turn(state: TrainState, batch: Batch, key: jax.Array) -> Gradient:
+        cut = _Cut.of(batch, parts)
+
+        def body(carry: Any, xs: Any) -> Any:
+            grads, total, weight, model_state = carry
+            index, rows = xs
+            more, (micro_total, micro_weight, seen) = differentiate(
+                state.params,
+                state.replace(model_state=model_state),
+                cut.micro_batch(rows),
+                jax.random.fold_in(key, index),
+            )
+            grads = jax.tree.map(lambda g, m: g + m.astype(g.dtype), grads, more)
+            model_state = as_before(model_state, model_state | seen.changes)
+            carry = grads, total + micro_total, weight + micro_weight, model_state
+            return carry, (seen.outputs, seen.sown)
+
+        zero = jnp.zeros((), jnp.float32)
+        start = jax.tree.map(_wide_zeros, state.params), zero, zero, state.model_state
+        (grads, total, weight, changes), given = jax.lax.scan(
+            body, start, (jnp.arange(parts), cut.rows)
+        )
+        outputs, sown = jax.tree.map(cut.joined, given)
+        factor = jnp.float32(cut.size) / positive(weight)
+        seen = Pass(outputs, changes, sown)
+        return Gradient(grads, _scaled_down(factor, state), total, weight, seen)
+
+    return in_turn
+
+
+def value(objective: Objective, parts: int = 1) -> Callable[..., jax.Array]:
+    """`value(params, state, batch, key)`: the mean loss, for optimizers that search along a line.
+
+    It is that of the same batch with the same random keys as the gradient's.
+    """
+
+    def whole(params: Any, state: TrainState, batch: Batch, key: jax.Array) -> jax.Array:
+        total, weight, _ = objective(params, state, batch, key)
+        return mean(total, weight)
+
+    def in_turn(params: Any, state: TrainState, batch: Batch, key: jax.Array) -> jax.Array:
+        cut = _Cut.of(batch, parts)
+
+        def body(carry: Any, xs: Any) -> Any:
+            total, weight, model_state = carry
+            index, rows = xs
+            micro_total, micro_weight, seen = objective(
+                params,
+                state.replace(model_state=model_state),
+                cut.micro_batch(rows),
+                jax.random.fold_in(key, index),
+            )
+            model_state = as_before(model_state, model_state | seen.changes)
+            return (total + micro_total, weight + micro_weight, model_state), None
+
+        zero = jnp.zeros((), jnp.float32)
+        start = zero, zero, state.model_state
+        (total, weight, _), _ = jax.lax.scan(body, start, (jnp.arange(parts), cut.rows))
+        return mean(total, weight)
+
+    return whole if parts == 1 else in_turn
+
+
+def scaled(grads: Any, factor: jax.Array | None, params: Any) -> Any:
+    """`grads * factor`, each leaf in the dtype of its parameter, rounded once."""
+    if factor is None:
+        return grads
+
+    def scale(grad: jax.Array, param: jax.Array) -> jax.Array:
+        wide = jnp.promote_types(grad.dtype, jnp.float32)
+        return (grad.astype(wide) * factor.astype(wide)).astype(param.dtype)
+
+    return jax.tree.map(scale, grads, params)
+
+
+def _scaled_up(value: jax.Array, state: TrainState) -> jax.Array:
+    return value if state.loss_scale is None else value * state.loss_scale.scale
+
+
+def _scaled_down(factor: jax.Array | None, state: TrainState) -> jax.Array | None:
+    if state.loss_scale is None:
+        return factor
+    return (jnp.float32(1) if factor is None else factor) / state.loss_scale.scale
+
+
+def _wide_zeros(param: jax.Array) -> jax.Array:
+    return jnp.zeros_like(param, dtype=jnp.promote_types(param.dtype, jnp.float32))
+
+
+class _Cut(NamedTuple):
+    """A batch cut into micro-batches: leaves with rows [A, B/A, ...], and leaves without."""
+
+    size: int
+    rows: dict[int, jax.Array]
+    whole: dict[int, Any]
+    treedef: Any
+
+    @classmethod
+    def of(cls, batch: Batch, parts: int) -> _Cut:
+        rows = batch_size(batch)
+        if rows % parts:
+            raise DataError(
+                f"a batch of {rows} can't be split into accumulate={parts} micro-batches; "
+                "choose a batch size that is a multiple"
+            )
+        size = rows // parts
+        leaves, treedef = jax.tree.flatten(dict(batch))
+        own = {i: leaf for i, leaf in enumerate(leaves) if has_rows(leaf, rows)}
+        split = {i: reshaped(leaf, (parts, size), first=1) for i, leaf in own.items()}
+        whole = {i: leaf for i, leaf in enumerate(leaves) if i not in own}
+        return cls(size, split, whole, treedef)
+
+    def micro_batch(self, rows: dict[int, jax.Array]) -> Batch:
+        leaves = self.whole | rows
+        batch: Batch = jax.tree.unflatten(self.treedef, [leaves[i] for i in sorted(leaves)])
+        return batch
+
+    def joined(self, leaf: jax.Array) -> jax.Array:
+        """[A, B/A, ...] as [B, ...]; what has no rows stays [A, ...]."""
+        return reshaped(leaf, (-1,), first=2) if has_rows(leaf[0], self.size) else leaf

@@ -1,0 +1,152 @@
+"""RunData: the first stage, alone, as a notebook would use it."""
+
+from __future__ import annotations
+
+import dataclasses
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from jaxtrain.data import ArrayLoader
+from jaxtrain.errors import ConfigError, DataError
+from jaxtrain.run import RunData, make_config
+from jaxtrain.run.data import loader_of
+
+
+def real_rows(batch) -> int:
+    return int(sum(v.sum() for k, v in batch.items() if k in ("mask", "row_mask")))
+
+
+def test_the_options_of_the_config_reach_the_loader(digits):
+    data = RunData.of(
+        digits("data.shuffle=false", "data.last_batch=drop", "data.batch_size=50", "seed=7")
+    )
+    loader = data.loader
+    assert (loader.shuffle, loader.last_batch, loader.batch_size, loader.seed) == (
+        False,
+        "drop",
+        50,
+        7,
+    )
+    assert set(next(iter(loader))) == {"inputs", "labels"}
+
+
+@pytest.mark.parametrize("size", [7, 100, 5000])
+def test_an_eval_loader_has_its_own_batch_size_and_every_row_once_in_order(digits, size):
+    data = RunData.of(digits(f"data.eval_batch_size={size}", "data.last_batch=drop"))
+    loader = data.eval_loader("test")
+    assert loader.batch_size == min(size, 360)
+    seen = [label for b in loader for label in b["labels"][: real_rows(b)].tolist()]
+    assert seen == data.splits.test.labels.tolist()
+
+
+def test_the_sets_are_those_that_there_are(digits):
+    assert list(RunData.of(digits()).sets) == ["train", "validation", "test"]
+    without = RunData.of(digits("data.validation_fraction=0"))
+    assert list(without.sets) == ["train", "test"]
+    assert set(without.fingerprints()) == {"train", "test"}
+    with pytest.raises(ValueError, match="has the sets train, test; found 'validation'"):
+        without.eval_loader("validation")
+
+
+def test_the_example_has_the_shapes_of_a_batch(digits):
+    for last_batch in ("pad", "drop"):
+        data = RunData.of(digits(f"data.last_batch={last_batch}"))
+        batch = next(iter(data.loader))
+        found = {name: (x.shape, np.dtype(x.dtype)) for name, x in data.example().items()}
+        assert found == {name: (x.shape, x.dtype) for name, x in batch.items()}
+
+
+def test_fingerprints_say_data_and_order(digits):
+    first, again = RunData.of(digits()).fingerprints(), RunData.of(digits()).fingerprints()
+    assert first == again
+    other = RunData.of(digits("data.batch_size=33")).fingerprints()
+    assert {name for name in first if first[name] != other[name]} == {"train"}
+
+
+def test_it_is_frozen_and_made_of_what_one_has(source, made):
+    source(made)
+    data = RunData.of(make_config({"data": {"name": "tests_source"}}))
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        data.loader = None
+    test = made.dataset(5, 9)
+    other = dataclasses.replace(data, splits=made(test=test))
+    assert other.fingerprints()["test"] == test.fingerprint() != data.fingerprints()["test"]
+
+
+def test_broken_data_are_found_here_and_refused_there(source, made):
+    broken = made(train=made.dataset(60, nan=True), test=made.dataset(9, labels=[0, 1, 7] * 3))
+    calls = source(lambda: broken)
+    data = RunData.of(make_config({"data": {"name": "tests_source"}}))
+    assert [finding.name for finding in data.broken] == ["train finite inputs", "test label range"]
+    assert len(data.findings) == 15
+    with pytest.raises(DataError) as raised:
+        data.refuse_broken()
+    lines = str(raised.value).splitlines()
+    assert [line.split(": ")[:2] for line in lines] == [
+        ["made", "train finite inputs"],
+        ["made", "test label range"],
+    ]
+    assert calls == [1]
+
+
+def test_a_class_without_rows_is_a_remark(source, made):
+    source(lambda: made(test=made.dataset(4, labels=[0, 0, 1, 1])))
+    data = RunData.of(make_config({"data": {"name": "tests_source"}}))
+    assert [f.name for f in data.findings if not f.ok] == ["test class balance"]
+    assert data.broken == ()
+    data.refuse_broken()
+
+
+class Streamed:
+    """A split that is not in memory: it says what it is, and makes loaders."""
+
+    name, task, num_outputs = "streamed", "classification", 3
+
+    def __init__(self, rows):
+        self.rows, self.asked = rows, []
+
+    def __len__(self):
+        return len(self.rows)
+
+    def fingerprint(self):
+        return self.rows.fingerprint()
+
+    def loader(self, **options):
+        self.asked.append(options)
+        return ArrayLoader(self.rows, **options)
+
+
+def test_a_split_that_makes_its_own_loader_is_asked_for_it(source, made):
+    train, test = Streamed(made.dataset(60)), Streamed(made.dataset(12, 2))
+    source(lambda: made(train=train, test=test))
+    config = make_config({"seed": 4, "data": {"name": "tests_source", "batch_size": 16}})
+    data = RunData.of(config)
+    assert train.asked == [{"batch_size": 16, "shuffle": True, "seed": 4, "last_batch": "pad"}]
+    assert data.eval_loader("test").batch_size == 12
+    assert test.asked == [{"batch_size": 12, "shuffle": False, "seed": 0, "last_batch": "pad"}]
+    assert [f.detail for f in data.findings if f.name == "train rows"] == [
+        "not in memory: they are not looked at before they are used"
+    ]
+    assert loader_of(train, batch_size=5, shuffle=False, seed=0, last_batch="pad").batch_size == 5
+
+
+def test_a_source_that_returns_nothing_is_a_config_error_with_its_file(source):
+    source(lambda: None)
+    with pytest.raises(ConfigError, match=r"'tests_source': .* in .*conftest\.py .* found None"):
+        RunData.of(make_config({"data": {"name": "tests_source"}}))
+
+
+@pytest.mark.parametrize("form", ["auto", "single"])
+def test_no_device_is_touched(form):
+    code = (
+        "from jaxtrain.run import RunData, make_config\n"
+        "from jax._src import xla_bridge\n"
+        f"data = RunData.of(make_config({{'train': {{'form': {form!r}}}}}))\n"
+        "data.findings, data.fingerprints(), data.example(), next(iter(data.loader))\n"
+        "print(xla_bridge.backends_are_initialized())"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=100)
+    assert done.stdout.split() == ["False"], done.stderr

@@ -1,0 +1,63 @@
+"""The device of a process: chosen by a call, never by the way."""
+
+from __future__ import annotations
+
+import jax
+import pytest
+
+from jaxtrain.errors import ConfigError
+from jaxtrain.run.device import choose_device, refuse_other_device
+
+HERE = jax.default_backend()
+OTHER = "gpu" if HERE == "cpu" else "cpu"
+
+
+def platforms():
+    return getattr(jax.config, "jax_platforms")  # noqa: B009
+
+
+@pytest.fixture(autouse=True)
+def _as_before():
+    before = platforms()
+    yield
+    jax.config.update("jax_platforms", before)
+
+
+def test_the_one_in_use_may_be_chosen_again():
+    choose_device(HERE)
+    assert platforms() == HERE
+    refuse_other_device(HERE)
+
+
+@pytest.mark.parametrize("device", [OTHER, "tpu"])
+def test_another_is_refused_and_nothing_is_changed(device):
+    before = platforms()
+    with pytest.raises(ConfigError, match=f"device: .*{device}"):
+        choose_device(device)
+    assert platforms() == before
+    with pytest.raises(ConfigError, match=f"the config says {device!r}, but JAX runs on {HERE!r}"):
+        refuse_other_device(device)
+
+
+def test_auto_touches_nothing(monkeypatch):
+    def never():
+        raise AssertionError("a device was initialised")
+
+    monkeypatch.setattr(jax, "default_backend", never)
+    before = platforms()
+    choose_device("auto")
+    refuse_other_device("auto")
+    assert platforms() == before
+
+
+def test_a_device_that_can_not_be_initialised_is_told_with_what_to_do(monkeypatch):
+    def fail():
+        raise RuntimeError("no such plugin")
+
+    before = platforms()
+    monkeypatch.setattr(jax, "default_backend", fail)
+    with pytest.raises(ConfigError, match=r"'gpu' can't be used here: no such plugin.*\[cuda\]"):
+        choose_device("gpu")
+    with pytest.raises(ConfigError, match=r"no such plugin\. Use device: auto$"):
+        choose_device("tpu")
+    assert platforms() == before
