@@ -6,6 +6,10 @@
 Whole epochs are timed, feeding included. Rounds of the frameworks take turns, each framework in a
 process of its own; a figure is the median of its rounds, a ratio the median of the ratios within
 the rounds.
+
+A task's rows are printed when its last round is over. What was measured is kept from round to round
+in a file beside the record, `loop.part.json`, which takes the record's name at the end; so it is
+there after a Ctrl-C, too.
 """
 
 from __future__ import annotations
@@ -15,7 +19,7 @@ import json
 import statistics
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
 from multiprocessing import get_context
@@ -23,7 +27,9 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.loops import FRAMEWORKS, TASKS, Worker
+from benchmarks.loops.worker import leave_ctrl_c_alone
 from benchmarks.machine import machine_facts
+from jaxtrain.files.atomic import replacing
 
 RESULTS = Path(__file__).with_name("results") / "loop.json"
 PACKAGES = ["jaxtrain", "jax", "jaxlib", "flax", "optax", "numpy"]
@@ -44,35 +50,52 @@ def main(argv: Sequence[str]) -> None:
         print(f"left out: {FRAMEWORKS[name].title} (not installed: {', '.join(packages)})")
 
     began = time.perf_counter()
-    speeds = measure(
-        chosen,
-        options.tasks,
-        rounds=options.rounds,
-        seconds=options.seconds,
-        keeps_memory=options.malloc == "keeps",
-    )
-    cost = _dispatch_cost(options.rounds) if "jaxtrain" in chosen else {}
-    record = {
-        "machine": machine_facts(PACKAGES),
-        "malloc": options.malloc,
-        "rounds": options.rounds,
-        "took_seconds": round(time.perf_counter() - began),
-        "steps_per_second": {
-            task: {
-                name: {"median": statistics.median(values), "rounds": values}
-                for name, values in by_framework.items()
-            }
-            for task, by_framework in speeds.items()
-        },
-        "ratios": ratios(speeds),
-        "engine_microseconds": cost,
-        "left_out": left_out,
-    }
-    print(table(speeds))
+    speeds: Speeds = {}
+    cost: dict[str, float] = {}
+    part = options.json.with_suffix(".part.json")
+
+    def keep() -> None:
+        record = {
+            "machine": machine_facts(PACKAGES),
+            "malloc": options.malloc,
+            "rounds": options.rounds,
+            "took_seconds": round(time.perf_counter() - began),
+            "steps_per_second": {
+                task: {
+                    name: {"median": statistics.median(values), "rounds": values}
+                    for name, values in by_framework.items()
+                }
+                for task, by_framework in speeds.items()
+            },
+            "ratios": ratios(speeds),
+            "engine_microseconds": cost,
+            "left_out": left_out,
+        }
+        with replacing(part) as temporary:
+            temporary.write_text(json.dumps(record, indent=1) + "\n")
+
+    try:
+        print("steps a second (× how many times as fast jaxtrain is)", flush=True)
+        for task, number, found in measure(
+            chosen,
+            options.tasks,
+            rounds=options.rounds,
+            seconds=options.seconds,
+            keeps_memory=options.malloc == "keeps",
+        ):
+            speeds[task] = found
+            keep()
+            if number == options.rounds:
+                print(table({task: found}), flush=True)
+        cost |= _dispatch_cost(options.rounds) if "jaxtrain" in chosen else {}
+    except KeyboardInterrupt:
+        _say("")
+        print(f"stopped; what was measured is in {part}" if speeds else "stopped", flush=True)
+        raise SystemExit(130) from None
     for name, value in cost.items():
         print(f"the engine's own cost with no handlers: {value:.1f} µs a {name}")
-    options.json.parent.mkdir(parents=True, exist_ok=True)
-    options.json.write_text(json.dumps(record, indent=1) + "\n")
+    keep()
+    part.replace(options.json)
 
 
 def measure(
@@ -83,8 +106,8 @@ def measure(
     seconds: float,
     batches: int | None = None,
     keeps_memory: bool = True,
-) -> Speeds:
-    """Steps a second, by task and framework, in each round.
+) -> Iterator[tuple[str, int, dict[str, list[float]]]]:
+    """Steps a second, by framework, in each round so far; comes anew after each round of a task.
 
     Args:
         frameworks: keys of `FRAMEWORKS`.
@@ -93,8 +116,10 @@ def measure(
         seconds: about how long a turn is.
         batches: steps an epoch, where it is not the task's own number.
         keeps_memory: whether the processes' allocator keeps what is freed.
+
+    Yields:
+        The task, how many of its rounds are over, and their speeds.
     """
-    speeds: Speeds = {task: {name: [] for name in frameworks} for task in tasks}
     with ExitStack() as stack:
         workers = {
             name: stack.enter_context(Worker(name, keeps_memory=keeps_memory))
@@ -104,13 +129,14 @@ def measure(
             for name, worker in workers.items():
                 _say(f"{task}: {name} warms up")
                 worker.prepare(task, seconds=seconds, batches=batches)
-            for number in range(rounds):
-                _say(f"{task}: round {number + 1} of {rounds}")
+            speeds: dict[str, list[float]] = {name: [] for name in frameworks}
+            for number in range(1, rounds + 1):
+                _say(f"{task}: round {number} of {rounds}")
                 for name, worker in workers.items():
                     time.sleep(_REST_SECONDS)
-                    speeds[task][name].append(worker.round())
-        _say("")
-    return speeds
+                    speeds[name].append(worker.round())
+                _say("")
+                yield task, number, {name: list(values) for name, values in speeds.items()}
 
 
 def ratios(speeds: Speeds, *, of: Sequence[str] = ("jaxtrain", "by_hand")) -> dict[str, Any]:
@@ -138,34 +164,27 @@ def table(speeds: Speeds) -> str:
     """Steps a second, and behind them how many times as fast jaxtrain is.
 
     >>> print(table({"digits_mlp": {"jaxtrain": [30000.0], "by_hand": [20000.0]}}))
-    steps a second (× how many times as fast jaxtrain is)
-                                   digits_mlp
-    jaxtrain                           30,000
-    JAX loop by hand                   20,000 (1.50×)
+    digits_mlp
+      jaxtrain                         30,000
+      JAX loop by hand                 20,000 (1.50×)
     """
     faster = ratios(speeds, of=["jaxtrain"])
-    rows = ["steps a second (× how many times as fast jaxtrain is)"]
-    rows.append(_row("", [(task, "") for task in speeds]))
-    for name in next(iter(speeds.values())):
-        cells = []
-        for task, found in speeds.items():
+    rows = []
+    for task, found in speeds.items():
+        rows.append(task)
+        for name, values in found.items():
             ratio = faster[task].get("jaxtrain", {}).get(name)
             behind = "" if ratio is None else f" ({ratio:.2f}×)"
-            cells.append((f"{statistics.median(found[name]):,.0f}", behind))
-        rows.append(_row(FRAMEWORKS[name].title, cells))
+            rows.append(f"  {FRAMEWORKS[name].title:26}{statistics.median(values):>13,.0f}{behind}")
     return "\n".join(rows)
-
-
-def _row(title: str, cells: Sequence[tuple[str, str]]) -> str:
-    text = "".join(f"{figure:>13}{behind:<10}" for figure, behind in cells)
-    return f"{title:28}{text}".rstrip()
 
 
 def _dispatch_cost(rounds: int) -> dict[str, float]:
     """Measured in a process of its own, like everything."""
     from benchmarks.loops.dispatch_cost import dispatch_cost
 
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+    context = get_context("spawn")
+    with ProcessPoolExecutor(1, mp_context=context, initializer=leave_ctrl_c_alone) as pool:
         return pool.submit(dispatch_cost, rounds).result()
 
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import jax
@@ -46,13 +49,14 @@ def test_trains_with_jax(framework, task):
 
 
 @pytest.mark.slow
+@pytest.mark.sweep
 @pytest.mark.parametrize("framework", PEERS)
 def test_trains_with_a_peer(framework):
     _skip_if_any(FRAMEWORKS[framework].missing())
     # In a process of its own: their imports warn, and their threads would stay.
-    speeds = loop.measure([framework], list(TASKS), rounds=1, seconds=0.01, batches=2)
-    assert speeds.keys() == TASKS.keys()
-    assert all(values[framework][0] > 0 for values in speeds.values())
+    measured = list(loop.measure([framework], list(TASKS), rounds=1, seconds=0.01, batches=2))
+    assert [(task, number) for task, number, _ in measured] == [(task, 1) for task in TASKS]
+    assert all(found[framework][0] > 0 for _, _, found in measured)
 
 
 @pytest.mark.parametrize("peer", COUNT_PARAMETERS)
@@ -101,13 +105,117 @@ def test_leaves_out_what_is_not_installed(tmp_path, capsys, monkeypatch):
     absent = Framework("Absent", "with_absent", needs=("no_such_package",))
     monkeypatch.setitem(loop.FRAMEWORKS, "absent", absent)
     monkeypatch.setattr(
-        loop, "measure", lambda frameworks, *_, **__: {"t": {name: [2.0] for name in frameworks}}
+        loop,
+        "measure",
+        lambda frameworks, *_, **__: [("t", 1, {name: [2.0] for name in frameworks})],
     )
     loop.main(["--frameworks", "absent,by_hand", "--json", str(tmp_path / "loop.json")])
     assert "left out: Absent (not installed: no_such_package)" in capsys.readouterr().out
     record = json.loads((tmp_path / "loop.json").read_text())
     assert record["left_out"] == {"absent": ["no_such_package"]}
     assert record["steps_per_second"].keys() == {"t"}
+
+
+class Measured:
+    """A `measure` whose rounds are over at once, and what was printed and kept at each."""
+
+    def __init__(self, monkeypatch, capsys, path, *, ends_with=None):
+        self.seen, self.path, self.ends_with, self.capsys = [], path, ends_with, capsys
+        monkeypatch.setattr(loop, "measure", self)
+        monkeypatch.setattr(loop, "_dispatch_cost", lambda rounds: {"dispatch": 1.0})
+
+    def __call__(self, frameworks, tasks, *, rounds, **options):
+        for task in tasks:
+            for number in range(1, rounds + 1):
+                yield task, number, {name: [2.0] * number for name in frameworks}
+                kept = json.loads(self.path.with_suffix(".part.json").read_text())
+                steps = kept["steps_per_second"]
+                rounds_kept = {task: len(steps[task]["jaxtrain"]["rounds"]) for task in steps}
+                self.seen.append((rounds_kept, self.capsys.readouterr().out))
+        if self.ends_with is not None:
+            raise self.ends_with
+
+    def run(self):
+        words = "--tasks digits_mlp,mnist_mlp --frameworks jaxtrain,by_hand --rounds 2"
+        loop.main([*words.split(), "--json", str(self.path)])
+
+
+def test_rows_come_with_their_task_and_rounds_are_kept_at_once(tmp_path, capsys, monkeypatch):
+    measured = Measured(monkeypatch, capsys, tmp_path / "loop.json")
+    measured.run()
+    kept, printed = zip(*measured.seen, strict=True)
+    assert kept == (
+        {"digits_mlp": 1},
+        {"digits_mlp": 2},
+        {"digits_mlp": 2, "mnist_mlp": 1},
+        {"digits_mlp": 2, "mnist_mlp": 2},
+    )
+    assert ["by hand" in text for text in printed] == [False, True, False, True]
+    assert "digits_mlp" in printed[1]
+    assert "mnist_mlp" in printed[3]
+    assert [path.name for path in tmp_path.iterdir()] == ["loop.json"]
+    assert json.loads(measured.path.read_text())["engine_microseconds"] == {"dispatch": 1.0}
+
+
+def test_what_was_measured_is_there_after_a_ctrl_c(tmp_path, capsys, monkeypatch):
+    """And the record of an earlier whole run is, too."""
+    (tmp_path / "loop.json").write_text("the one before")
+    measured = Measured(monkeypatch, capsys, tmp_path / "loop.json", ends_with=KeyboardInterrupt())
+    with pytest.raises(SystemExit) as stopped:
+        measured.run()
+    assert stopped.value.code == 130
+    part = tmp_path / "loop.part.json"
+    assert f"stopped; what was measured is in {part}" in capsys.readouterr().out
+    assert json.loads(part.read_text())["steps_per_second"].keys() == {"digits_mlp", "mnist_mlp"}
+    assert measured.path.read_text() == "the one before"
+
+
+def test_stopped_before_anything_was_measured(tmp_path, capsys, monkeypatch):
+    def measure(*_, **__):
+        raise KeyboardInterrupt
+        yield
+
+    monkeypatch.setattr(loop, "measure", measure)
+    with pytest.raises(SystemExit):
+        loop.main(["--frameworks", "by_hand", "--json", str(tmp_path / "loop.json")])
+    assert capsys.readouterr().out.splitlines()[-1] == "stopped"
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.slow
+def test_a_real_ctrl_c_ends_all_its_processes_without_a_traceback(tmp_path):
+    """Sent to the whole group, as a terminal does, in one of the first of many rounds."""
+    words = "--tasks digits_mlp --frameworks jaxtrain,by_hand --rounds 99999 --seconds 0.01"
+    path = tmp_path / "loop.json"
+    with subprocess.Popen(
+        [sys.executable, "-m", "benchmarks", "loop", *words.split(), "--json", str(path)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+        start_new_session=True,
+    ) as process:
+        until = time.monotonic() + 120
+        while not path.with_suffix(".part.json").exists():
+            assert time.monotonic() < until
+            assert process.poll() is None, process.communicate()
+            time.sleep(0.01)
+        os.killpg(process.pid, signal.SIGINT)
+        out, said = process.communicate(timeout=60)
+    assert process.returncode == 130, said
+    assert "stopped; what was measured is in" in out
+    assert said == ""
+    while _has_members(process.pid):  # multiprocessing's own process ends a moment later
+        assert time.monotonic() < until
+        time.sleep(0.01)
+
+
+def _has_members(group):
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 def test_an_error_in_a_worker_is_shown_here():

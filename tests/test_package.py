@@ -150,3 +150,26 @@ def test_the_error_tree_is_the_one_drawn():
     for name, code in real.items():
         line = next(x for x in (errors.__doc__ or "").splitlines() if f" {name} " in x)
         assert f" {code} " in f"{line} ", f"{name}: the drawing says {line.strip()!r}"
+
+
+# Modules without a test file of their own name, and where the tests are that hold them.
+TESTED_ELSEWHERE = {
+    "_version.py": "a number; test_the_table_of_contents_matches_its_lazy_half",
+    "errors.py": "test_the_error_tree_is_the_one_drawn",
+    "models/registry.py": "one line, an instance of Registry: tests/test_registry.py",
+    "optim/registry.py": "two lines, instances of Registry: tests/test_registry.py",
+}
+
+
+def test_every_module_has_tests_of_its_name():
+    """`jaxtrain/room/noun.py` is held by `tests/room/test_noun.py`: one guess finds it."""
+    modules = {
+        path.relative_to(PACKAGE): path.relative_to(PACKAGE).parent / f"test_{path.name}"
+        for path in PACKAGE.rglob("*.py")
+        if path.name != "__init__.py"
+    }
+    without = {
+        str(module) for module, test in modules.items() if not (ROOT / "tests" / test).exists()
+    }
+    assert sorted(without - TESTED_ELSEWHERE.keys()) == []
+    assert sorted(TESTED_ELSEWHERE.keys() - without) == [], "these have a file of their own by now"

@@ -13,6 +13,8 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PAGES = {name: (ROOT / name).read_text() for name in ("README.md", "CONTRIBUTING.md")}
 PYTHON = re.findall(r"```python\n(.*?)```", PAGES["README.md"], re.S)
+BEGINS = re.compile(r"^(import|from) jaxtrain\b", re.M)
+"""Marks a block that stands alone; one that imports nothing of ours goes on from those before."""
 CI = (ROOT / ".ci/run").read_text()
 HERE = ".venv/bin/python -m "
 """How the pages call Python; the tests call the one that runs them."""
@@ -64,18 +66,66 @@ def test_the_scripts_are_sound(script):
     subprocess.run(["bash", "-n", str(ROOT / script)], check=True)
 
 
-@pytest.mark.parametrize("number", range(len(PYTHON)))
-def test_python_runs(number, tmp_path):
-    for folder in ("configs",):
-        (tmp_path / folder).symlink_to(ROOT / folder)
+def programs() -> list[str]:
+    """The README's code: each a block that stands alone, with all those that go on from it."""
+    found: list[str] = []
+    for block in PYTHON:
+        if BEGINS.search(block):
+            found.append(block)
+        else:
+            found[-1] += block
+    return found
+
+
+PROGRAMS = programs()
+
+
+def run_python(program: str, place: Path) -> str:
     done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", PYTHON[number]],
+        [sys.executable, "-W", "error", "-c", program],
         capture_output=True,
         text=True,
-        cwd=tmp_path,
-        timeout=120,
+        cwd=place,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        timeout=300,
     )
     assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize("number", range(len(PROGRAMS)))
+def test_python_runs(number, tmp_path):
+    (tmp_path / "configs").symlink_to(ROOT / "configs")
+    run_python(PROGRAMS[number], tmp_path)
+
+
+def test_a_stopped_run_goes_on_as_the_page_says(tmp_path):
+    (program,) = [p for p in PROGRAMS if "somebody_presses_stop" in p]
+    said = run_python(program, tmp_path).splitlines()
+    assert [line for line in said if line[0].isdigit()][:2] == ["110 110", "200"]
+
+
+def test_the_lines_that_save_go_on_in_another_process(tmp_path):
+    """As often as they are run: the second time with more epochs."""
+    (program,) = [p for p in PROGRAMS if "hooks.resume" in p]
+    saving = program[: program.index("@trainer.on(jt.Events.ITERATION_COMPLETED")]
+    told = "print('from', trainer.state.iteration)\ntrainer.run("
+    first, _, last = saving.rpartition("trainer.run(")
+    assert "from 0\n" in run_python(first + told + last, tmp_path)
+    assert "from 100\n" in run_python(first + told + last.replace("5", "6"), tmp_path)
+    assert "from 120\n" in run_python(first + told + last.replace("5", "7"), tmp_path)
+
+
+def test_the_data_source_trains_from_the_command_line(tmp_path):
+    plugin = next(p for p in PROGRAMS if "def linear" in p) + next(
+        p for p in PROGRAMS if "def rings" in p
+    )
+    (tmp_path / "mine.py").write_text(plugin)
+    (words,) = re.findall(r"`(--plugin mine.py [^`]*)`", PAGES["README.md"])
+    (tmp_path / "small.yaml").write_text("train: {epochs: 2}\nhooks: {progress: null}\n")
+    done = run_here(f"{HERE}jaxtrain.main --config small.yaml {words}", tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "linear" in done.stdout
 
 
 @pytest.mark.slow
@@ -122,6 +172,18 @@ def test_links_lead_somewhere(path):
     page = ROOT / path
     for target in re.findall(r"\]\((?!http)([^)#]+)[^)]*\)", page.read_text()):
         assert (page.parent / target).exists(), target
+
+
+def test_the_tests_that_the_list_of_faults_names_are_there():
+    page = (ROOT / "docs/faults.md").read_text()
+    named = re.findall(r"`(tests/[\w/]+\.py|test_\w+\.py)(?:::(\w+))?", page)
+    assert len(named) > 20
+    for name, test in named:
+        found = list((ROOT / "tests").rglob(Path(name).name))
+        if name.startswith("tests/"):
+            assert (ROOT / name).exists(), name
+        assert found, name
+        assert any(f"def {test}" in path.read_text() for path in found), f"{name}::{test}"
 
 
 # -- the second pair of libraries ----------------------------------------------------------------

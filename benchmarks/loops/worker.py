@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import time
 import traceback
 from multiprocessing.connection import Connection
@@ -83,14 +84,16 @@ class Worker:
         return answer
 
     def close(self) -> None:
-        """End the process."""
+        """End the process, when it has done what it was asked for."""
         self._pipe.close()
         self._process.join()
 
     def __enter__(self) -> Worker:
         return self
 
-    def __exit__(self, *exception: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *exception: object) -> None:
+        if kind is not None:  # nobody waits for what it is still doing
+            self._process.terminate()
         self.close()
 
 
@@ -118,8 +121,14 @@ class _Prepared:
         return self.epochs * self._steps / self._time()
 
 
+def leave_ctrl_c_alone() -> None:
+    """A terminal's Ctrl-C reaches all processes; the one that was started answers it for all."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
 def _serve(framework: str, pipe: Connection) -> None:
     """Answer requests by (answer, None) or (None, traceback), until the pipe ends."""
+    leave_ctrl_c_alone()
     prepared: _Prepared | None = None
     while True:
         try:

@@ -52,9 +52,14 @@ class Process:
 
 
 class Spawner:
-    """The process that forks them."""
+    """The process that forks them.
 
-    def __init__(self, cache: Path) -> None:
+    Args:
+        cache: a directory for what was compiled.
+        python: the interpreter, and with it the libraries.
+    """
+
+    def __init__(self, cache: Path, python: str = sys.executable) -> None:
         # Nine tenths of such a short run would be compiling, each time the same.
         environment = {
             **os.environ,
@@ -64,7 +69,7 @@ class Spawner:
             "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
         }
         self._process = subprocess.Popen(
-            [sys.executable, str(Path(__file__).with_name("spawner.py"))],
+            [python, str(Path(__file__).with_name("spawner.py"))],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -171,8 +176,19 @@ def spawner(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
+def other_spawner(tmp_path_factory):
+    """Of another pair of libraries, that of the Python that JAXTRAIN_OTHER_PYTHON names."""
+    python = os.environ.get("JAXTRAIN_OTHER_PYTHON")
+    if not python:
+        pytest.skip("JAXTRAIN_OTHER_PYTHON names no Python with another version of JAX")
+    made = Spawner(tmp_path_factory.mktemp("other_cache"), python)
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="session")
 def make_runs(spawner):
-    return lambda root: Runs(spawner, root)
+    return lambda root, of=spawner: Runs(of, root)
 
 
 @pytest.fixture

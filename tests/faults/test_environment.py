@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
 import pytest
 
 
@@ -32,3 +38,41 @@ def test_fault_29_the_same_environment_is_none(runs):
     assert runs.run("run", [["interrupt_at", {"iteration": 12}]]) == 75
     assert runs.run("run") == 0
     assert "not bit-exact" not in runs.said("run")
+
+
+def versions(python: str) -> dict[str, str]:
+    code = "import json, jax, flax; print(json.dumps([jax.__version__, flax.__version__]))"
+    done = subprocess.run([python, "-c", code], capture_output=True, text=True, check=True)
+    return dict(zip(("jax", "flax"), json.loads(done.stdout), strict=True))
+
+
+@pytest.mark.parametrize("direction", ["there", "back"])
+def test_fault_29_one_pair_of_libraries_goes_on_from_the_other(
+    make_runs, other_spawner, whole, tmp_path, direction
+):
+    """20 steps of an MLP with one, the rest with the other: told, and nothing else is different."""
+    first, second = make_runs(tmp_path), make_runs(tmp_path, of=other_spawner)
+    before, after = versions(sys.executable), versions(os.environ["JAXTRAIN_OTHER_PYTHON"])
+    if direction == "back":
+        first, second, before, after = second, first, after, before
+    assert before["jax"] != after["jax"], "JAXTRAIN_OTHER_PYTHON has the same version of JAX"
+
+    assert first.run("run", [["interrupt_at", {"iteration": 20}]]) == 75, first.said("run")
+    assert "not bit-exact" not in first.said("run")
+    assert second.command("checkpoints", str(tmp_path / "run"))[0] == 0
+    assert second.run("run") == 0, second.said("run")
+    said = second.said("run")
+    assert "the continuation is not bit-exact" in said
+    for library, version in before.items():
+        if version != after[library]:
+            assert f"{library}: '{version}' -> '{after[library]}'" in said
+
+    # Which batches, which steps, which rows: the same. The numbers: about.
+    found = second.outcome("run")
+    assert (found["cursor"], found["counters"]) == (whole["cursor"], whole["counters"])
+    assert found["rows"].count("\n") == whole["rows"].count("\n")
+    assert found["arrays"].keys() == whole["arrays"].keys()
+    for name, content in whole["arrays"].items():
+        if "params" in name:
+            ours, theirs = (np.frombuffer(b, np.float32) for b in (found["arrays"][name], content))
+            np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=1e-4, err_msg=name)

@@ -170,6 +170,7 @@ def test_fault_25_zip_bombs_as_data_take_bounded_memory(runs, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.sweep
 def test_fault_25_a_bomb_of_a_table_is_left_at_a_gibibyte(runs, tmp_path):
     (tmp_path / "train.csv.gz").write_bytes(bomb(b"a,b,label\n", 4096))
     section = {"name": "csv", "root": str(tmp_path), "target": "label"}

@@ -19,6 +19,7 @@ def test_fault_1_stopped_in_the_middle_of_an_epoch(runs, whole, iteration):
 
 
 @pytest.mark.slow
+@pytest.mark.sweep
 def test_fault_2_restored_at_every_step_of_twelve(runs, undisturbed, tmp_path):
     """Each of the checkpoints, as the newest one, leads to the same end."""
     expected = undisturbed(**TWELVE)
