@@ -118,7 +118,6 @@ class Checkpoint:
         """Know that the run stands where this record of a checkpoint says: it is saved."""
         self._last = _place(record)
 
-
     def refuse_other_data(self, cursor: Cursor | None) -> None:
         """Raise a CheckpointMismatchError where `cursor` is none of this hook's loader."""
         if self._loader is not None and cursor is not None:

@@ -19,7 +19,7 @@ from typing import Any
 import jax
 
 from jaxtrain.config import ExperimentConfig
-from jaxtrain.data import SOURCES, Dataset, Finding, Splits, check_dataset
+from jaxtrain.data import SOURCES, Finding, Splits, check_dataset
 from jaxtrain.errors import DataError
 
 # A finding of one of these names is worth a look, and nothing that training can't do with.
@@ -91,7 +91,7 @@ class RunData:
         return tuple(
             Finding(f"{name} {finding.name}", finding.ok, finding.detail)
             for name, split in self.sets.items()
-            for finding in _findings(split)
+            for finding in check_dataset(split)
         )
 
     @property
@@ -119,9 +119,3 @@ def train_loader(config: ExperimentConfig, splits: Splits) -> Any:
         seed=config.seed,
         last_batch=section.last_batch,
     )
-
-
-def _findings(split: Any) -> list[Finding]:
-    if isinstance(split, Dataset):
-        return check_dataset(split)
-    return [Finding("rows", True, "not in memory: they are not looked at before they are used")]

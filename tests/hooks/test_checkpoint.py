@@ -169,9 +169,9 @@ def test_what_stands_in_the_meta(prepare):
     for saved in (middle, end):
         assert saved.meta["config"] == {"seed": 1}
         assert saved.meta["fingerprint"] == loader.fingerprint()
-        assert saved.meta["cursor"]["fingerprint"] == loader.fingerprint()
+        assert saved.meta["engine"]["cursor"]["fingerprint"] == loader.fingerprint()
         assert set(saved.meta["engine"]["hooks"]) == {"history"}
-    assert middle.meta["cursor"]["batch"] == 2
+    assert middle.meta["engine"]["cursor"]["batch"] == 2
     assert end.meta["metrics"]["train/value"] == trainer.state.metrics["train/value"]
     assert middle.meta["metrics"] == {}
 
@@ -312,7 +312,7 @@ def test_who_says_so_saves_without_a_place_and_is_warned_when_going_on(prepare, 
 
 
 def test_what_no_hook_has_saved_is_no_run(prepare):
-    trainer, loader, store = prepare()
+    trainer, _, store = prepare()
     store.save({"train_state": 1}, iteration=1, meta={})
     with pytest.raises(CheckpointError, match=r"hooks\.Checkpoint has not saved it; store\.load"):
         resume(trainer, store.latest(), store)
@@ -471,7 +471,7 @@ def test_other_data_are_refused_and_nothing_is_taken_up(prepare, change):
 def test_another_model_is_refused_and_nothing_is_taken_up(prepare):
     trainer, loader, store = prepare()
     trainer.run(loader)
-    again, fresh, _ = prepare()
+    again, _, _ = prepare()
     again.state.train_state = {"value": jnp.zeros(2), "more": jnp.int32(0)}
     with pytest.raises(CheckpointMismatchError) as error:
         resume(again, store.latest(), store)
