@@ -138,7 +138,7 @@ class Runs:
         arrays = read_arrays(newest / "arrays")
         return {
             "arrays": {name: np.asarray(array).tobytes() for name, array in arrays.items()},
-            "cursor": meta["cursor"],
+            "cursor": meta["engine"]["cursor"],
             "counters": meta["engine"]["counters"],
             "rows": (workdir / "metrics.jsonl").read_text(),
             "table": (workdir / "metrics.csv").read_text(),

@@ -92,7 +92,7 @@ def nan_gradients() -> None:
 
         def treacherous(outputs, batch):
             total, weight = loss(outputs, batch)
-            padded = (batch["mask"].min() == 0).astype(jnp.float32)
+            padded = (batch["row_mask"].min() == 0).astype(jnp.float32)
             zero = (outputs * 0).sum()
             # The root of 0 is 0, its slope is infinite: 0 * inf is NaN.
             return total + jnp.sqrt(zero * zero + 1 - padded) - (1 - padded), weight
@@ -163,17 +163,32 @@ def streamed(stall_at: int = 0, path: str = "") -> None:
     class Streamed:
         def __init__(self, loader):
             self._loader = loader
-            self.steps_per_epoch = loader.steps_per_epoch
-            self.cursor, self.restore = loader.cursor, loader.restore
-            self.fingerprint = loader.fingerprint
             self._given = 0
 
-        def __iter__(self):
-            for batch in self._loader:
+        batch_size = property(lambda self: self._loader.batch_size)
+        steps_per_epoch = property(lambda self: self._loader.steps_per_epoch)
+
+        def fingerprint(self):
+            return self._loader.fingerprint()
+
+        def example(self):
+            return self._loader.example()
+
+        def start(self, epoch=0):
+            return self._loader.start(epoch)
+
+        def batches(self, cursor=None):
+            return self._counted(self._loader.batches(cursor))
+
+        def _counted(self, items):
+            for item in items:
                 self._given += 1
                 if self._given == stall_at:
                     _hold(path)
-                yield batch
+                yield item
+
+        def __iter__(self):
+            return iter(self._loader)
 
     def around(function, count, args, kwargs):
         function(*args, **kwargs)

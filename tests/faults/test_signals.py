@@ -14,7 +14,7 @@ _DISPATCH = "jaxtrain.engine.device.dispatch:Dispatch"
 MOMENTS = {
     "in a step": {"target": f"{_DISPATCH}.run", "nth": 9},
     "compiling": {"target": f"{_DISPATCH}._prepare", "nth": 1},
-    "waiting for data": {"target": "jaxtrain.engine.batches.source:Resident.take", "nth": 6},
+    "waiting for data": {"target": "jaxtrain.engine.batches.resident:Resident.take", "nth": 6},
     "validating": {"target": "jaxtrain.hooks.validation:run_unless_stopping", "nth": 2},
 }
 KEEP = {"checkpoint__keep": "50", "data__eval_batch_size": "4"}

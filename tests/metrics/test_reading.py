@@ -91,7 +91,9 @@ def test_an_output_without_parts_is_refused(output):
         read(output, "outputs", reader=READER)
 
 
-@pytest.mark.parametrize("found", ["text", object(), [[1.0], [1.0, 2.0]]], ids=str)
+@pytest.mark.parametrize(
+    "found", ["text", object(), [[1.0], [1.0, 2.0]]], ids=["text", "object", "ragged"]
+)
 def test_what_is_no_array_is_refused(found):
     with pytest.raises(DataError, match="M reads 'x'; expected an array of numbers, found"):
         read({"x": found}, "x", reader=READER)

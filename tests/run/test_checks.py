@@ -344,7 +344,7 @@ def test_a_batch_larger_than_the_data_is_padded():
     config = make_config({"train": {"accumulate": 4096}, "data": {"batch_size": 4096}})
     batch = small_batch(RunData.of(config))
     assert len(batch["inputs"]) == 4096
-    assert {"mask", "row_mask"} & batch.keys()
+    assert "row_mask" in batch
 
 
 def test_the_overfitted_step_has_the_options_of_the_run():
