@@ -31,6 +31,14 @@ def test_an_update_is_that_of_optax():
     jax.tree.map(np.testing.assert_array_equal, after, expected)
 
 
+def test_a_transformation_that_takes_three_arguments_is_given_three():
+    descent = optax.GradientTransformation(
+        lambda params: (), lambda updates, state, params=None: (-updates, state)
+    )
+    params, _ = update(descent)(jnp.float32(2), (), jnp.float32(5), value=1.0, value_fn=abs)
+    assert float(params) == 3.0
+
+
 @pytest.mark.parametrize("wrapped", [False, True])
 @pytest.mark.parametrize("options", [{}, {"accumulate": 3}, {"precision": "float16"}])
 def test_a_transformation_that_wants_the_loss_gets_it(linear, make_batch, options, wrapped):
