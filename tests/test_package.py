@@ -155,6 +155,7 @@ def test_the_error_tree_is_the_one_drawn():
 # Modules without a test file of their own name, and where the tests are that hold them.
 TESTED_ELSEWHERE = {
     "_version.py": "a number; test_the_table_of_contents_matches_its_lazy_half",
+    "engine/batches/portion.py": "a record and a Protocol: what the feeds' tests draw",
     "errors.py": "test_the_error_tree_is_the_one_drawn",
     "models/registry.py": "one line, an instance of Registry: tests/test_registry.py",
     "optim/registry.py": "two lines, instances of Registry: tests/test_registry.py",

@@ -98,5 +98,6 @@ class Emitter:
         self._at_rest.clear()
 
 
-def _names(event: Event | EventSet) -> set[str]:
-    return {one.name for one in (event.events if isinstance(event, EventSet) else (event,))}
+def _names(event: Event | EventSet) -> list[str]:
+    events = event.events if isinstance(event, EventSet) else (event,)
+    return list(dict.fromkeys(one.name for one in events))

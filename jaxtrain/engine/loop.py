@@ -11,6 +11,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, Protocol
 
 from jaxtrain.engine.batches.batches import Batches
@@ -62,6 +63,7 @@ class Course:
 
     def __post_init__(self) -> None:
         self._launched = self.state.iteration, self.state.epoch_iteration
+        self.last_used: Portion | None = None
 
     def open_epoch(self) -> None:
         """Count the next epoch, and its iterations from 0; its metrics have seen nothing."""
@@ -86,6 +88,7 @@ class Course:
         state.iteration += portion.length - 1
         state.epoch_iteration += portion.length - 1
         self.batches.used(portion)
+        self.last_used = portion
         self._launched = state.iteration, state.epoch_iteration
 
     def step_back(self) -> None:
@@ -141,17 +144,31 @@ def _run_epoch(course: Course) -> None:
                 state.epoch_length = state.epoch_iteration
             return
         state.look_at(_Look(portion, 0))
-        fire(Events.GET_BATCH_COMPLETED)
-        state.iteration += 1
-        state.epoch_iteration += 1
-        if not course.stop:
-            fire(Events.ITERATION_STARTED)
-        if course.stop:
-            _refuse(course, portion)
-            return
-        course.launch(portion, lambda used=portion: course.launched(used))  # type: ignore[misc]
+        with _used_or_back(course, portion):
+            fire(Events.GET_BATCH_COMPLETED)
+            state.iteration += 1
+            state.epoch_iteration += 1
+            if not course.stop:
+                fire(Events.ITERATION_STARTED)
+            if course.stop:
+                _refuse(course, portion)
+                return
+            course.launch(portion, partial(course.launched, portion))
         state.look_at(_Look(portion, portion.length - 1))
         fire(Events.ITERATION_COMPLETED)
+
+
+class _used_or_back:  # noqa: N801  (a context manager; as a generator it would cost 2 µs)
+    """Where something is raised before the steps of a portion are launched, it comes again."""
+
+    def __init__(self, course: Course, portion: Portion) -> None:
+        self._course, self._portion = course, portion
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is not None and self._course.last_used is not self._portion:
+            self._course.batches.refused(self._portion)
 
 
 def _refuse(course: Course, portion: Portion) -> None:

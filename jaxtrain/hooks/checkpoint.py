@@ -68,10 +68,10 @@ class Checkpoint:
             ConfigError: the loader has no places that could be saved.
         """
         _refuse_placeless(self._loader)
-        moments = Events.INTERRUPT | Events.COMPLETED
         if self._every is not None:
-            moments |= Events.ITERATION_COMPLETED(every=self._every)
-        engine.attach_handler(moments, self._save_at_rest)
+            engine.attach_handler(Events.ITERATION_COMPLETED(every=self._every), self._save_at_rest)
+        engine.attach_handler(Events.INTERRUPT | Events.COMPLETED, self._save_and_wait)
+        engine.attach_handler(Events.EXCEPTION_RAISED, self._wait)
         engine.attach_handler(Events.EPOCH_COMPLETED, self._end_epoch, needs=(EPOCH_METRICS,))
 
     def _end_epoch(self, engine: Engine) -> None:
@@ -81,6 +81,17 @@ class Checkpoint:
 
     def _save_at_rest(self, engine: Engine) -> None:
         engine.when_at_rest(lambda: self.save(engine))
+
+    def _save_and_wait(self, engine: Engine) -> None:
+        """The run is left, and perhaps the process: a save in the background would end with it."""
+        self._save_at_rest(engine)
+        engine.when_at_rest(self.store.wait)
+
+    def _wait(self, *_: object) -> None:
+        try:
+            self.store.wait()
+        except CheckpointError as second:  # the exception that is on its way is the one to raise
+            logger.error("%s", second)
 
     def save(self, engine: Engine) -> None:
         """Save now, unless nothing happened since the last save.

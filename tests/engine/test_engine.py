@@ -114,7 +114,7 @@ def test_a_handler_of_several_events_is_removed_from_them():
     engine.remove_event_handler(note, Events.EPOCH_STARTED | Events.COMPLETED)
     engine.run([0])
     assert seen == [1]
-    with pytest.raises(ValueError, match="is not attached to COMPLETED or EPOCH_STARTED"):
+    with pytest.raises(ValueError, match="is not attached to EPOCH_STARTED or COMPLETED"):
         engine.remove_event_handler(note, Events.EPOCH_STARTED | Events.COMPLETED)
 
 
