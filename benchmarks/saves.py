@@ -42,7 +42,7 @@ from benchmarks.machine import machine_facts
 from jaxtrain.checkpoint import CheckpointStore, named_leaves
 from jaxtrain.checkpoint.arrays import write_arrays
 from jaxtrain.checkpoint.leaves import to_host
-from jaxtrain.files.atomic import sync
+from jaxtrain.files import replacing, sync
 
 RESULTS = Path(__file__).with_name("results") / "saves.json"
 LAYERS = 12
@@ -120,13 +120,14 @@ def main(argv: Sequence[str]) -> None:
                 measured[f"{millions}M"] = figures(millions, options.rounds, directory)
             finally:
                 shutil.rmtree(directory)
-        if measured and section == "parameters":
-            record |= {**facts, section: measured}
-        elif measured:
-            record[section] = {**facts, "base": measured}
-    options.out.parent.mkdir(exist_ok=True)
-    options.out.write_text(json.dumps(record, indent=1) + "\n")
-    print(f"written: {options.out}")
+            # Written size by size: what was measured stays when it is stopped.
+            if section == "parameters":
+                record |= {**facts, section: dict(measured)}
+            else:
+                record[section] = {**facts, "base": dict(measured)}
+            with replacing(options.out) as temporary:
+                temporary.write_text(json.dumps(record, indent=1) + "\n")
+            print(f"written: {options.out}", flush=True)
 
 
 def measure(millions: int, rounds: int, directory: Path) -> dict[str, Any]:

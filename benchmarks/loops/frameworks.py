@@ -52,6 +52,9 @@ FRAMEWORKS = {
     "jaxtrain_single": Framework(
         "jaxtrain, not fused", "with_jaxtrain", options={"form": "single"}
     ),
+    "jaxtrain_lean": Framework(
+        "jaxtrain, no norm, no guard", "with_jaxtrain", options={"lean": True}
+    ),
     "by_hand": Framework("JAX loop by hand", "by_hand"),
     "torch": Framework("PyTorch eager, by hand", "with_torch", needs=("torch",)),
     "ignite": Framework("Ignite, its quick start", "with_ignite", needs=("torch", "ignite")),

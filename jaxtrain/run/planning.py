@@ -188,6 +188,7 @@ def _steps_for(engine: Engine, task: Task) -> int:
 
 def _rate(engine: Engine, task: Task, steps: int) -> float:
     """Steps a second over `steps` steps, until the last is done."""
+    engine.reset()
     began = time.perf_counter()
     state = engine.run(task.data.loader, max_iters=steps, epoch_length=steps)
     jax.block_until_ready(state.train_state)

@@ -462,9 +462,9 @@ def test_no_write_is_under_way_when_another_may_have_the_directory(tmp_path, mon
     done = []
     commit = experiment.store._commit
 
-    def slow(arrays, meta):
+    def slow(arrays, meta, *more):
         time.sleep(0.5)
-        commit(arrays, meta)
+        commit(arrays, meta, *more)
         done.append(meta["iteration"])
 
     monkeypatch.setattr(experiment.store, "_commit", slow)
@@ -479,7 +479,7 @@ def test_a_save_that_fails_beside_the_error_is_told_and_the_error_stays(
 ):
     experiment = make(tmp_path / "run")
 
-    def fail(arrays, meta):
+    def fail(*arguments):
         time.sleep(0.2)
         raise CheckpointError("no room")
 

@@ -26,7 +26,7 @@ def test_the_plan_of_digits(tmp_path, capsys):
     assert "26,122 parameters" in said
     assert "30 epochs of 41 iterations: 1,230" in said
     assert "form       fused" in said
-    assert "ITERATION_COMPLETED every 10: NaNGuard.look" in said
+    assert "ITERATION_COMPLETED every 10: NaNGuard" in said
     assert "ITERATION_COMPLETED every 25: Checkpoint" in said
     assert re.search(r"dispatches in the first epoch: .*10", said)
     assert "MiB temporary" in said
