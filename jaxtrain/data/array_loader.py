@@ -13,7 +13,7 @@ Axis letters: B batch, N rows, S batches in an epoch.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import jax
 import numpy as np
@@ -25,10 +25,20 @@ from jaxtrain.data.loader import Cursor
 from jaxtrain.data.ordered_loader import OrderedLoader
 from jaxtrain.errors import DataError
 
-if TYPE_CHECKING:
-    from jaxtrain.data.dataset import Dataset  # which makes these loaders
-
 Arrays = dict[str, np.ndarray]
+
+
+class HasArrays(Protocol):
+    """What a `Dataset` is to its loader."""
+
+    @property
+    def arrays(self) -> Arrays:
+        """By name, each `[N, ...]`."""
+        ...
+
+    def fingerprint(self) -> str:
+        """Which arrays they are."""
+        ...
 
 
 class ArrayLoader(OrderedLoader):
@@ -50,7 +60,7 @@ class ArrayLoader(OrderedLoader):
 
     def __init__(
         self,
-        data: Dataset | Mapping[str, np.ndarray],
+        data: HasArrays | Mapping[str, np.ndarray],
         *,
         batch_size: int,
         shuffle: bool = True,
@@ -127,7 +137,7 @@ class ArrayLoader(OrderedLoader):
         return self._fingerprint
 
 
-def _arrays_of(data: Dataset | Mapping[str, np.ndarray]) -> Arrays:
+def _arrays_of(data: HasArrays | Mapping[str, np.ndarray]) -> Arrays:
     if isinstance(data, Mapping):
         return dict(data)
     if not hasattr(data, "arrays"):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from jaxtrain.engine.events import Event, EventSet
@@ -88,6 +88,12 @@ class Emitter:
         while self._at_rest and not self._firing:
             self._at_rest.pop(0)()
         return results
+
+    def restore(self, times_fired: Mapping[str, int], state: Any) -> None:
+        """Take up counts, and show those of custom events in the attributes of `state`."""
+        self.times_fired.update(times_fired)
+        for name, attribute in self.attributes.items():
+            setattr(state, attribute, self.times_fired.get(name, 0))
 
     def when_at_rest(self, action: Callable[[], None]) -> None:
         """Call `action` once all handlers of the event now firing have run."""

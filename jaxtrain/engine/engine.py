@@ -15,7 +15,7 @@ It runs over a `Loader`, whose places it can go back to, or over any iterable of
 
 from __future__ import annotations
 
-import logging
+import copy
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
@@ -38,12 +38,16 @@ from jaxtrain.engine.host_metrics import attach_host_metric
 from jaxtrain.engine.limits import set_limits
 from jaxtrain.engine.loop import Course, run_loop
 from jaxtrain.engine.plan import Plan
+from jaxtrain.engine.snapshot import (
+    form_to_go_on_with,
+    hook_states,
+    refuse_no_record,
+    restore_hooks,
+)
 from jaxtrain.engine.state import EngineState
 from jaxtrain.engine.stop import Stop
 from jaxtrain.errors import Interrupted
 from jaxtrain.metrics import HostMetric, Metric, as_metric, is_host_metric
-
-logger = logging.getLogger(__name__)
 
 _EPOCH_COUNTED = {"EPOCH_STARTED", "EPOCH_COMPLETED"}
 _ITERATION_COUNTED = {"ITERATION_STARTED", "ITERATION_COMPLETED"}
@@ -498,8 +502,8 @@ class Engine:
             "cursor": self._batches.cursor,
             "fired": dict(self._emitter.times_fired),
             "form": self.form,
-            "hooks": {name: hook.state() for name, hook in self._stateful_hooks().items()},
-            "user": dict(self.state.user),
+            "hooks": hook_states(self.hooks),
+            "user": copy.deepcopy(self.state.user),
         }
         return arrays, record
 
@@ -507,35 +511,22 @@ class Engine:
         """Take up what `snapshot` gave; the next `run` continues there.
 
         A hook that the record does not know begins afresh, with a warning.
+
+        Raises:
+            RuntimeError: the engine is running.
+            ConfigError: the record is none of a run. Nothing was taken up then.
         """
         self._refuse_while_running("restore")
+        refuse_no_record(record)
         self._is_restored = True
-        if self._pinned and record["form"] not in (None, self.form):
-            logger.warning(
-                "the run was saved in the form %r and goes on as %r: the continuation is not "
-                "bit-exact",
-                record["form"],
-                self.form,
-            )
-        elif not self._pinned:
-            self.form = record["form"]
+        self.form = form_to_go_on_with(record["form"], self.form, pinned=self._pinned)
         self.state.restore(record["counters"])
-        self.state.user = dict(record["user"])
+        self.state.user = copy.deepcopy(record["user"])
         self._batches.restore(record["cursor"])
-        self._emitter.times_fired.update(record["fired"])
-        for name, attribute in self._emitter.attributes.items():
-            setattr(self.state, attribute, self._emitter.times_fired.get(name, 0))
+        self._emitter.restore(record["fired"], self.state)
         self.state.train_state = arrays["train_state"]
         self._dispatch.restore(arrays)
-        own, saved = self._stateful_hooks(), record["hooks"]
-        for name in own.keys() & saved.keys():
-            own[name].restore(saved[name])
-        for name in own.keys() ^ saved.keys():
-            what = "begins afresh" if name in own else "is not attached any more"
-            logger.warning("hook %r was not the same when the run was saved: it %s", name, what)
-
-    def _stateful_hooks(self) -> dict[str, Any]:
-        return {name: hook for name, hook in self.hooks.items() if hasattr(hook, "state")}
+        restore_hooks(self.hooks, record["hooks"])
 
 
 def _held() -> AbstractContextManager[None]:
