@@ -1,6 +1,7 @@
 """What is saved when; and a run taken up in new objects ends with the bits of the whole one."""
 
 import dataclasses
+import time
 
 import jax
 import jax.numpy as jnp
@@ -156,6 +157,30 @@ def test_a_background_save_that_fails_ends_the_run_at_the_next_save(prepare, mon
     with pytest.raises(CheckpointError, match="saving iteration 3 failed"):
         trainer.run(loader, max_epochs=3)
     assert trainer.state.iteration == 6
+
+
+@pytest.mark.parametrize("how", ["over", "interrupted", "failed"])
+def test_when_a_run_is_left_its_saves_are_on_the_disk(prepare, monkeypatch, how):
+    """A script that ends right after `run` would end its background threads, too."""
+    trainer, loader, store = prepare(asynchronous=True)
+    commit = store._commit
+
+    def slow(*arguments):
+        time.sleep(0.2)
+        commit(*arguments)
+
+    monkeypatch.setattr(store, "_commit", slow)
+    if how == "interrupted":
+        trainer.attach_handler(Events.ITERATION_COMPLETED(once=4), lambda e: e.interrupt())
+    if how == "failed":
+        trainer.attach_handler(Events.ITERATION_COMPLETED(once=4), lambda: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            trainer.run(loader, max_epochs=2)
+    else:
+        trainer.run(loader, max_epochs=2)
+    names = sorted(path.name for path in store.directory.glob("[0-9]*"))
+    last = {"over": "00000006", "interrupted": "00000004", "failed": "00000003"}[how]
+    assert names[-1] == last
 
 
 # -- what ----------------------------------------------------------------------------------------
