@@ -23,7 +23,7 @@ from typing import Any
 from jaxtrain.data import Cursor
 from jaxtrain.engine import ctrl_c
 from jaxtrain.engine.batches.batches import Batches
-from jaxtrain.engine.batches.door import as_loader, example_of, length_of
+from jaxtrain.engine.batches.door import example_of, length_of
 from jaxtrain.engine.batches.portion import Portion
 from jaxtrain.engine.batches.resident import Resident, fits_on_device
 from jaxtrain.engine.device.dispatch import Dispatch
@@ -178,7 +178,7 @@ class Engine:
             run_loop(course)
         except BaseException as error:
             self._emitter.forget_actions()
-            now.stopped = "interrupt" if isinstance(error, KeyboardInterrupt) else "failed"
+            now.stopped = "failed"
             if not any(r is True for r in self.fire(Events.EXCEPTION_RAISED, error)):
                 raise
         finally:
@@ -319,7 +319,7 @@ class Engine:
             TypeError: the function can't be called like that.
             ValueError: the handlers would wait for each other.
         """
-        return self._emitter.handlers.attach(
+        return self._emitter.handlers.add(
             event, function, args, kwargs, priority=priority, needs=needs, provides=provides
         )
 
@@ -467,7 +467,7 @@ class Engine:
 
         Its `memory_analysis()` says what it will take. The state may be one of shapes alone.
         """
-        adapted = as_loader(loader)
+        adapted = self._batches.accept(loader)
         self._choose_form(adapted)
         portion = None
         if self.form == "fused" and fits_on_device(adapted):

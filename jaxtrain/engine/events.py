@@ -114,9 +114,10 @@ class Events:
     | `reset()` after it  |                                     | begins anew: STARTED             |
 
     "There" is behind the last step that was launched: its batch is used, whatever was raised after
-    it; a batch whose step was refused, or raised, comes again. Only `terminate_epoch()` before a
-    step leaves that batch out. Handlers of the event in which an exception was raised that had not
-    run yet are not run for it any more.
+    it; a batch whose step was refused, or raised before it was launched, comes again. Only
+    `terminate_epoch()` before a step leaves that batch out. Handlers of the event in which an
+    exception was raised that had not run yet are not run for it any more. A step that fails on the
+    device itself takes the state with it: then a checkpoint is where to go on.
     """
 
     STARTED = Event("STARTED")

@@ -87,7 +87,7 @@ class HandlerTable:
         self._attached = 0
         self.version = 0  # goes up with every change, so that a plan knows it is out of date
 
-    def attach(
+    def add(
         self,
         event: Event | EventSet,
         function: Callable[..., Any],

@@ -27,8 +27,9 @@ def attach_host_metric(engine: Any, name: str, metric: HostMetric) -> None:
         engine.state.metrics[name] = metric.compute()
 
     update.__qualname__ = f"host metric {name!r}"
-    engine.attach_handler(Events.EPOCH_STARTED, metric.reset)
-    # Before all handlers: they find the figures of this iteration, and of this epoch.
+    # Before all handlers: they find the figures of this iteration, and of this epoch; and one that
+    # raises does not keep the metric from being reset.
+    engine.attach_handler(Events.EPOCH_STARTED, metric.reset, priority=float("inf"))
     engine.attach_handler(Events.ITERATION_COMPLETED, update, priority=float("inf"))
     engine.attach_handler(
         Events.EPOCH_COMPLETED, compute, priority=float("inf"), provides=("metrics",)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Protocol
 
@@ -63,32 +63,31 @@ class Course:
 
     def __post_init__(self) -> None:
         self._launched = self.state.iteration, self.state.epoch_iteration
-        self.last_used: Portion | None = None
 
     def open_epoch(self) -> None:
         """Count the next epoch, and its iterations from 0; its metrics have seen nothing."""
         state = self.state
         state.epoch, state.epoch_iteration, state.epoch_open = state.epoch + 1, 0, True
+        state.epoch_cut = False
         self._launched = state.iteration, 0
         self.dispatch.reset_metrics()
 
     def goes_on(self) -> bool:
         """Whether the epoch has another iteration."""
         state = self.state
-        if self.stop:
+        if self.stop or state.epoch_cut:
             return False
         if state.max_iters is not None and state.iteration >= state.max_iters:
             return False
         return state.epoch_length is None or state.epoch_iteration < state.epoch_length
 
-    def launched(self, portion: Portion) -> None:
-        """Its steps are on their way: the iterations count, its batches are used."""
+    def launched(self, count: int) -> None:
+        """So many steps are on their way: the iterations count, their batches are used."""
         state = self.state
         # Those after the first were observed by nobody: no event was due in them.
-        state.iteration += portion.length - 1
-        state.epoch_iteration += portion.length - 1
-        self.batches.used(portion)
-        self.last_used = portion
+        state.iteration += count - 1
+        state.epoch_iteration += count - 1
+        self.batches.used(count)
         self._launched = state.iteration, state.epoch_iteration
 
     def step_back(self) -> None:
@@ -107,11 +106,12 @@ def run_loop(course: Course) -> None:
             course.open_epoch()
             fire(Events.EPOCH_STARTED)
         _run_epoch(course)
+        if stop.epoch:
+            # Part of the state: where the run is left before the epoch is completed, it stays over.
+            stop.epoch, state.epoch_cut = False, True
+            fire(Events.TERMINATE_EPOCH)
         if stop.run:
             break
-        if stop.epoch:
-            stop.epoch = False
-            fire(Events.TERMINATE_EPOCH)
         state.will_be(course.dispatch.compute_metrics())
         state.times["EPOCH_COMPLETED"] = time.perf_counter() - began
         state.epoch_open = False
@@ -144,34 +144,20 @@ def _run_epoch(course: Course) -> None:
                 state.epoch_length = state.epoch_iteration
             return
         state.look_at(_Look(portion, 0))
-        with _used_or_back(course, portion):
-            fire(Events.GET_BATCH_COMPLETED)
-            state.iteration += 1
-            state.epoch_iteration += 1
-            if not course.stop:
-                fire(Events.ITERATION_STARTED)
-            if course.stop:
-                _refuse(course, portion)
-                return
-            course.launch(portion, partial(course.launched, portion))
+        fire(Events.GET_BATCH_COMPLETED)
+        state.iteration += 1
+        state.epoch_iteration += 1
+        if not course.stop:
+            fire(Events.ITERATION_STARTED)
+        if course.stop:
+            _refuse(course)
+            return
+        course.launch(portion, partial(course.launched, portion.length))
         state.look_at(_Look(portion, portion.length - 1))
         fire(Events.ITERATION_COMPLETED)
 
 
-class _used_or_back:  # noqa: N801  (a context manager; as a generator it would cost 2 µs)
-    """Where something is raised before the steps of a portion are launched, it comes again."""
-
-    def __init__(self, course: Course, portion: Portion) -> None:
-        self._course, self._portion = course, portion
-
-    def __enter__(self) -> None: ...
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is not None and self._course.last_used is not self._portion:
-            self._course.batches.refused(self._portion)
-
-
-def _refuse(course: Course, portion: Portion) -> None:
+def _refuse(course: Course) -> None:
     """Somebody stopped the run, or the epoch, before the step: it does not run.
 
     A run that goes on begins with this batch; a next epoch begins behind it, and it counts as an
@@ -179,10 +165,9 @@ def _refuse(course: Course, portion: Portion) -> None:
     """
     if course.stop.run:
         course.step_back()
-        course.batches.refused(portion)
     else:
         course.dispatch.step_left_out()
-        course.launched(replace(portion, length=1))
+        course.launched(1)
 
 
 def _take(course: Course) -> Portion | None:

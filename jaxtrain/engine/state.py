@@ -39,6 +39,7 @@ class EngineState:
         max_iters: iterations at which the run is over, or None.
         epoch_length: iterations an epoch, or None until the first epoch of an iterator ends.
         epoch_open: True between EPOCH_STARTED and EPOCH_COMPLETED.
+        epoch_cut: whether `terminate_epoch()` has ended the open epoch.
         started: whether STARTED was fired.
         stopped: "terminate", "interrupt" or "failed" where that ended the run, "" otherwise.
         user: JSON values of your own; they are part of every snapshot, and so of checkpoints.
@@ -53,6 +54,7 @@ class EngineState:
     max_iters: int | None = None
     epoch_length: int | None = None
     epoch_open: bool = False
+    epoch_cut: bool = False
     started: bool = False
     stopped: str = ""
     user: dict[str, Any] = field(default_factory=dict)
@@ -77,9 +79,10 @@ class EngineState:
     @property
     def metrics(self) -> dict[str, Any]:
         """The figures of the last completed epoch, by name. Fetched when they are first read."""
-        fetch, self._fetch = self._fetch, None
-        if fetch is not None:
-            self._metrics |= fetch()
+        if self._fetch is not None:
+            # Forgotten only when it is done: a Ctrl-C may come while it waits for the device.
+            self._metrics |= self._fetch()
+            self._fetch = None
         return self._metrics
 
     @metrics.setter
@@ -117,6 +120,7 @@ class EngineState:
         "max_iters",
         "epoch_length",
         "epoch_open",
+        "epoch_cut",
         "started",
         "stopped",
     )
@@ -125,7 +129,7 @@ class EngineState:
         """The part that a resumed run needs, as plain JSON values."""
         return {name: getattr(self, name) for name in self.COUNTERS} | {
             "metrics": {
-                name: value.tolist() if isinstance(value, np.ndarray | np.generic) else value
+                name: np.asarray(value).tolist() if hasattr(value, "dtype") else value
                 for name, value in self.metrics.items()
             }
         }

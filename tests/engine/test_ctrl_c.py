@@ -146,7 +146,7 @@ def test_in_a_handler_the_run_is_left_and_goes_on():
     with pytest.raises(KeyboardInterrupt):
         engine.run(batches)
     assert raised == [KeyboardInterrupt]
-    assert (engine.state.iteration, engine.state.stopped) == (2, "interrupt")
+    assert (engine.state.iteration, engine.state.stopped) == (2, "failed")
     assert float(engine.state.train_state) == 3
     handle.remove()
     assert float(engine.run(batches).train_state) == 15

@@ -39,3 +39,14 @@ def test_it_sees_every_output_whole_and_first(form):
     assert metric.resets == 2
     assert engine.state.metrics == {"sum": 16, "loss": 4}
     assert "host metric 'sum'" in [h.name for h in engine.plan.observed()]
+
+
+def test_it_is_reset_before_any_handler_may_raise():
+    engine = Engine(lambda engine, batch: {"rows": np.ones(batch)})
+    metric = Collected()
+    handle = engine.attach_handler(Events.EPOCH_STARTED(once=2), lambda: 1 / 0)
+    engine.add_metrics({"sum": metric})
+    with pytest.raises(ZeroDivisionError):
+        engine.run([1, 2], max_epochs=2)
+    handle.remove()
+    assert engine.run([1, 2]).metrics == {"sum": 3}

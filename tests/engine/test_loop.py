@@ -741,3 +741,92 @@ def test_a_hook_whose_attachment_fails_is_not_kept(host):
     with pytest.raises(ValueError, match="no such metric"):
         engine.attach(Broken())
     assert engine.hooks == {}
+
+
+# -- stops that meet -----------------------------------------------------------------------------
+
+
+def test_an_epoch_that_was_cut_stays_cut_where_the_run_is_left_before_it_is_completed(numbers):
+    from jaxtrain.errors import Interrupted
+
+    batches = []
+    engine = Engine(lambda engine, batch: batches.append(batch))
+    engine.attach_handler(Events.ITERATION_COMPLETED(once=3), Engine.terminate_epoch)
+    leave = [True]
+
+    @engine.on(Events.EPOCH_COMPLETED)
+    def validate():
+        if leave:
+            leave.clear()
+            raise Interrupted
+
+    engine.run(numbers(10), max_epochs=1)
+    assert (engine.state.stopped, engine.state.epoch_open) == ("interrupt", True)
+    state = engine.run(numbers(10))
+    assert (state.iteration, state.epoch_open, batches) == (3, False, [0, 1, 2])
+
+
+@pytest.mark.parametrize("how", ["interrupt", "terminate"])
+def test_to_end_the_epoch_and_to_leave_the_run_at_once(numbers, how):
+    engine = Engine(lambda engine, batch: None)
+    handle = engine.attach_handler(Events.ITERATION_COMPLETED(once=3), Engine.terminate_epoch)
+    other = engine.attach_handler(Events.ITERATION_COMPLETED(once=3), getattr(Engine, how))
+    engine.run(numbers(10), max_epochs=1)
+    handle.remove()
+    other.remove()
+    assert engine.run(numbers(10)).iteration == 3
+
+
+def test_a_long_portion_that_was_refused_heeds_the_limits_of_the_next_run():
+    import jax.numpy as jnp
+
+    engine = Engine(lambda s, b: (s + 1, {}), jnp.int32(0), form="fused")
+    batches = [jnp.float32(0)] * 300
+    engine.run(batches, max_iters=100, epoch_length=300)
+    handle = engine.attach_handler(Events.ITERATION_STARTED(every_seconds=1e-9), Engine.interrupt)
+    engine.run(batches, max_iters=250)
+    handle.remove()
+    done = engine.state.iteration
+    assert int(engine.state.train_state) == done == 100
+    seen = []
+    engine.attach_handler(Events.ITERATION_COMPLETED, lambda e: seen.append(e.state.iteration))
+    assert engine.run(batches, max_iters=103).iteration == 103
+    assert seen == [101, 102, 103]
+
+
+def test_other_data_whose_first_step_does_not_run_are_gone_on_with(numbers):
+    from jaxtrain.engine.batches.door import as_loader
+
+    engine = Engine(lambda engine, batch: batch)
+    engine.run(numbers(3))
+    with engine.attach_handler(Events.ITERATION_STARTED, Engine.interrupt):
+        engine.run(numbers(5), max_epochs=2)
+    assert engine.cursor() == as_loader(numbers(5)).start()
+    assert engine.run(numbers(5)).iteration == 6
+
+
+def test_an_iterator_that_raises_once_loses_nothing():
+    class Flaky:
+        def __init__(self):
+            self.at = 0
+
+        def __iter__(self):
+            return self
+
+        def __next__(self):
+            self.at += 1
+            if self.at == 51:
+                raise OSError("once")
+            if self.at > 100:
+                raise StopIteration
+            return jnp.float32(self.at)
+
+    import jax.numpy as jnp
+
+    for form in ("single", "fused"):
+        engine = Engine(lambda s, b: (s + b, {}), jnp.float32(0), form=form)
+        source = Flaky()
+        with pytest.raises(OSError, match="once"):
+            engine.run(source)
+        assert engine.run(source).iteration == 99
+        assert float(engine.state.train_state) == sum(range(101)) - 51

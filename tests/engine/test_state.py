@@ -1,5 +1,8 @@
 """Counters, and when a run is over."""
 
+import json
+
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -28,9 +31,10 @@ def test_when_a_run_is_over(counters, over):
 
 def test_counters_are_json_values_and_come_back():
     state = EngineState(None, epoch=2, iteration=7, max_epochs=3, epoch_length=5, started=True)
-    state.metrics = {"loss": 0.5, "confusion": np.eye(2)}
+    state.metrics = {"loss": 0.5, "confusion": np.eye(2), "mine": jnp.float32(2)}
     found = state.counters()
-    assert found["metrics"] == {"loss": 0.5, "confusion": [[1, 0], [0, 1]]}
+    assert found["metrics"] == {"loss": 0.5, "confusion": [[1, 0], [0, 1]], "mine": 2}
+    json.dumps(found)
     other = EngineState(None)
     other.restore(found)
     assert other.counters() == found
@@ -43,6 +47,15 @@ def test_metrics_are_fetched_once_and_only_when_read():
     assert fetched == []
     assert state.metrics == state.metrics == {"val/loss": 1.0, "loss": 2.0}
     assert fetched == [1]
+
+    def interrupted():
+        raise KeyboardInterrupt
+
+    state.will_be(interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        _ = state.metrics
+    with pytest.raises(KeyboardInterrupt):  # it is not taken for read
+        _ = state.metrics
     state.will_be(lambda: {"loss": 3.0})
     state.metrics = {}
     assert state.metrics == {}

@@ -43,7 +43,6 @@ class Batches:
         self._feed: Feed | None = None
         self._fed: tuple[Any, Any] | None = None  # the loader and the form that the feed is for
         self._has_run = False
-        self._refused: Portion | None = None
 
     @property
     def loader(self) -> Loader | PlainIterable:
@@ -54,7 +53,7 @@ class Batches:
     def accept(self, given: Any) -> Loader | PlainIterable:
         """Adapt what an engine is given to run over; the same object again is the same loader."""
         if self._given is not given:
-            self._given, self._loader, self._refused = given, as_loader(given), None
+            self._given, self._loader = given, as_loader(given)
         return self.loader
 
     def forget(self) -> None:
@@ -78,7 +77,7 @@ class Batches:
         """
         loader = self.loader
         if anew:
-            self.cursor = self._refused = None
+            self.cursor = None
         other = self._fed is None or self._fed[0] is not loader
         if self._fed is None or self._fed != (loader, form):
             self.close()
@@ -100,16 +99,17 @@ class Batches:
                 if mid_epoch or not (other and self._has_run):
                     raise
                 logger.info("going on over other data, from their start")
-                self._feed.begin(loader.start(), anew=True)
+                self.cursor = loader.start()
+                self._feed.begin(self.cursor, anew=True)
         self._has_run = True
 
     def take(self, limit: int, wanted: int | None) -> Portion | None:
-        """The next batches; None at the end of a plain iterable, or where a signal came."""
+        """The next batches; None at the end of a plain iterable, or where a signal came.
+
+        Until they are used the same come again.
+        """
         assert self._feed is not None
         self.broken_off = False
-        if self._refused is not None:
-            again, self._refused = self._refused, None
-            return again
         try:
             self.waiting = not isinstance(self._loader, PlainIterable)
             portion = self._feed.take(limit, wanted)
@@ -121,17 +121,10 @@ class Batches:
             self.waiting = False
         return portion
 
-    def used(self, portion: Portion) -> None:
-        """A step was launched with each of them."""
-        self.cursor = portion.cursor
-
-    def refused(self, portion: Portion) -> None:
-        """No step was launched: its batches come again. It is one of a single batch."""
+    def used(self, count: int) -> None:
+        """Steps were launched with the first `count` batches of what was taken last."""
         assert self._feed is not None
-        if isinstance(self._loader, PlainIterable):
-            self._refused = portion
-        else:
-            self._feed.begin(self.cursor or self._loader_start(), anew=False)
+        self.cursor = self._feed.used(count)
 
     def _loader_start(self) -> Cursor:
         assert not isinstance(self.loader, PlainIterable)

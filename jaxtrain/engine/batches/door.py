@@ -7,19 +7,25 @@ as_loader(torch_dataloader)         # likewise; its tensors become arrays withou
 
 from __future__ import annotations
 
+import itertools
+from collections import deque
 from collections.abc import Iterable, Iterator
 from typing import Any
 
 import jax
 import numpy as np
 
-from jaxtrain.data import Cursor, Loader
+from jaxtrain.data import Loader
 
-_PROTOCOL = ("batch_size", "steps_per_epoch", "fingerprint", "example", "start", "batches")
+_METHODS = ("fingerprint", "example", "start", "batches")
+_ATTRIBUTES = ("batch_size", "steps_per_epoch")
 
 
 class PlainIterable:
     """An iterable of batches that knows no places, used up as it goes.
+
+    What was read of it waits in `ahead` until it is dropped, so that nothing that was read and not
+    used is lost, whatever is raised meanwhile.
 
     Args:
         batches: a list, a generator, a torch DataLoader, …
@@ -37,12 +43,14 @@ class PlainIterable:
         self.source = batches
         self.length = _length(batches)
         self._iterator: Iterator[Any] | None = None
-        self._seen_ahead: list[Any] = []
+        self._ahead: deque[Any] = deque()
+        self._at_end = False
 
     def restart(self) -> None:
         """Begin with a new iterator, unless the iterable is an iterator itself."""
-        if self._iterator is not self.source:
-            self._iterator, self._seen_ahead = None, []
+        if not isinstance(self.source, Iterator):
+            self._iterator, self._at_end = None, False
+            self._ahead.clear()
 
     def first(self) -> Any:
         """The next batch, which is still to come afterwards.
@@ -50,40 +58,44 @@ class PlainIterable:
         Raises:
             ValueError: there is none.
         """
-        if not self._seen_ahead:
-            batch = next(self.batches(), None)
-            if batch is None:
-                raise ValueError("the loader gave no batch: it is empty, or was used up before")
-            self._seen_ahead.append(batch[0])
-        return self._seen_ahead[0]
+        for batch in self.ahead(1):
+            return batch
+        raise ValueError("the loader gave no batch: it is empty, or was used up before")
 
-    def batches(self, cursor: Cursor | None = None) -> Iterator[tuple[Any, None]]:
-        """What is left of the iterable. Asked again after its end, it begins anew."""
-        if self._iterator is None:
+    def ahead(self, count: int) -> list[Any]:
+        """Up to `count` next batches, which are still to come; fewer where the iterable ends."""
+        if self._iterator is None and not self._at_end:
             self._iterator = iter(self.source)
-        while True:
-            if self._seen_ahead:
-                yield self._seen_ahead.pop(), None
-                continue
-            try:
-                batch = next(self._iterator)
-            except StopIteration:
-                self._iterator = None
-                return
-            yield batch, None
+        while len(self._ahead) < count and self._iterator is not None:
+            before = len(self._ahead)
+            # In one call, so that no Ctrl-C comes between the reading and the keeping.
+            self._ahead.extend(itertools.islice(self._iterator, 1))
+            if len(self._ahead) == before:
+                self._iterator, self._at_end = None, True
+        return list(itertools.islice(self._ahead, count))
+
+    def drop(self, count: int) -> None:
+        """The next `count` batches are used."""
+        for _ in range(count):
+            self._ahead.popleft()
+
+    def begin_again(self) -> None:
+        """Its end was told: whoever asks again begins anew."""
+        self._at_end = False
 
 
 def as_loader(batches: Any) -> Loader | PlainIterable:
     """A loader as it is, anything else that can be iterated over as a `PlainIterable`.
 
-    The type is asked, not the object: some objects answer to every name.
+    The type is asked for the methods, not the object: some objects answer to every name.
 
     Raises:
         TypeError: it can't be iterated over.
     """
     if isinstance(batches, PlainIterable):
         return batches
-    if all(hasattr(type(batches), name) for name in _PROTOCOL):
+    has_methods = all(hasattr(type(batches), name) for name in _METHODS)
+    if has_methods and all(hasattr(batches, name) for name in _ATTRIBUTES):
         loader: Loader = batches
         return loader
     return PlainIterable(batches)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from collections import deque
 from collections.abc import Callable, Generator, Iterator
 from typing import Any
 
@@ -23,14 +25,14 @@ class OneByOne:
     ) -> None:
         self._loader = loader
         self._adapt = adapt
-        self._batches: Iterator[tuple[Any, Cursor | None]] | None = None
+        self._batches: Iterator[tuple[Any, Cursor]] | None = None
+        self._ahead: deque[tuple[Any, Cursor]] = deque()  # one, or none
         self._cursor: Cursor | None = None
 
     def begin(self, cursor: Cursor | None, *, anew: bool) -> None:
         """Go to the cursor; a plain iterable goes on, or begins anew."""
         if isinstance(self._loader, PlainIterable):
             if anew:
-                self._batches = None
                 self._loader.restart()
         elif self._batches is None or cursor != self._cursor:
             self.close()
@@ -38,24 +40,38 @@ class OneByOne:
 
     def take(self, limit: int, wanted: int | None) -> Portion | None:
         """The next batch, whatever the limit."""
-        if self._batches is None:
-            self._batches = self._loader.batches(self._cursor)
-        batches, self._batches = self._batches, None  # broken, where something is raised in it
-        try:
-            given, cursor = next(batches)
-        except StopIteration:
-            return None
-        self._batches, self._cursor = batches, cursor
-        batch = self._adapt(given)
-        return Portion(batch, 0, 1, None, lambda index: batch, cursor)
+        if isinstance(self._loader, PlainIterable):
+            found = self._loader.ahead(1)
+            if not found:
+                self._loader.begin_again()
+                return None
+            return self._portion(found[0])
+        if not self._ahead:
+            if self._batches is None:
+                self._batches = self._loader.batches(self._cursor)
+            batches, self._batches = self._batches, None  # broken, where it raises something
+            self._ahead.extend(itertools.islice(batches, 1))
+            self._batches = batches
+        return self._portion(self._ahead[0][0]) if self._ahead else None
+
+    def used(self, count: int) -> Cursor | None:
+        """The batch is used."""
+        if isinstance(self._loader, PlainIterable):
+            self._loader.drop(count)
+        else:
+            _, self._cursor = self._ahead.popleft()
+        return self._cursor
 
     def get_ready(self) -> None:
         """Nothing: a loader that can do so reads ahead by itself."""
 
     def close(self) -> None:
         """Close what can be found again: an iterator that reads ahead then ends its thread."""
-        if isinstance(self._loader, PlainIterable):
-            return
         if isinstance(self._batches, Generator):
             self._batches.close()
         self._batches = None
+        self._ahead.clear()
+
+    def _portion(self, given: Any) -> Portion:
+        batch = self._adapt(given)
+        return Portion(batch, 0, 1, None, lambda index: batch)

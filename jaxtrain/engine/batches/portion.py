@@ -19,7 +19,6 @@ class Portion:
         length: how many batches.
         get: `(data, index) -> batch`, traced inside the dispatch. None where `data` is one batch.
         look: `index -> batch`, on the host, for a handler that wants to see one.
-        cursor: the place behind the last batch; None where the loader has no cursor.
         axes: axes of `data` before those of a batch.
     """
 
@@ -28,12 +27,15 @@ class Portion:
     length: int
     get: Callable[[Any, Any], Any] | None
     look: Callable[[int], Any]
-    cursor: Cursor | None
     axes: int = 0
 
 
 class Feed(Protocol):
-    """Hands out the batches of one loader, portion by portion."""
+    """Hands out the batches of one loader, portion by portion.
+
+    Taking moves nothing: until `used` is called, the same batches come again. So whatever is raised
+    between the two, and wherever, none is lost.
+    """
 
     def begin(self, cursor: Cursor | None, *, anew: bool) -> None:
         """Go to a place; nothing, where the feed stands there already.
@@ -50,6 +52,9 @@ class Feed(Protocol):
             limit: how many are wanted now.
             wanted: how many the engine's epoch is going to want, or None where nobody knows.
         """
+
+    def used(self, count: int) -> Cursor | None:
+        """The first `count` batches of what was taken last are used; the place behind them."""
 
     def get_ready(self) -> None:
         """The device is at work: a good time to prepare what comes next."""

@@ -42,11 +42,16 @@ class Resident:
         if grid is None:
             grid = self._make_grid(epoch)
             self._grids = {epoch: grid}
-        left = loader.steps_per_epoch - batch
-        length = min(limit, left)
-        self._epoch, self._batch = (epoch, batch + length) if length < left else (epoch + 1, 0)
-        cursor = loader.cursor_at(self._epoch, self._batch)
-        return Portion(grid.data, batch, length, gather, partial(self._look, grid), cursor)
+        length = min(limit, loader.steps_per_epoch - batch)
+        return Portion(grid.data, batch, length, gather, partial(self._look, grid))
+
+    def used(self, count: int) -> Cursor:
+        """So many batches of the epoch are used."""
+        epoch, batch = self._epoch, self._batch + count
+        if batch == self._loader.steps_per_epoch:
+            epoch, batch = epoch + 1, 0
+        self._epoch, self._batch = epoch, batch
+        return self._loader.cursor_at(epoch, batch)
 
     def get_ready(self) -> None:
         """At the end of an epoch: shuffle for the next, which the device would wait for."""

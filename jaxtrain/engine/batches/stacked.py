@@ -41,8 +41,7 @@ class _Stack:
 class Stacked:
     """Portions of stacked batches.
 
-    A loader is read one portion ahead. A plain iterable is never read beyond what the epoch wants:
-    its batches would be lost at the end.
+    A loader is read one portion ahead. A plain iterable is never read beyond what the epoch wants.
     """
 
     def __init__(self, loader: Loader | PlainIterable) -> None:
@@ -52,34 +51,38 @@ class Stacked:
         self._in_a_row = _InARow()
         self._stack: _Stack | None = None
         self._used = 0
-        self._ready: list[_Stack] = []  # of a plain iterable
-        self._at_end = False
-        self._held: Any = None  # a batch of a plain iterable, of other shapes than those before
+        self._too_few = 0  # batches to come of which there are not enough for a full stack
 
     def begin(self, cursor: Cursor | None, *, anew: bool) -> None:
         """Go to the cursor; a plain iterable goes on, or begins anew."""
         if isinstance(self._loader, PlainIterable):
-            if anew and not isinstance(self._loader.source, Iterator):
-                self._stack, self._ready, self._held, self._at_end = None, [], None, False
+            if anew:
+                self._stack, self._too_few = None, 0
                 self._loader.restart()
         elif self._stacks is None or cursor != self._cursor:
             self.close()
             self._cursor = cursor
-            batches = self._loader.batches(cursor)
-            self._stacks = Ahead(self._endless(batches), 1)
+            self._stacks = Ahead(self._endless(self._loader.batches(cursor)), 1)
 
     def take(self, limit: int, wanted: int | None) -> Portion | None:
-        """Up to `limit` batches of the present portion."""
+        """Up to `limit` batches of the present stack."""
         if self._stack is None or self._used == len(self._stack.cursors):
-            self._stack, self._used = self._next(wanted), 0
+            stack = self._next(wanted)
+            if stack is None:
+                return None
+            self._used, self._stack = 0, stack
         stack, start = self._stack, self._used
-        if stack is None:
-            return None
         length = min(limit, len(stack.cursors) - start)
-        self._used += length
-        self._cursor = stack.cursors[self._used - 1]
-        look = partial(_on_host, stack.data)
-        return Portion(stack.data, start, length, pick, look, self._cursor, axes=1)
+        return Portion(stack.data, start, length, pick, partial(_on_host, stack.data), axes=1)
+
+    def used(self, count: int) -> Cursor | None:
+        """So many batches of the stack are used."""
+        assert self._stack is not None
+        self._used += count
+        self._cursor = self._stack.cursors[self._used - 1]
+        if isinstance(self._loader, PlainIterable):
+            self._loader.drop(count)
+        return self._cursor
 
     def get_ready(self) -> None:
         """Nothing: the thread does."""
@@ -89,47 +92,45 @@ class Stacked:
         if self._stacks is not None:
             # It may be stuck in a loader that gives nothing: then it is given up.
             self._stacks.close(patience=1.0)
-            self._stacks, self._stack = None, None
+        if not isinstance(self._loader, PlainIterable):
+            self._stacks = self._stack = None
 
     def _next(self, wanted: int | None) -> _Stack | None:
-        if not isinstance(self._loader, PlainIterable):
-            if self._stacks is None:
-                self._stacks = Ahead(self._endless(self._loader.batches(self._cursor)), 1)
-            stacks, self._stacks = self._stacks, None  # broken, where something is raised in it
-            try:
-                stack = next(stacks)
-            except BaseException:
-                stacks.close(patience=1.0)
-                raise
-            self._stacks = stacks
-            return stack
-        if not self._ready and not self._at_end:
-            self._ready = self._read(self._loader, LONGEST if wanted is None else wanted)
-        if self._ready:
-            return self._ready.pop(0)
-        self._at_end = False
-        return None
+        if isinstance(self._loader, PlainIterable):
+            return self._read(self._loader, LONGEST if wanted is None else wanted)
+        if self._stacks is None:
+            self._stacks = Ahead(self._endless(self._loader.batches(self._cursor)), 1)
+        stacks, self._stacks = self._stacks, None  # broken, where something is raised in it
+        try:
+            stack = next(stacks)
+        except BaseException:
+            stacks.close(patience=1.0)
+            raise
+        self._stacks = stacks
+        return stack
 
-    def _read(self, loader: PlainIterable, most: int) -> list[_Stack]:
-        """Up to `most` next batches of equal shapes, as stacks."""
-        collected: list[tuple[Any, Cursor | None]] = []
-        size = 1
-        batches = loader.batches()
-        while len(collected) < min(size, most):
-            if self._held is not None:
-                item, self._held = self._held, None
-            else:
-                item = next(batches, None)
-                if item is None:
-                    self._at_end = True
-                    break
-                item = as_arrays(item[0]), None
-            if collected and shapes_of(item[0]) != shapes_of(collected[0][0]):
-                self._held = item
+    def _read(self, loader: PlainIterable, most: int) -> _Stack | None:
+        """The next batches of equal shapes, a full stack of them or one; they stay the loader's."""
+        found = loader.ahead(1)
+        if not found:
+            loader.begin_again()
+            return None
+        batches = [as_arrays(found[0])]
+        size = min(self._in_a_row.size_for(batches[0], most), most)
+        if self._too_few:  # known from when a full stack was tried
+            self._too_few, size = self._too_few - 1, 1
+        for count in range(2, size + 1):
+            found = loader.ahead(count)
+            if len(found) < count:
                 break
-            collected.append(item)
-            size = self._in_a_row.size_for(item[0], most)
-        return _stacks(collected, size)
+            batch = as_arrays(found[-1])
+            if shapes_of(batch) != shapes_of(batches[0]):
+                break
+            batches.append(batch)
+        if len(batches) < size:  # nothing is padded: they go one by one
+            self._too_few = len(batches) - 1
+            del batches[1:]
+        return _Stack(_stacked(batches), [None] * len(batches))
 
     def _endless(self, batches: Iterator[tuple[Any, Cursor]]) -> Iterator[_Stack]:
         """Stacks of a loader's batches, in the thread; full ones where shapes stay equal."""

@@ -47,14 +47,17 @@ class Dispatch:
         self._keeps: set[str] | None = set()
         self.compilations = 0
         self.lock = threading.RLock()
-        self._program: Program | None = None
+        self._programs: dict[Any, Program] = {}
+        self._program: Program | None = (
+            None  # the last one's, for the batches that `_seen_data` has
+        )
         self._observers = Observers({}, ())
         self._seen: Packed = self._observers.empty()
         self._state = _State(train_state)
         self._watched_from: int | None = None
         self._output: Callable[[], Any] = lambda: None
         self._scalars: dict[str, Any] | None = None
-        self._shapes: list[Any] = []
+        self._batch_kinds: list[Any] = []
         self._seen_data: Any = None
         self._places: dict[tuple[int, int], jax.Array] = {}
 
@@ -77,12 +80,12 @@ class Dispatch:
             self._keeps = None
         elif self._keeps is not None:
             self._keeps |= set(names)
-        self._program = None
+        self._forget_programs()
 
     def _rebuild(self) -> None:
         """Other observers: what the present ones have seen is kept."""
         before = self.seen()
-        self._program = None
+        self._forget_programs()
         self._observers = Observers(self.metrics, tuple(self._windows))
         self._seen = self._observers.empty()
         self.restore(before)
@@ -98,7 +101,7 @@ class Dispatch:
     @train_state.setter
     def train_state(self, value: Any) -> None:
         with self.lock:
-            self._state = _State(value)
+            self._state, self._program = _State(value), None
 
     def borrowed_state(self) -> Any:
         """The state after the last step, for a look that is over before the next one."""
@@ -188,8 +191,9 @@ class Dispatch:
             tree = self._observers.unpack(self._seen)
             known = seen["metrics"]
             tree["metrics"] = {n: known.get(n, empty) for n, empty in tree["metrics"].items()}
-            windows = list(seen["windows"])
-            tree["windows"] = [*windows, *tree["windows"][len(windows) :]]
+            pairs = zip(seen["windows"], tree["windows"], strict=False)
+            same = [a if a.keys() == b.keys() else b for a, b in pairs]
+            tree["windows"] = [*same, *tree["windows"][len(same) :]]
             self._seen = self._observers.pack(tree)
 
     # -- steps ---------------------------------------------------------------------------------
@@ -224,10 +228,7 @@ class Dispatch:
             An array that is there when they are done, and, where the batch's shapes were new and
             the step had to be compiled again, what changed.
         """
-        changed = self._note_shapes(portion)
-        program = self._program or self._prepare(portion)
-        if self._state.treedef != program.treedef:
-            program = self._prepare(portion)
+        program, changed = self._program_of(portion)
         if portion.get is None:
             launch, data = program.single, [portion.data]
         else:
@@ -235,9 +236,10 @@ class Dispatch:
             data = [portion.data, self._place(portion.start, portion.length)]
         with held, self.lock:
             kept, given = program.split(self._state.leaves)
-            if self._state.is_shared and given:
+            owned = [o for o, f in zip(self._state.owned, program.fixed, strict=True) if not f]
+            if not all(owned):
                 # Somebody else may hold these buffers; the dispatch gives them away.
-                given = _copy(given)
+                given = [x if o else jnp.copy(x) for x, o in zip(given, owned, strict=True)]
             # The batch may come from the host: this transfer is meant.
             with jax.transfer_guard_host_to_device("allow"):
                 new, self._seen, leaving = launch(kept, given, self._seen, *data)
@@ -250,7 +252,7 @@ class Dispatch:
 
     def compiled(self, batch: Any, portion: Portion | None) -> Any:
         """The executable for a portion, compiled but not run; shapes are enough for the state."""
-        program = self._program or self._program_for(batch)
+        program = self._make_program(batch)
         kept, given = program.split(self._state.leaves)
         if portion is None or portion.get is None:
             return program.single.lower(kept, given, self._seen, batch).compile()
@@ -261,15 +263,37 @@ class Dispatch:
 
     # -- compiling -----------------------------------------------------------------------------
 
+    def _program_of(self, portion: Portion) -> tuple[Program, str]:
+        """The program for such batches and such a state, and what is new about the batches.
+
+        A step may do other things with other batches, and give other outputs: labels may be there
+        or not, the last batch may be short. So each kind of batch has a program of its own.
+        """
+        if self._program is not None and portion.data is self._seen_data:
+            return self._program, ""
+        kind = _kind(portion.data, axes=portion.axes, of=portion.get)
+        changed = self._note(kind, portion.data)
+        key = kind, self._state.kind
+        program = self._programs.get(key)
+        if program is None:
+            program = self._programs[key] = self._prepare(portion)
+        self._program = program
+        # Kept for data that come again and again, as an epoch's indices; stacks do not.
+        self._seen_data = portion.data if portion.get is not None and not portion.axes else None
+        return program, changed
+
+    def _forget_programs(self) -> None:
+        self._programs.clear()
+        self._program = None
+
     def _prepare(self, portion: Portion) -> Program:
         batch = portion.data
         if portion.get is not None:
             index = jax.ShapeDtypeStruct((), np.int32)
             batch = jax.eval_shape(portion.get, portion.data, index)
-        self._program = self._program_for(batch)
-        return self._program
+        return self._make_program(batch)
 
-    def _program_for(self, batch: Any) -> Program:
+    def _make_program(self, batch: Any) -> Program:
         keeps = None if self._keeps is None else frozenset(self._keeps)
         observers, state = self._observers, self._state.tree()
         return self._traced(lambda step: Program(step, observers, state, batch, keeps=keeps), batch)
@@ -294,38 +318,38 @@ class Dispatch:
             self._places[start, length] = found
         return found
 
-    def _note_shapes(self, portion: Portion) -> str:
-        """What is new about the shapes of a portion's data, or "" where they were seen before."""
-        if portion.data is self._seen_data:
+    def _note(self, kind: Any, data: Any) -> str:
+        """What is new about a kind of batches, or "" where it was seen before, or is the first."""
+        if kind in self._batch_kinds:
             return ""
-        self._seen_data = portion.data if portion.get is not None else None
-        leaves, axes = jax.tree.leaves(portion.data), portion.axes
-        kinds = ((np.shape(x)[axes:], getattr(x, "dtype", None)) for x in leaves)
-        shapes = (portion.get, *kinds)
-        if shapes in self._shapes:
-            return ""
-        self._shapes.append(shapes)
+        self._batch_kinds.append(kind)
         self.compilations += 1
         if self.compilations == 1:
             return ""
-        old, new = self._shapes[-2], self._shapes[-1]
-        paths = [path for path, _ in jax.tree_util.tree_leaves_with_path(portion.data)]
-        differences = [
+        old, new = self._batch_kinds[-2], kind
+        if old[:2] != new[:2]:
+            return "another structure of batch"
+        paths = [path for path, _ in jax.tree_util.tree_leaves_with_path(data)]
+        return ", ".join(
             f"{jax.tree_util.keystr(path)}: {_show(a)} -> {_show(b)}"
-            for path, a, b in zip(paths, old[1:], new[1:], strict=False)
+            for path, a, b in zip(paths, old[2], new[2], strict=True)
             if a != b
-        ]
-        return ", ".join(differences) or "another structure of batch"
+        )
 
 
 class _State:
-    """A TrainState as leaves, and whether somebody else may hold them."""
+    """A TrainState as leaves, and which of them somebody else may hold."""
 
     def __init__(self, tree: Any) -> None:
         self.leaves: list[Any]
         self.treedef: Any
         self.leaves, self.treedef = jax.tree.flatten(tree)
-        self.is_shared = True
+        # Steps keep it: structure, shapes, dtypes, and where each leaf lives.
+        where = tuple(getattr(leaf, "sharding", None) for leaf in self.leaves)
+        self.kind = (*_kind(tree), where)
+        # Whether nobody else may hold a leaf: those that come out of a step. What it passes through
+        # may still be the very array of the state's owner.
+        self.owned = [False] * len(self.leaves)
         self._tree = tree
 
     def tree(self) -> Any:
@@ -336,7 +360,12 @@ class _State:
 
     def read(self) -> Any:
         """The state, for somebody who may keep it."""
-        self.is_shared = True
+        if any(isinstance(leaf, jax.Array) and leaf.is_deleted() for leaf in self.leaves):
+            raise RuntimeError(
+                "the state went with a step that failed on the device; take up a checkpoint, or "
+                "hand in another, run(..., state=...)"
+            )
+        self.owned = [False] * len(self.leaves)
         return self.tree()
 
     def replace(self, fixed: tuple[bool, ...], new: list[Any]) -> None:
@@ -345,12 +374,21 @@ class _State:
         self.leaves = [
             leaf if stays else next(given) for leaf, stays in zip(self.leaves, fixed, strict=True)
         ]
-        self.is_shared, self._tree = False, None
+        self.owned = [o or not stays for o, stays in zip(self.owned, fixed, strict=True)]
+        self._tree = None
 
 
-@jax.jit
-def _copy(leaves: list[Any]) -> list[Any]:
-    return [jnp.copy(leaf) for leaf in leaves]
+def _kind(tree: Any, *, axes: int = 0, of: Any = None) -> tuple[Any, Any, Any]:
+    """What programs are told apart by: structure, shapes and dtypes.
+
+    Args:
+        tree: of arrays, numbers, or shapes.
+        axes: of every leaf, that do not count.
+        of: what the tree is the data of.
+    """
+    leaves, treedef = jax.tree.flatten(tree)
+    kinds = tuple((np.shape(x)[axes:], getattr(x, "dtype", type(x))) for x in leaves)
+    return of, treedef, kinds
 
 
 def _show(shape_and_dtype: Any) -> str:

@@ -137,8 +137,17 @@ class Output(Mapping[str, Any]):
             )
         return value
 
+    def get(self, name: str, default: Any = None) -> Any:
+        """The entry `name`, or `default` where it did not leave the dispatch."""
+        if name not in self:
+            return default
+        return self[name]
+
     def __iter__(self) -> Iterator[str]:
         return (n for n, v in self._entries().items() if not _lacks(v))
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._entries() and not _lacks(self._entries()[name])
 
     def __len__(self) -> int:
         return sum(1 for _ in self)

@@ -21,21 +21,22 @@ def opened(given, form=None, **options):
 
 def test_the_place_moves_only_when_a_step_has_used_the_batch(numbers):
     batches = opened(numbers(4))
-    portion = batches.take(1, None)
+    batches.take(1, None)
     assert batches.cursor is None
-    batches.used(portion)
+    batches.used(1)
     assert batches.cursor["batch"] == 1
 
 
-def test_a_refused_batch_comes_again(numbers):
+def test_what_was_taken_and_not_used_comes_again(numbers):
     for given in (numbers(4), [0, 1, 2, 3], iter([0, 1, 2, 3])):
-        batches = opened(given)
-        batches.used(batches.take(1, None))
-        portion = batches.take(1, None)
-        assert portion.data == 1
-        batches.refused(portion)
-        assert batches.take(1, None).data == 1
-        assert batches.take(1, None).data == 2
+        for form in (None, "fused"):
+            batches = opened(given if form is None else list(numbers(4)), form)
+            batches.take(1, None)
+            batches.used(1)
+            for _ in range(3):
+                assert np.ravel(batches.take(1, None).data) == 1
+            batches.used(1)
+            assert np.ravel(batches.take(1, None).data) == 2
 
 
 def test_a_waiting_that_is_broken_off_loses_nothing(numbers):
@@ -52,7 +53,8 @@ def test_a_waiting_that_is_broken_off_loses_nothing(numbers):
     loader.batches = broken
     batches = opened(loader)
     for _ in range(2):
-        batches.used(batches.take(1, None))
+        batches.take(1, None)
+        batches.used(1)
     assert batches.take(1, None) is None
     assert batches.broken_off
     batches.begin(None, anew=False, mid_epoch=True)

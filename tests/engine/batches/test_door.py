@@ -33,24 +33,36 @@ def test_an_iterable_is_used_up_as_it_goes(given):
     assert isinstance(plain, PlainIterable)
     assert plain.first() == 1  # looking takes nothing away
     assert plain.first() == 1
-    assert [batch for batch, _ in plain.batches()] == [1, 2]
+    assert plain.ahead(5) == [1, 2]
+
+
+def drawn(plain, most=99):
+    """Batches, each of them used, up to the end."""
+    found = []
+    while len(found) < most and (batch := plain.ahead(1)):
+        plain.drop(1)
+        found += batch
+    if len(found) < most:
+        plain.begin_again()
+    return found
 
 
 def test_it_goes_on_where_it_was_left():
     plain = as_loader([1, 2, 3])
-    assert next(plain.batches()) == (1, None)
-    assert [batch for batch, _ in plain.batches()] == [2, 3]
-    assert [batch for batch, _ in plain.batches()] == [1, 2, 3]
-    next(plain.batches())
+    assert drawn(plain, 1) == [1]
+    assert plain.ahead(2) == plain.ahead(2) == [2, 3]  # looking takes nothing away
+    assert drawn(plain) == [2, 3]
+    assert drawn(plain) == [1, 2, 3]
+    drawn(plain, 1)
     plain.restart()
-    assert [batch for batch, _ in plain.batches()] == [1, 2, 3]
+    assert drawn(plain) == [1, 2, 3]
 
 
 def test_an_iterator_can_not_be_restarted():
     plain = as_loader(iter([1, 2, 3]))
-    next(plain.batches())
+    drawn(plain, 1)
     plain.restart()
-    assert [batch for batch, _ in plain.batches()] == [2, 3]
+    assert drawn(plain) == [2, 3]
 
 
 class Anything:
@@ -61,6 +73,20 @@ class Anything:
 
     def __iter__(self):
         return iter([1])
+
+
+def test_attributes_of_the_object_are_enough():
+    class Mine:
+        def __init__(self):
+            self.batch_size, self.steps_per_epoch = 2, 3
+
+        def fingerprint(self): ...
+        def example(self): ...
+        def start(self, epoch=0): ...
+        def batches(self, cursor=None): ...
+
+    mine = Mine()
+    assert as_loader(mine) is mine
 
 
 def test_the_type_is_asked_not_the_object():

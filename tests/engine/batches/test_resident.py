@@ -30,7 +30,7 @@ def test_it_gathers_what_the_loader_gives(last_batch):
         for name in batch:
             assert np.array_equal(found[name], batch[name])
             assert np.array_equal(portion.look(portion.start)[name], batch[name])
-        assert portion.cursor == cursor
+        assert feed.used(1) == cursor
 
 
 def test_a_portion_ends_with_the_loaders_epoch(loader):
@@ -38,7 +38,10 @@ def test_a_portion_ends_with_the_loaders_epoch(loader):
     feed.begin(loader.cursor_at(0, 4), anew=False)
     portion = feed.take(100, None)
     assert (portion.start, portion.length) == (4, 2)
-    assert portion.cursor == loader.start(1)
+    assert feed.take(1, None).length == 1  # taking moves nothing
+    assert feed.used(1) == loader.cursor_at(0, 5)
+    assert feed.take(100, None).start == 5
+    assert feed.used(1) == loader.start(1)
     assert feed.take(100, None).length == 6
 
 
@@ -46,6 +49,7 @@ def test_the_next_epoch_is_prepared_while_the_device_works(loader, monkeypatch):
     feed = Resident(loader)
     feed.begin(loader.start(), anew=True)
     feed.take(6, None)
+    feed.used(6)
     made = []
     real = type(loader).indices
     monkeypatch.setattr(type(loader), "indices", lambda s, e: made.append(e) or real(s, e))
@@ -59,6 +63,7 @@ def test_the_mask_is_transferred_once(loader):
     feed = Resident(loader)
     feed.begin(loader.start(), anew=True)
     first = feed.take(6, None).data["mask"]
+    feed.used(6)
     assert feed.take(6, None).data["mask"] is first
 
 

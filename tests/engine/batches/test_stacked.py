@@ -25,6 +25,7 @@ def drawn(feed, limit=10**6, wanted=None, most=10**6):
     while len(portions) < most and (portion := feed.take(limit, wanted)) is not None:
         whole = np.asarray(portion.data)
         rows = whole[portion.start : portion.start + portion.length, 0].tolist()
+        feed.used(portion.length)
         portions.append((rows, len(whole)))
     return portions
 
@@ -55,6 +56,7 @@ def test_large_batches_are_not_copied():
         portion = feed.take(64, None)
         assert portion.data.shape[0] == 1
         assert np.shares_memory(portion.data, batch)
+        feed.used(1)
 
 
 def test_shapes_in_turn_go_one_by_one():
@@ -77,6 +79,7 @@ def test_a_plain_iterable_is_not_read_beyond_the_epoch():
     feed.begin(None, anew=True)
     for left in range(5, 0, -1):
         feed.take(1, left)
+        feed.used(1)
     assert len(taken) == 5
 
 
@@ -84,8 +87,13 @@ def test_limits_cut_a_stack():
     feed = Stacked(as_loader(numbers(200)))
     feed.begin(None, anew=True)
     drawn(feed, most=LONGEST // 2)
-    lengths = [feed.take(10, None).length for _ in range(8)]
+    lengths = []
+    for _ in range(8):
+        lengths.append(feed.take(10, None).length)
+        feed.used(lengths[-1])
     assert lengths == [10] * 6 + [4] + [10]
+    assert feed.take(3, None).length == 3  # what was taken and not used comes again
+    assert feed.take(10, None).start == 10
 
 
 def test_two_compilations_for_each_shape():
@@ -114,7 +122,7 @@ def test_a_loader_is_read_ahead_and_the_cursor_is_that_of_the_consumer():
         portion = feed.take(1, None)
         batch = pick(portion.data, portion.start)
         assert batch["x"].tolist() == [4 * number + i for i in range(4)]
-        place = portion.cursor
+        place = feed.used(1)
     assert loader.position(place) == (0, 120)
     feed.close()
     assert "jaxtrain-ahead" not in [t.name for t in threading.enumerate()]
@@ -129,6 +137,7 @@ def test_it_goes_back_to_a_place():
     feed.begin(loader.start(), anew=True)
     for _ in range(7):
         feed.take(1, None)
+        feed.used(1)
     feed.begin(loader.cursor_at(0, 2), anew=False)
     assert np.asarray(pick(feed.take(1, None).data, 0)["x"])[0] == 8
     feed.close()
@@ -149,8 +158,9 @@ def test_a_slow_loader_gives_what_it_has(monkeypatch):
 
     feed = Stacked(Slow())
     feed.begin(loader.start(), anew=True)
-    portions = [feed.take(64, None) for _ in range(LONGEST // 2 + 3)]
-    assert all(portion.length == 1 for portion in portions)  # no wait for 64 of them
+    for _ in range(LONGEST // 2 + 3):
+        assert feed.take(64, None).length == 1  # no wait for 64 of them
+        feed.used(1)
     feed.close()
 
 
@@ -172,7 +182,8 @@ def test_an_error_in_the_thread_comes_out_and_the_batch_comes_again():
     feed = Stacked(Flaky())
     feed.begin(loader.start(), anew=True)
     for _ in range(3):
-        place = feed.take(1, None).cursor
+        feed.take(1, None)
+        place = feed.used(1)
     with pytest.raises(OSError, match="gone"):
         feed.take(1, None)
     feed.begin(place, anew=False)

@@ -388,3 +388,88 @@ def test_an_error_in_the_step_leaves_the_state(record):
     with pytest.raises(ValueError, match="labels do not fit"):
         engine.run([jnp.ones(2), jnp.ones(3)])
     assert float(engine.state.train_state) == 2
+
+
+# -- batches of several kinds --------------------------------------------------------------------
+
+
+def by_what_is_there(state, batch):
+    """Trains what the batch has: a head only where there are labels."""
+    new = state | {"body": state["body"] + batch["x"].sum()}
+    if "labels" in batch:
+        new["head"] = state["head"] + 1
+    return new, {"rows": batch["x"], **({"labels": batch["labels"]} if "labels" in batch else {})}
+
+
+@pytest.mark.parametrize("form", ["single", "fused"])
+def test_a_step_may_do_other_things_with_other_batches(form):
+    """What it passes through of the state and what it puts out is asked for each kind of batch."""
+    x = jnp.ones(4)
+    batches = [{"x": x}, {"x": x, "labels": x}, {"x": x[:2]}, {"x": x[:2], "labels": x[:2]}] * 2
+    head = jnp.zeros(3)
+    engine = Engine(by_what_is_there, {"body": jnp.float32(0), "head": head}, form=form)
+    engine.keep()
+    told = []
+    engine.attach_handler(Events.RECOMPILED, lambda engine, what: told.append(what))
+    shapes = []
+    engine.attach_handler(
+        Events.ITERATION_COMPLETED,
+        lambda e: shapes.append({n: v.shape for n, v in e.state.output.items()}),
+    )
+    engine.run(batches)
+    assert engine.state.train_state["head"].tolist() == [4, 4, 4]
+    assert float(engine.state.train_state["body"]) == 24
+    assert shapes[:2] == [{"rows": (4,)}, {"rows": (4,), "labels": (4,)}]
+    assert shapes[3] == {"rows": (2,), "labels": (2,)}
+    assert (engine.compilations, len(told)) == (4, 3)
+    assert head.tolist() == [0, 0, 0]  # passed through at first, then given away: a copy of it
+
+
+def test_a_leaf_of_the_owners_is_copied_before_it_is_given_away_however_late():
+    state = {"body": jnp.float32(0), "head": jnp.zeros(3)}
+    engine = Engine(by_what_is_there, state, form="single")
+    for labelled in (False, True, True):
+        more = {"labels": jnp.ones(2)} if labelled else {}
+        engine.run([{"x": jnp.ones(2), **more}])
+    assert not any(leaf.is_deleted() for leaf in jax.tree.leaves(state))
+    assert engine.state.train_state["head"].tolist() == [2, 2, 2]
+
+
+def test_with_masks_and_without():
+    from jaxtrain.data import ArrayLoader
+
+    rows = {"x": np.ones(10, np.float32)}
+    engine = Engine(
+        lambda s, b: (s, {"x": b["x"].sum(), **({"m": b["row_mask"]} if "row_mask" in b else {})}),
+        jnp.float32(0),
+    )
+    for last_batch in ("drop", "pad", "drop"):
+        engine.reset()
+        loader = ArrayLoader(rows, batch_size=4, last_batch=last_batch)
+        assert engine.run(loader).iteration == loader.steps_per_epoch
+
+
+def test_a_short_last_batch_whose_arrays_leave():
+    class Rows:
+        def reset(self):
+            self.rows = 0
+
+        def update(self, output):
+            self.rows += len(output["x"])
+
+        def compute(self):
+            return self.rows
+
+    engine = Engine(lambda s, b: (s, {"x": b}), jnp.float32(0), form="fused")
+    engine.add_metrics({"rows": Rows()})
+    assert engine.run([jnp.ones(4), jnp.ones(4), jnp.ones(2)]).metrics == {"rows": 10}
+
+
+def test_a_state_that_was_lost_says_so():
+    engine = Engine(add, zero())
+    engine.run(BATCHES)
+    lost = engine.snapshot()[0]["train_state"]["sum"]
+    lost.delete()  # as a step does that fails on the device
+    with pytest.raises(RuntimeError, match="the state went with a step that failed on the device"):
+        _ = engine.state.train_state
+    assert float(engine.run(BATCHES, state=zero()).train_state["sum"]) == 6

@@ -58,6 +58,9 @@ def test_scalars_are_there_with_their_dtypes(form):
 def test_an_array_nobody_declared_is_not_there_and_says_what_to_do(form):
     output = run(form=form).state.output
     assert "outputs" not in list(output)
+    assert "outputs" not in output
+    assert output.get("outputs", 5) == 5
+    assert "loss" in output
     with pytest.raises(DataError, match=r"call engine.keep\('outputs'\) before the run"):
         output["outputs"]
     with pytest.raises(DataError, match=r"engine.keep\('two'\)"):
