@@ -17,7 +17,7 @@ def test_fault_23_every_leaf_that_differs_is_listed(runs, tmp_path):
     for checkpoint in (tmp_path / "run/checkpoints").iterdir():
         arrays = read_arrays(checkpoint / "arrays")
         kernel = next(n for n in arrays if n.startswith("train_state/params") and "kernel" in n)
-        moment = next(n for n in arrays if "/mu/" in n and n.endswith("bias"))
+        moment = next(n for n in arrays if "/mu/" in n and n.endswith("hidden_0/bias"))
         gone = next(n for n in arrays if "/nu/" in n and n.endswith("kernel"))
         arrays[kernel] = arrays[kernel][:, :5]
         arrays[moment] = arrays[moment].astype(np.float16)
