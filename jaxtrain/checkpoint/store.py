@@ -79,7 +79,7 @@ class CheckpointStore:
     ) -> None:
         self.directory = Path(directory)
         self._keep = keep
-        self._monitor = monitor
+        self.monitor = monitor
         self._mode = mode
         self._writer = ThreadPoolExecutor(1, "checkpoint") if asynchronous else None
         self._writing: Future[None] | None = None
@@ -123,7 +123,7 @@ class CheckpointStore:
             raise self._failed(iteration, error) from error
         kept |= {"format": FORMAT, "keys": key_types(leaves)}
         if self.improves(kept.get("metrics", {})):
-            self._best = number(kept["metrics"][self._monitor])
+            self._best = number(kept["metrics"][self.monitor])
         if self._writer is None:
             self._commit(arrays, parts, kept)
         else:
@@ -246,8 +246,8 @@ class CheckpointStore:
         """Whether a checkpoint with these metrics would be the best so far; an equal is not."""
         if self._best is None:
             ranked = self._ranked(self._committed())
-            self._best = ranked[0].value(self._monitor) if ranked else None
-        return improves(number(metrics.get(self._monitor)), self._best, self._mode)
+            self._best = ranked[0].value(self.monitor) if ranked else None
+        return improves(number(metrics.get(self.monitor)), self._best, self._mode)
 
     def load(
         self, saved: Saved | Path, template: Any, *, part: str | None = None
@@ -282,7 +282,7 @@ class CheckpointStore:
         return [s for s in map(read_saved, committed(self.directory)) if s is not None]
 
     def _ranked(self, saved: list[Saved]) -> list[Saved]:
-        return best_first(saved, monitor=self._monitor, mode=self._mode)
+        return best_first(saved, monitor=self.monitor, mode=self._mode)
 
 
 def _split(leaves: Mapping[str, Any], parts: Collection[str]) -> dict[str, dict[str, Any]]:

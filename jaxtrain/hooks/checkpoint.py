@@ -24,7 +24,7 @@ from jaxtrain.checkpoint import CheckpointStore, Saved, named_leaves
 from jaxtrain.data import Cursor
 from jaxtrain.engine import Engine, Events
 from jaxtrain.engine.batches import PlainIterable, as_loader
-from jaxtrain.errors import CheckpointError, ConfigError
+from jaxtrain.errors import CheckpointError, ConfigError, did_you_mean
 from jaxtrain.hooks.registry import EPOCH_METRICS
 from jaxtrain.hooks.rows import epoch_figures
 
@@ -60,6 +60,7 @@ class Checkpoint:
         self._every_epochs = every_epochs
         self._every = every
         self._last: dict[str, Any] | None = None
+        self._told = False
 
     def attach(self, engine: Engine) -> None:
         """Subscribe to the events named above.
@@ -75,9 +76,23 @@ class Checkpoint:
         engine.attach_handler(Events.EPOCH_COMPLETED, self._end_epoch, needs=(EPOCH_METRICS,))
 
     def _end_epoch(self, engine: Engine) -> None:
+        self._miss_monitor(engine)
         due = engine.state.epoch % self._every_epochs == 0
         if due or self.store.improves(epoch_figures(engine)):
             self._save_at_rest(engine)
+
+    def _miss_monitor(self, engine: Engine) -> None:
+        """Without its metric the store has no best checkpoint, and keeps the newest alone."""
+        known, name = engine.state.metrics, self.store.monitor
+        if not self._told and known and name not in known and engine.state.epoch == 1:
+            self._told = True
+            logger.warning(
+                "Checkpoint: no metric is called %r%s (this run has: %s); so no checkpoint is the "
+                "best one, and the newest are kept. CheckpointStore(monitor=...) names it",
+                name,
+                did_you_mean(name, known),
+                ", ".join(sorted(known)),
+            )
 
     def _save_at_rest(self, engine: Engine) -> None:
         engine.when_at_rest(lambda: self.save(engine))

@@ -55,6 +55,11 @@ def from_linen(
         ConfigError: (from `init` and `apply`) where the module has dropout or batch norm and no
             switch, or draws random numbers where no keys are given.
     """
+    if not isinstance(module, nn.Module):
+        raise TypeError(
+            f"from_linen: expected a Linen module, found {module!r}; a class is called first, and "
+            "for a module of NNX there is from_nnx"
+        )
     results = (SOWN_LOSSES, *sown)
     fields = {field.name for field in dataclasses.fields(module)} & switches(train=True).keys()
     fields = set() if has_switch(module) else fields

@@ -21,7 +21,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from flax import nnx
+from flax import linen, nnx
 
 from jaxtrain.batch import Batch
 from jaxtrain.errors import ConfigError
@@ -68,6 +68,8 @@ def from_nnx(
             module says by argument how they are to behave and has no switch itself.
         DataError: (from `init` and `apply`) where the batch has no key `inputs`.
     """
+    if isinstance(module_or_factory, linen.Module):
+        raise TypeError("from_nnx: found a Linen module; for these there is from_linen")
     if isinstance(module_or_factory, nnx.Module):
         module = nnx.clone(module_or_factory)
         held = _variables(nnx.split(module)[1], _slots(module))

@@ -76,6 +76,11 @@ class Experiment:
         *,
         state: TrainState | None = None,
     ) -> None:
+        if not isinstance(task, Task):
+            raise TypeError(
+                f"Experiment: expected a Task, found a {type(task).__name__}; from a config it is "
+                "made by Experiment.of(make_config(...))"
+            )
         config = task.config
         self.task = task
         if directory is None:
@@ -121,6 +126,11 @@ class Experiment:
             ConfigError: data that is missing, a device that is not there, parts that don't fit.
             DataError: data that is broken.
         """
+        if not isinstance(config, ExperimentConfig):
+            raise TypeError(
+                f"Experiment.of: expected a checked config, found a {type(config).__name__}; "
+                "make_config(...) reads and checks a file or a tree"
+            )
         choose_device(config.device)
         return cls(Task.of(RunData.of(config)), directory)
 

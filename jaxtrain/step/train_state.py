@@ -94,7 +94,8 @@ def create_train_state(
             it with `make_train_step(..., ema_decay=0.999)`.
 
     Raises:
-        ConfigError: `params` or `frozen` have other shapes than those that `init` makes.
+        ConfigError: `params` or `frozen` have other shapes than those that `init` makes; or what is
+            to be frozen is among the parameters of the model, which would train its own.
     """
     chosen = policy(precision)
     given = {"params": params, "frozen": frozen}
@@ -106,6 +107,7 @@ def create_train_state(
         for name, tree in given.items():
             _refuse_other_shapes(name, tree, variables.pop(name, None))
         own = variables.pop("params", {})
+        _refuse_trained(given.get("frozen"), own)
         params = own if params is None else params
         return TrainState(
             step=jnp.zeros((), jnp.int32),
@@ -122,6 +124,21 @@ def create_train_state(
     if params is not None:
         made = _laid_out(made, tx, params)
     return made.replace(**given)
+
+
+def _refuse_trained(frozen: Any, params: Any) -> None:
+    """A base among the parameters that the model makes would be trained, the given one unread."""
+    if frozen is None:
+        return
+    if not isinstance(frozen, Mapping):
+        raise ConfigError(f"frozen: expected a tree of arrays by name, found {frozen!r}")
+    both = sorted(frozen.keys() & params.keys()) if isinstance(params, Mapping) else []
+    if both:
+        raise ConfigError(
+            f"frozen: {', '.join(map(repr, both))} is among the model's own parameters, which are "
+            "trained; a model with a frozen part reads variables['frozen'] and leaves it out of "
+            "the params that its init makes"
+        )
 
 
 def _refuse_other_shapes(name: str, given: Any, made: Any) -> None:

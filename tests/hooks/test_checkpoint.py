@@ -183,6 +183,13 @@ def test_when_a_run_is_left_its_saves_are_on_the_disk(prepare, monkeypatch, how)
     assert names[-1] == last
 
 
+def test_a_monitor_nobody_provides_is_told_of_once(prepare, caplog):
+    trainer, loader, _ = prepare(monitor="train/valeu")
+    trainer.run(loader, max_epochs=3)
+    (said,) = [r.getMessage() for r in caplog.records if "no metric is called" in r.getMessage()]
+    assert "'train/valeu'; did you mean 'train/value'?" in said
+
+
 # -- what ----------------------------------------------------------------------------------------
 
 

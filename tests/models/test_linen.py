@@ -93,3 +93,11 @@ def test_a_module_without_parameters_still_has_params(batch):
             return inputs * 2
 
     assert from_linen(Double()).init(jax.random.key(0), batch) == {"params": {}}
+
+
+def test_what_is_no_linen_module_is_told_where_to_go():
+    from flax import nnx
+
+    for wrong in (nn.Dense, nnx.Linear(2, 2, rngs=nnx.Rngs(0))):
+        with pytest.raises(TypeError, match=r"(?s)expected a Linen module, .* there is from_nnx"):
+            from_linen(wrong)

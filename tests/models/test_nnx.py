@@ -196,3 +196,10 @@ def test_a_missing_input_is_named(batch):
     for model in (from_nnx(Net, inputs="image"), from_nnx(Net(nnx.Rngs(0)), inputs="image")):
         with pytest.raises(DataError, match="the model reads 'image'"):
             model.init(jax.random.key(0), batch)
+
+
+def test_a_linen_module_is_told_where_to_go():
+    from flax import linen
+
+    with pytest.raises(TypeError, match="for these there is from_linen"):
+        from_nnx(linen.Dense(2))

@@ -505,3 +505,10 @@ def test_the_reserved_hooks_are_those_that_the_program_attaches(whole):
     experiment, _ = whole
     own = experiment.trainer.hooks.keys() - experiment.config.hooks.keys()
     assert own == set(RESERVED_HOOKS)
+
+
+def test_what_is_no_task_and_no_config_is_told_what_makes_one(whole):
+    with pytest.raises(TypeError, match=r"expected a Task, found a .*Experiment\.of\(make_config"):
+        Experiment(whole[0].config)
+    with pytest.raises(TypeError, match=r"expected a checked config, found a str; make_config"):
+        Experiment.of("configs/digits.py")

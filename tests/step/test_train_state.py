@@ -157,3 +157,20 @@ def test_states_of_a_population(plain, make_batch, seeds):
     states = jax.vmap(begun)(jnp.arange(seeds))
     assert states.step.shape == (seeds,)
     assert len({key.tobytes() for key in np.asarray(jax.random.key_data(states.rng))}) == seeds
+
+
+@pytest.mark.parametrize("frozen", [{"base": jnp.ones((3, 3))}, "base"])
+def test_a_base_that_the_model_would_train_is_refused(frozen):
+    """It would be trained under the model's own name, and the given one never read."""
+    model = Model(
+        lambda rng, batch: {"params": {"base": jnp.ones((3, 3)), "head": jnp.ones(3)}},
+        lambda variables, batch, **_: (batch["inputs"], {}),
+    )
+    with pytest.raises(ConfigError, match=r"frozen: ('base' is among the model's own|expected a)"):
+        create_train_state(
+            model,
+            sgd(0.1),
+            {"inputs": jnp.ones((2, 3))},
+            rng=jax.random.key(0),
+            frozen=frozen,
+        )

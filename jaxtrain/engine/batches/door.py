@@ -133,8 +133,8 @@ def refuse_unnamed(batch: Any) -> None:
     if isinstance(batch, list | tuple):
         raise TypeError(
             f"the loader gives a {type(batch).__name__} of {len(batch)}, and the step can't take "
-            "that; steps of make_train_step take a dict of arrays: run over ({'inputs': x, "
-            "'labels': y} for x, y in loader), or give the loader a collate function that makes one"
+            "that; steps of make_train_step take a dict of arrays: give "
+            "the loader a collate function that makes {'inputs': x, 'labels': y}"
         )
 
 

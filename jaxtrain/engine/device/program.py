@@ -57,6 +57,12 @@ class Program:
         keeps: frozenset[str] | None,
     ) -> None:
         closed, shapes = jax.make_jaxpr(step, return_shape=True)(train_state, batch)
+        if not (isinstance(shapes, tuple) and len(shapes) == 2):
+            raise TypeError(
+                "a step returns (state, output), found "
+                + (f"a tuple of {len(shapes)}" if isinstance(shapes, tuple) else "one thing")
+                + "; where there is nothing to put out, return (state, {})"
+            )
         returned, output = shapes
         _refuse_changed_state(train_state, returned)
         refuse_unfit(observers, output)

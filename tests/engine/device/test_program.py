@@ -196,3 +196,12 @@ def test_sharding_is_kept_and_each_device_does_its_share(form, kind):
     )
     assert done.returncode == 0, done.stderr[-2000:]
     assert float(done.stdout) < 0.25
+
+
+@pytest.mark.parametrize(
+    ("returned", "found"), [(lambda s: s, "one thing"), (lambda s: (s, {}, {}), "a tuple of 3")]
+)
+def test_a_step_that_returns_something_else_is_told_what_it_returns(returned, found):
+    engine = Engine(lambda s, b: returned(s), {"a": jnp.ones(2), "b": jnp.ones(2)}, form="single")
+    with pytest.raises(TypeError, match=rf"a step returns \(state, output\), found {found}"):
+        engine.run([jnp.float32(0)])
