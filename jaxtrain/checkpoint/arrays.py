@@ -21,7 +21,9 @@ import numpy as np
 from jaxtrain.errors import CheckpointError
 
 # Zarr has no name for these: their bytes are written.
-_AS_BYTES = frozenset({"float8_e4m3", "int1", "uint1", "uint2", "uint4"})
+_AS_BYTES = frozenset(
+    {"float6_e2m3fn", "float6_e3m2fn", "float8_e4m3", "int1", "uint1", "uint2", "uint4"}
+)
 
 STORABLE = _AS_BYTES | {
     *("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"),
