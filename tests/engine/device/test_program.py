@@ -151,7 +151,10 @@ def step(state, batch):
         return jnp.square(jnp.tanh(batch["x"] @ w)).mean()
 
     value, grad = jax.value_and_grad(loss)(state["w"])
-    return {"w": state["w"] - grad, "rows": state["rows"] + 1, "n": state["n"] + 1}, {"loss": value}
+    new = {"w": state["w"] - grad, "rows": state["rows"] + 1, "n": state["n"] + 1}
+    if "v" in state:  # nothing in its value says where it lives
+        new["v"] = jnp.full((16, 4), value)
+    return new, {"loss": value}
 
 
 state = {
@@ -159,6 +162,8 @@ state = {
     "rows": jax.device_put(jnp.zeros((16, 4)), spread),
     "n": jnp.int32(0),
 }
+if kind == "auto":  # with explicit axes a step says so itself
+    state["v"] = jax.device_put(jnp.zeros((16, 4)), spread)
 batch = {"x": jax.device_put(np.ones((64, D), np.float32), spread)}
 engine = Engine(step, state, form=form)
 
@@ -170,7 +175,8 @@ def look(engine):
 
 engine.run([batch] * 200, max_epochs=1)
 after = engine.state.train_state
-assert after["rows"].sharding.is_equivalent_to(spread, 2), after["rows"].sharding
+for name in {"rows", "v"} & after.keys():
+    assert after[name].sharding.is_equivalent_to(spread, 2), (name, after[name].sharding)
 assert len(after["w"].sharding.device_set) == 8
 assert int(after["n"]) == 200
 portion = engine._batches._feed  # what a dispatch is given
