@@ -222,3 +222,17 @@ def test_the_callers_arrays_stay_usable_after_a_restore():
     assert float(arrays["train_state"]) == 0
     jax.block_until_ready(arrays)
     assert not any(leaf.is_deleted() for leaf in jax.tree.leaves(arrays))
+
+
+def test_the_form_of_a_saved_run_is_that_of_the_one_that_goes_on(caplog):
+    step, batches = (lambda s, b: (s + b, {})), [jnp.float32(1)] * 3
+    saved = Engine(step, jnp.float32(0), form="single")
+    saved.run(batches)
+    arrays, record = saved.snapshot()
+    again = Engine(step, jnp.float32(0))
+    again.restore(arrays, record)
+    assert again.form == "single"
+    pinned = Engine(step, jnp.float32(0), form="fused")
+    pinned.restore(arrays, record)
+    assert pinned.form == "fused"
+    assert "saved in the form 'single' and goes on as 'fused'" in caplog.text
