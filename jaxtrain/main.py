@@ -18,7 +18,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-# None of these imports jax, or anything else that takes its time: see `cli/commands.py`.
+# None of these imports jax, or anything else that takes its time: see `cli/command.py`.
 from jaxtrain.cli.commands import COMMANDS
 from jaxtrain.cli.printing import error_line
 from jaxtrain.cli.words import parse_words
@@ -34,7 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if not words or words[0] not in (*COMMANDS, "-h", "--help", "--version"):
             words = ["train", *words]
         options, overrides = parse_words(words)
-        return COMMANDS[options.command](options, overrides)
+        return COMMANDS[options.command].run(options, overrides)
     except JaxtrainError as error:
         print(error_line(error), file=sys.stderr)
         return error.exit_code

@@ -154,6 +154,10 @@ def test_the_error_tree_is_the_one_drawn():
 
 # Modules without a test file of their own name, and where the tests are that hold them.
 TESTED_ELSEWHERE = {
+    "cli/command.py": "a record: what the commands' tests draw",
+    "cli/configured.py": "the words and stages that tests/cli/test_commands.py asks for",
+    "cli/evaluate.py": "tests/cli/test_train.py",
+    "cli/plan.py": "tests/cli/test_train.py",
     "_version.py": "a number; test_the_table_of_contents_matches_its_lazy_half",
     "engine/batches/portion.py": "a record and a Protocol: what the feeds' tests draw",
     "errors.py": "test_the_error_tree_is_the_one_drawn",

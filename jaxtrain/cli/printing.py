@@ -43,7 +43,7 @@ def introduction(experiment: Experiment) -> str:
     rows = ", ".join(f"{len(split):,} {name}" for name, split in task.data.sets.items())
     lines = [
         f"run: {experiment.directory.path}",
-        f"data: {task.data.splits.train.name}, {rows} rows",
+        f"data: {task.data.train.name}, {rows} rows",
         f"model: {task.config.model.name}, {task.parameter_count():,} parameters",
     ]
     changed = [f"{key}={_short(value)}" for key, _, value in non_defaults(task.config)]

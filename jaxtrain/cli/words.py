@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 
 from jaxtrain._version import __version__
+from jaxtrain.cli.commands import COMMANDS
 from jaxtrain.errors import ConfigError
 
 _EPILOG = """\
@@ -55,50 +56,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"jaxtrain {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    about = {
-        "train": "train, or continue the run in the directory",
-        "evaluate": "metrics of a checkpoint on every data set",
-        "check": "look for faults in data, model and step before training",
-        "plan": "say what a run will do: events, dispatches, memory",
-    }
-    listing = commands.add_parser(
-        "checkpoints",
-        help="verify the checkpoints of a run; say which would be used, and why others would not",
-        allow_abbrev=False,
-    )
-    listing.add_argument("workdir", metavar="WORKDIR", help="a run directory")
-    for name in about:
-        command = commands.add_parser(name, help=about[name], allow_abbrev=False)
-        command.add_argument(
-            "--config", metavar="FILE", help="a .py, .yaml, .json, .toml or .sdn file"
-        )
-        command.add_argument("--seed", metavar="N", help="overrides `seed`")
-        command.add_argument("--device", metavar="NAME", help="auto, cpu, gpu or tpu")
-        command.add_argument("--workdir", metavar="DIR", help="the run directory")
-        command.add_argument(
-            "--plugin",
-            action="append",
-            default=[],
-            metavar="MODULE",
-            help="import a module or .py file that registers components; can be repeated",
-        )
-        if name == "plan":
-            command.add_argument(
-                "--calibrate",
-                action="store_true",
-                help="time both forms of dispatch and print the line that pins the faster",
-            )
-        if name == "train":
-            command.add_argument(
-                "--resume",
-                choices=("auto", "must", "never"),
-                default="auto",
-                help="continue a run that is there (auto), insist on one, or refuse one",
-            )
-        if name == "evaluate":
-            command.add_argument(
-                "--checkpoint", metavar="PATH", help="a run directory (its best) or a checkpoint"
-            )
+    for name, command in COMMANDS.items():
+        command.add_words(commands.add_parser(name, help=command.help, allow_abbrev=False))
     return parser
 
 

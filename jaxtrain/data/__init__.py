@@ -17,6 +17,7 @@ from jaxtrain.data.idx import read_idx, read_labelled_images
 from jaxtrain.data.loader import Cursor, IndexedLoader, Loader, one_epoch
 from jaxtrain.data.mnist_source import fashion_mnist, mnist
 from jaxtrain.data.prefetch import PrefetchLoader, prefetch_to_device
+from jaxtrain.data.reader import READERS, NewRows, Reader
 from jaxtrain.data.records import Records
 from jaxtrain.data.rows import LoaderRows, Rows
 from jaxtrain.data.shuffle import split_indices
@@ -25,8 +26,10 @@ from jaxtrain.data.splits import Splits
 from jaxtrain.data.table import Table, read_table
 from jaxtrain.data.table_encoder import CategoryColumn, NumericColumn, TableEncoder
 from jaxtrain.data.table_source import adult, csv_table
+from jaxtrain.data.target_scale import TargetScale
 
 __all__ = [
+    "READERS",
     "SOURCES",
     "Ahead",
     "ArrayLoader",
@@ -38,13 +41,16 @@ __all__ = [
     "IndexedLoader",
     "Loader",
     "LoaderRows",
+    "NewRows",
     "NumericColumn",
     "PrefetchLoader",
+    "Reader",
     "Records",
     "Rows",
     "Splits",
     "Table",
     "TableEncoder",
+    "TargetScale",
     "adult",
     "check_dataset",
     "csv_table",

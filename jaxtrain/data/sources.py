@@ -7,7 +7,9 @@
 
 The members of `Splits` are `Dataset`s, or `LoaderRows` over data that are not in memory. A source
 takes the validation rows off the training data itself, because what it fits on the data (means,
-categories) may come from the training rows only.
+categories) may come from the training rows only. It hands that over as `Splits.reader`, and asks
+for it (`fitted: Mapping[str, Any] | None = None`, before the `*`), since an evaluation must not fit
+anew.
 """
 
 from __future__ import annotations

@@ -67,7 +67,7 @@ def small_batch(data: RunData) -> Batch:
 
     As many as the run's micro-batches can share evenly; where there are not so many, padded.
     """
-    micro_batches, train = data.config.train.accumulate, data.splits.train
+    micro_batches, train = data.config.train.accumulate, data.train
     size = micro_batches * max(1, min(SMALL_BATCH, len(train)) // micro_batches)
     last_batch: LastBatch = "drop" if size <= len(train) else "pad"
     loader = train.loader(batch_size=size, shuffle=True, seed=0, last_batch=last_batch)

@@ -12,6 +12,7 @@ can tell all of it.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -19,8 +20,8 @@ from typing import Any
 import jax
 
 from jaxtrain.config import ExperimentConfig
-from jaxtrain.data import SOURCES, Finding, Splits, check_dataset
-from jaxtrain.errors import DataError
+from jaxtrain.data import SOURCES, Finding, Rows, Splits, check_dataset
+from jaxtrain.errors import ConfigError, DataError
 
 # A finding of one of these names is worth a look, and nothing that training can't do with.
 _REMARKS = ("class balance",)
@@ -42,23 +43,30 @@ class RunData:
 
     @classmethod
     def of(cls, config: ExperimentConfig) -> RunData:
-        """Read the data that `config` names.
+        """Read the data that `config` names, and fit what is to be fitted on the training rows.
 
         Raises:
             ConfigError: the data are missing, or an option does not fit them.
             DataError: they can't be read.
         """
-        section = config.data
-        splits = SOURCES.build(
-            section, validation_fraction=section.validation_fraction, seed=config.seed
-        )
+        splits = read_splits(config)
         return cls(config, splits, train_loader(config, splits))
 
     @property
-    def sets(self) -> dict[str, Any]:
+    def train(self) -> Rows:
+        """The training rows.
+
+        Raises:
+            ConfigError: the source handed over none.
+        """
+        if self.splits.train is None:
+            raise _no_training_rows(self.config)
+        return self.splits.train
+
+    @property
+    def sets(self) -> dict[str, Rows]:
         """The data sets that there are, by "train", "validation" and "test"."""
-        named = {name: getattr(self.splits, name) for name in ("train", "validation", "test")}
-        return {name: split for name, split in named.items() if split is not None}
+        return self.splits.sets
 
     def eval_loader(self, name: str) -> Any:
         """Batches of a set in its own order, every row of it once.
@@ -106,16 +114,48 @@ class RunData:
             DataError: with all of them, a line each.
         """
         if self.broken:
-            lines = (f"{self.splits.train.name}: {f.name}: {f.detail}" for f in self.broken)
+            lines = (f"{self.train.name}: {f.name}: {f.detail}" for f in self.broken)
             raise DataError("\n".join(lines))
 
 
-def train_loader(config: ExperimentConfig, splits: Splits) -> Any:
-    """The loader of the training set, as the config's `data` section wants it."""
+def read_splits(config: ExperimentConfig, *, fitted: Mapping[str, Any] | None = None) -> Splits:
+    """What the source that `config` names hands over.
+
+    Args:
+        config: its `data` section names the source.
+        fitted: what the source's reader said of itself when a run was begun (`Reader.state`):
+            nothing is fitted anew then, and the training file need not be there any more.
+
+    Raises:
+        ConfigError: the data are missing, or an option does not fit them.
+        DataError: they can't be read.
+    """
     section = config.data
+    splits: Splits = SOURCES.build(
+        section,
+        validation_fraction=section.validation_fraction,
+        seed=config.seed,
+        fitted=fitted,
+    )
+    return splits
+
+
+def train_loader(config: ExperimentConfig, splits: Splits) -> Any:
+    """The loader of the training set, as the config's `data` section wants it.
+
+    Raises:
+        ConfigError: there is no training set.
+    """
+    section = config.data
+    if splits.train is None:
+        raise _no_training_rows(config)
     return splits.train.loader(
         batch_size=section.batch_size,
         shuffle=section.shuffle,
         seed=config.seed,
         last_batch=section.last_batch,
     )
+
+
+def _no_training_rows(config: ExperimentConfig) -> ConfigError:
+    return ConfigError(f"data source {config.data.name!r}: handed over no training rows")

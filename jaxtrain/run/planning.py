@@ -85,15 +85,14 @@ def calibrate(task: Task) -> str:
 
 
 def _data_lines(data: RunData) -> list[str]:
-    splits, section = data.splits, data.config.data
+    train, section = data.train, data.config.data
     rows = ", ".join(f"{len(split):,} {name}" for name, split in data.sets.items())
     example = {n: list(x.shape[1:]) for n, x in data.example().items() if n not in _NOT_INPUTS}
     shapes = [f"{shape}" if n == "inputs" else f"{n} {shape}" for n, shape in example.items()]
-    ragged = len(splits.train) % section.batch_size
+    ragged = len(train) % section.batch_size
     fate = {"pad": "padded", "drop": "dropped"}[section.last_batch]
     return [
-        f"data       {splits.train.name}: {rows} rows of {', '.join(shapes)}, "
-        f"{splits.train.num_outputs} outputs",
+        f"data       {train.name}: {rows} rows of {', '.join(shapes)}, {train.num_outputs} outputs",
         f"batches    of {section.batch_size}"
         + (f"; the last has {ragged} rows and is {fate}" if ragged else ""),
     ]

@@ -80,7 +80,7 @@ class Task:
         config = data.config
         refuse_other_device(config.device)
         data.refuse_broken()
-        model = model or MODELS.build(config.model, num_outputs=data.splits.train.num_outputs)
+        model = model or MODELS.build(config.model, num_outputs=data.train.num_outputs)
         loss = loss or LOSSES.build(config.loss)
         if tx is None:
             total_steps = config.train.epochs * data.loader.steps_per_epoch
@@ -122,7 +122,7 @@ class Task:
 
     def metrics(self) -> dict[str, Metric[Any]]:
         """The metrics that the config names, or else those that fit the task, by bare names."""
-        train, wanted = self.data.splits.train, self.config.metrics
+        train, wanted = self.data.train, self.config.metrics
         if wanted is not None:
             return {
                 key: METRICS.build(section, num_outputs=train.num_outputs)

@@ -18,7 +18,8 @@ def test_members_are_rows_of_either_kind():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"train": None}, "train: expected a Dataset or LoaderRows, found a NoneType"),
+        ({"test": None}, "test: expected a Dataset or LoaderRows, found a NoneType"),
+        ({"train": None, "validation": None, "test": None}, "at least one set of rows"),
         ({"validation": np.ones(3)}, "validation: .* found a ndarray"),
         ({"test": (1, 2)}, "test: .* found a tuple"),
     ],

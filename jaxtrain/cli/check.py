@@ -1,0 +1,28 @@
+"""`check`: look for faults in data, model and step before training."""
+
+from __future__ import annotations
+
+import argparse
+
+from jaxtrain.cli.command import Command
+from jaxtrain.cli.configured import add_config_words, config_of
+from jaxtrain.cli.printing import finding_line
+
+
+def _check(options: argparse.Namespace, overrides: list[str]) -> int:
+    config = config_of(options, overrides)
+    from jaxtrain.run import RunData, choose_device
+    from jaxtrain.run.checks import run_checks
+
+    choose_device(config.device)
+    failed = 0
+    for finding in run_checks(RunData.of(config)):
+        failed += not finding.ok
+        print(finding_line(finding), flush=True)
+    print("all checks passed" if not failed else f"{failed} of the checks failed")
+    return 1 if failed else 0
+
+
+COMMAND = Command(
+    "look for faults in data, model and step before training", add_config_words, _check
+)

@@ -1,0 +1,31 @@
+"""A command: its words, and what it does.
+
+    COMMAND = Command("say what a run will do", add_words, run)
+
+Each module of this room that is named after a command has one. None of them imports anything heavy
+before `run` is called: `train` must heed a Ctrl-C that comes while the libraries are read.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from dataclasses import dataclass
+
+Run = Callable[[argparse.Namespace, list[str]], int]
+"""From options and overrides (`dotted.key=value` each) to an exit code."""
+
+
+@dataclass(frozen=True)
+class Command:
+    """One of the words that may stand first.
+
+    Args:
+        help: what it does, in a line.
+        add_words: adds its options to a parser.
+        run: does it.
+    """
+
+    help: str
+    add_words: Callable[[argparse.ArgumentParser], None]
+    run: Run

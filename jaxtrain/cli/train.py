@@ -1,0 +1,37 @@
+"""`train`: train, or go on with what is in the run directory."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+
+from jaxtrain.cli.command import Command
+from jaxtrain.cli.configured import add_config_words, config_of, task_of
+from jaxtrain.cli.printing import introduction, outcome
+from jaxtrain.cli.signals import StopOnSignals
+
+
+def _add_words(parser: argparse.ArgumentParser) -> None:
+    add_config_words(parser)
+    parser.add_argument(
+        "--resume",
+        choices=("auto", "must", "never"),
+        default="auto",
+        help="continue a run that is there (auto), insist on one, or refuse one",
+    )
+
+
+def _train(options: argparse.Namespace, overrides: list[str]) -> int:
+    # First of all: a Ctrl-C during the slow imports would be raised in the middle of them.
+    with StopOnSignals(second=signal.SIG_DFL) as signals:
+        task = task_of(config_of(options, overrides))
+        from jaxtrain.run import Experiment
+
+        experiment = Experiment(task)
+        print(introduction(experiment), flush=True)
+        figures = experiment.train(resume=options.resume, guard=signals.guard)
+    print(outcome(figures, experiment.directory.path))
+    return 0
+
+
+COMMAND = Command("train, or continue the run in the directory", _add_words, _train)

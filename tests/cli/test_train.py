@@ -1,0 +1,37 @@
+"""`train` and the commands that look at what it has left."""
+
+from __future__ import annotations
+
+import jax
+
+
+def test_train_goes_on_and_others_take_the_stage_that_they_need(
+    call, digits, tmp_path, capsys, monkeypatch
+):
+    workdir = tmp_path / "run"
+    words = [*digits, "--workdir", str(workdir)]
+    assert call("train", *words) == 0
+    said = capsys.readouterr().out
+    assert f"run: {workdir}" in said
+    assert said.rstrip().endswith(f"{workdir / 'metrics.json'}")
+    before = {p: p.read_bytes() for p in workdir.rglob("*") if p.is_file()}
+
+    from jaxtrain.run import Task
+
+    monkeypatch.setattr(Task, "initial_state", _abstract_only(Task.initial_state))
+    assert call("evaluate", "--checkpoint", str(workdir)) == 0
+    assert '"accuracy"' in capsys.readouterr().out
+    assert call("plan", *words) == 0
+    assert "4,0" not in capsys.readouterr().err
+    assert {p: p.read_bytes() for p in workdir.rglob("*") if p.is_file()} == before
+
+
+def _abstract_only(initial_state):
+    """An initial state that may be asked for its shapes, and is never computed."""
+
+    def traced(self):
+        state = initial_state(self)
+        assert all(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(state.params))
+        return state
+
+    return traced
