@@ -80,6 +80,11 @@ class Registry:
                 f"(known: {', '.join(self.names())}; a plugin can add others)"
             ) from None
 
+    def options(self, name: str) -> list[str]:
+        """The names of the factory's keyword-only parameters."""
+        parameters = inspect.signature(self[name]).parameters.values()
+        return [p.name for p in parameters if p.kind is p.KEYWORD_ONLY]
+
     def schema(self, name: str, base: type[Section]) -> type[Section]:
         """`base` with the factory's keyword-only parameters as further fields.
 
