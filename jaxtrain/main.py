@@ -50,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         except (Exception, SystemExit) as error:  # a hook that calls sys.exit(0) has not trained
             return _fail(error, words)
         except KeyboardInterrupt:
-            print("stopped at once; the last checkpoint is where the run can go on", file=sys.stderr)
+            print("stopped at once; a run goes on from its last checkpoint", file=sys.stderr)
             return 130
 
 

@@ -139,9 +139,9 @@ class Registry:
                 continue  # of `*args` and `**kwargs` there are none
             elif parameter.default is parameter.empty:
                 raise ConfigError(
-                    f"{self.kind} {section.name!r} ({_file_of(factory)}) asks for {parameter.name!r}; "  # type: ignore[attr-defined]
-                    f"the run offers {', '.join(sorted(context))}. Options that the config sets "
-                    "stand after a `*` in the signature."
+                    f"{self.kind} {section.name!r} ({_file_of(factory)}) asks for "  # type: ignore[attr-defined]
+                    f"{parameter.name!r}; the run offers {', '.join(sorted(context))}. Options "
+                    "that the config sets stand after a `*` in the signature."
                 )
         try:
             made = factory(**arguments)

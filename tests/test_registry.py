@@ -248,9 +248,7 @@ def in_a_plugin(tmp_path, registry, body):
 def test_a_plugin_that_raises_is_named_with_its_line(tmp_path, body, said):
     """C23: what it raised came out as a traceback, and the plugin was not named."""
     registry = Registry("data source")
-    with pytest.raises(
-        ConfigError, match=rf"^data source 'mine': {said} \(\S*my_plugin\.py:2\)$"
-    ):
+    with pytest.raises(ConfigError, match=rf"^data source 'mine': {said} \(\S*my_plugin\.py:2\)$"):
         in_a_plugin(tmp_path, registry, body)
 
 

@@ -35,6 +35,7 @@ class Once(argparse.Action):
         values: str | Sequence[Any] | None,
         option: str | None = None,
     ) -> None:
+        """Set it."""
         put_once(namespace, self.dest, str(values))
 
 

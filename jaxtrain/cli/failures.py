@@ -4,8 +4,8 @@
         print(failure_line(error), file=sys.stderr)
         return exit_code(error)
 
-Errors of jaxtrain's own say what is wrong themselves. Of any other the one line names the user's own
-line that it came through, where there is one, and who was at work.
+Errors of jaxtrain's own say what is wrong themselves. Of any other the one line names the line of
+the user's own that it came through, where there is one, and who was at work.
 """
 
 from __future__ import annotations

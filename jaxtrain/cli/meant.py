@@ -90,7 +90,8 @@ def _keys() -> Iterator[str]:
     fields = ExperimentConfig.model_fields
     sections = {n: getattr(f.annotation, "model_fields", {}) for n, f in fields.items()}
     for name, inner in sections.items():
-        yield from [f"{name}.{key}" for key in inner] or [name]
+        if name != "plugins":  # a record; the option is --plugin
+            yield from [f"{name}.{key}" for key in inner] or [name]
     for section, registry in REGISTRIES.items():
         several: Any = not sections[section]  # hooks and metrics, each under a key of its own
         for name in registry.names():

@@ -4,8 +4,8 @@
     with unbreakable():                # print, logging, progress bars: whatever is written
         experiment.train()
 
-A pipe whose reader has gone (`| head -1`), a terminal that was closed, a full disk under a log: what
-is written there from then on goes nowhere, and the run goes on.
+A pipe whose reader has gone (`| head -1`), a terminal that was closed, a full disk under a log:
+what is written there from then on goes nowhere, and the run goes on.
 """
 
 from __future__ import annotations
@@ -48,13 +48,11 @@ def unbreakable() -> Iterator[None]:
 
     Streams that are not the process's own (a notebook's, a test's) are left as they are.
     """
-    before = sys.stdout, sys.stderr
-    if sys.stdout is sys.__stdout__ and _has_number(sys.stdout, 1):
-        sys.stdout.flush()
-        sys.stdout = _text(1, like=sys.stdout)
-    if sys.stderr is sys.__stderr__ and _has_number(sys.stderr, 2):
-        sys.stderr.flush()
-        sys.stderr = _text(2, like=sys.stderr)
+    before: tuple[Any, Any] = sys.stdout, sys.stderr
+    if before[0] is sys.__stdout__ and _has_number(before[0], 1):
+        sys.stdout = _text(1, like=before[0])
+    if before[1] is sys.__stderr__ and _has_number(before[1], 2):
+        sys.stderr = _text(2, like=before[1])
     try:
         yield
     finally:
@@ -110,7 +108,10 @@ class Unbreakable(io.RawIOBase):
                 os.write(3 - self._number, said.encode())
 
 
-def _text(number: int, *, like: TextIO | None = None, encoding: str | None = None) -> TextIO:
+def _text(number: int, *, like: Any = None, encoding: str | None = None) -> TextIO:
+    if like is not None:
+        with contextlib.suppress(OSError):
+            like.flush()
     # A character that the terminal's encoding lacks is no reason to end a training either.
     return io.TextIOWrapper(
         io.BufferedWriter(Unbreakable(number)),
@@ -121,7 +122,7 @@ def _text(number: int, *, like: TextIO | None = None, encoding: str | None = Non
     )
 
 
-def _has_number(stream: TextIO, number: int) -> bool:
+def _has_number(stream: Any, number: int) -> bool:
     try:
         return stream.fileno() == number
     except (OSError, ValueError):

@@ -19,6 +19,7 @@ from jaxtrain.metrics import Direction, better
 from jaxtrain.report import LearningCurves
 from jaxtrain.run.directory import RunDirectory
 from jaxtrain.run.task import Task
+from jaxtrain.run.writers import refuse_two_writers
 
 
 def direction(config: ExperimentConfig) -> Direction:
@@ -67,6 +68,7 @@ def make_hooks(
     hooks["history"] = history
     for name, section in config.hooks.items():
         hooks[name] = HOOKS.build(section, directory=directory.path)
+    refuse_two_writers({name: hooks[name] for name in config.hooks})
     hooks["curves"] = LearningCurves(
         directory.path,
         history.epochs,

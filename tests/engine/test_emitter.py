@@ -104,7 +104,7 @@ class Failing:
 
 
 def notes(engine):
-    with pytest.raises(Exception) as raised:  # noqa: PT011
+    with pytest.raises(Exception) as raised:
         engine.run([0, 1])
     return getattr(raised.value, "__notes__", [])
 
