@@ -13,6 +13,9 @@ import jax
 
 from jaxtrain.errors import ConfigError
 
+# The second, without a word, is what JAX 0.10 says of JAX_PLATFORMS=cuda where there is no GPU.
+_FAILURES = (RuntimeError, AssertionError)
+
 
 def choose_device(device: str) -> None:
     """Run on `device`, and initialise no other; "auto" leaves it to JAX.
@@ -31,7 +34,7 @@ def choose_device(device: str) -> None:
     jax.config.update("jax_platforms", device)
     try:
         found = jax.default_backend()
-    except RuntimeError as error:
+    except _FAILURES as error:
         jax.config.update("jax_platforms", before)
         raise ConfigError(
             f"device: {device!r} can't be used here: {_in_a_line(error)}. Use device: auto"
@@ -48,7 +51,7 @@ def choose_device(device: str) -> None:
 def _probe(platforms: str) -> None:
     try:
         jax.default_backend()
-    except RuntimeError as error:
+    except _FAILURES as error:
         raise ConfigError(
             f"device: JAX is told to run on {platforms!r} (JAX_PLATFORMS), which can't be used "
             f"here: {_in_a_line(error)}. Take JAX_PLATFORMS away, or use device: cpu"
@@ -56,7 +59,7 @@ def _probe(platforms: str) -> None:
 
 
 def _in_a_line(error: Exception) -> str:
-    return " ".join(str(error).split()).rstrip(".")
+    return " ".join(str(error).split()).rstrip(".") or "there is none"
 
 
 def refuse_other_device(device: str) -> None:
