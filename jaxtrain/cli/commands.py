@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from jaxtrain.cli import check, checkpoints, evaluate, plan, train
+from jaxtrain.cli import check, checkpoints, evaluate, listing, plan, train
 from jaxtrain.cli.command import Command
 
 COMMANDS: Final[Mapping[str, Command]] = {
@@ -17,4 +17,5 @@ COMMANDS: Final[Mapping[str, Command]] = {
     "check": check.COMMAND,
     "plan": plan.COMMAND,
     "checkpoints": checkpoints.COMMAND,
+    "list": listing.COMMAND,
 }
