@@ -13,7 +13,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from jaxtrain.cli.command import Command
-from jaxtrain.cli.trained import add_checkpoint_words, trained_of
+from jaxtrain.cli.trained import add_checkpoint_words, take_checkpoint, trained_of
 
 if TYPE_CHECKING:
     from jaxtrain.data import Rows
@@ -57,5 +57,8 @@ def _json(value: Any) -> Any:
 
 
 COMMAND = Command(
-    "metrics of a checkpoint on every data set, or on new rows", _add_words, _evaluate
+    "metrics of a checkpoint on every data set, or on new rows",
+    _add_words,
+    _evaluate,
+    take_checkpoint,
 )

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from jaxtrain.cli.command import Command
-from jaxtrain.cli.trained import add_checkpoint_words, trained_of
+from jaxtrain.cli.trained import add_checkpoint_words, take_checkpoint, trained_of
 from jaxtrain.errors import ConfigError
 
 
@@ -63,4 +63,6 @@ def _refuse_output(output: Path | None, source: Path, *, force: bool) -> None:
             raise ConfigError(f"--output {output}: is there already; --force writes over it")
 
 
-COMMAND = Command("what a trained model says of new rows, as a table", _add_words, _predict)
+COMMAND = Command(
+    "what a trained model says of new rows, as a table", _add_words, _predict, take_checkpoint
+)

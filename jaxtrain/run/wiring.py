@@ -20,6 +20,7 @@ from jaxtrain.report import LearningCurves
 from jaxtrain.run.directory import RunDirectory
 from jaxtrain.run.learnt import Learnt
 from jaxtrain.run.task import Task
+from jaxtrain.run.writers import refuse_two_writers
 
 
 def direction(config: ExperimentConfig) -> Direction:
@@ -68,6 +69,7 @@ def make_hooks(
     hooks["history"] = history
     for name, section in config.hooks.items():
         hooks[name] = HOOKS.build(section, directory=directory.path)
+    refuse_two_writers({name: hooks[name] for name in config.hooks})
     hooks["curves"] = LearningCurves(
         directory.path,
         history.epochs,

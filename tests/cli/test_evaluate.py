@@ -62,7 +62,7 @@ def test_a_figure_of_nothing_is_null(call, run, capsys, monkeypatch):
 
 
 def test_a_checkpoint_is_wanted(call, tmp_path):
-    with pytest.raises(ConfigError, match="evaluate: --checkpoint is missing"):
+    with pytest.raises(ConfigError, match="evaluate: a run directory or a checkpoint is missing"):
         call("evaluate")
     with pytest.raises(ConfigError, match="found nothing there"):
         call("evaluate", "--checkpoint", str(tmp_path / "gone"))

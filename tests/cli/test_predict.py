@@ -53,7 +53,7 @@ def test_what_is_there_is_not_written_over_unasked(call, run, tmp_path):
     ("options", "message"),
     [
         ({"input": None}, "--input is missing"),
-        ({"checkpoint": None}, "--checkpoint is missing"),
+        ({"checkpoint": None}, "a run directory or a checkpoint is missing"),
         ({"input": "gone.npz"}, "gone.npz"),
         ({"output": "no/such/place/out.csv"}, "no directory no/such/place"),
         ({"output": "."}, "found a directory"),
