@@ -14,6 +14,13 @@ from jaxtrain.data.find_file import find_file, open_data
 from jaxtrain.data.fingerprint import fingerprint
 from jaxtrain.data.grain_loader import GrainLoader
 from jaxtrain.data.idx import read_idx, read_labelled_images
+from jaxtrain.data.images import (
+    ImageReader,
+    ImagesInspection,
+    image_folder,
+    image_reader,
+    inspect_images,
+)
 from jaxtrain.data.loader import Cursor, IndexedLoader, Loader, one_epoch
 from jaxtrain.data.mnist_source import fashion_mnist, mnist
 from jaxtrain.data.prefetch import PrefetchLoader, prefetch_to_device
@@ -38,6 +45,8 @@ __all__ = [
     "Dataset",
     "Finding",
     "GrainLoader",
+    "ImageReader",
+    "ImagesInspection",
     "IndexedLoader",
     "Loader",
     "LoaderRows",
@@ -59,6 +68,9 @@ __all__ = [
     "fashion_mnist",
     "find_file",
     "fingerprint",
+    "image_folder",
+    "image_reader",
+    "inspect_images",
     "mnist",
     "one_epoch",
     "open_data",
