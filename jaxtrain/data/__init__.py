@@ -6,6 +6,7 @@ loader = jaxtrain.data.ArrayLoader(splits.train, batch_size=32, seed=0)
 
 from jaxtrain.data.ahead import Ahead
 from jaxtrain.data.array_loader import ArrayLoader
+from jaxtrain.data.arrays import ArrayFile, ArraysReader, array_file, arrays_reader, read_inputs
 from jaxtrain.data.dataset import Dataset
 from jaxtrain.data.dataset_checks import Finding, check_dataset
 from jaxtrain.data.digits_source import digits
@@ -39,7 +40,9 @@ __all__ = [
     "READERS",
     "SOURCES",
     "Ahead",
+    "ArrayFile",
     "ArrayLoader",
+    "ArraysReader",
     "CategoryColumn",
     "Cursor",
     "Dataset",
@@ -61,6 +64,8 @@ __all__ = [
     "TableEncoder",
     "TargetScale",
     "adult",
+    "array_file",
+    "arrays_reader",
     "check_dataset",
     "csv_table",
     "digits",
@@ -76,6 +81,7 @@ __all__ = [
     "open_data",
     "prefetch_to_device",
     "read_idx",
+    "read_inputs",
     "read_labelled_images",
     "read_table",
     "split_indices",
