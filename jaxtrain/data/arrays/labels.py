@@ -119,7 +119,7 @@ class LabelForm:
             )
         if self.task == "regression":
             values = np.asarray(labels, np.float64)
-            known: np.ndarray = _is_good(values).reshape(len(values), -1).all(axis=1)
+            known = np.asarray(_is_good(values).reshape(len(values), -1).all(axis=1))
             values = np.where(known.reshape(-1, *(1,) * (values.ndim - 1)), values, 0.0)
             if self.scale is not None:
                 standard = self.scale.standardise(values)
