@@ -26,7 +26,7 @@ import optax
 from jaxtrain.batch import ROW_MASK
 from jaxtrain.checkpoint import CheckpointStore
 from jaxtrain.config import ExperimentConfig, diff, plugin_digest
-from jaxtrain.data import READERS, Dataset, NewRows, Rows
+from jaxtrain.data import READERS, Dataset, NewRows, Rows, read_inputs
 from jaxtrain.engine import Engine
 from jaxtrain.errors import CheckpointError, ConfigError, NonFiniteError
 from jaxtrain.models import MODELS, Model
@@ -202,7 +202,7 @@ class Trained:
                 Path(path)
             )
             return rows
-        raise ConfigError("until the merge")
+        return read_inputs(Path(path), self.learnt.batch())
 
     def dataset(self, rows: NewRows) -> Dataset:
         """Those of the new rows that have a label, to be evaluated.
