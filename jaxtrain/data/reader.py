@@ -37,7 +37,8 @@ class NewRows:
         labels: `[B]` or `[B, D]` as a loss takes them, 0 where there is none; None where the file
             has no targets at all.
         known: `[B]` bool, which rows have a label; None where all or none of them do.
-        ids: columns that say which row is which, to lead the predictions with: `{"row": [...]}`,
+        ids: columns that say which row is which, to lead the predictions with: `{"row": [...]}`, counted
+            from 1, of a table, `{"index": [...]}`, from 0, of arrays,
             `{"file": [...]}`, identifiers of a table. B values each.
 
     Raises:

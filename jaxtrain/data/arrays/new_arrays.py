@@ -102,7 +102,7 @@ def read_inputs(path: Path, example: Mapping[str, Any]) -> NewRows:
         logger.info("%s: %s are not read: without a reader nobody knows their scale", path, labels)
     raw = archive.read(inputs)
     values = as_float32(raw, name=place) if floats else _as_integers(raw, dtype, place)
-    return NewRows(values, ids={"row": range(len(values))})
+    return NewRows(values, ids={"index": range(len(values))})
 
 
 def _as_integers(raw: np.ndarray, dtype: np.dtype, place: str) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 reader = ArraysReader(input_form, label_form)
 rows = reader.read(Path("new.npz"))          # or a .npy with the inputs alone
-rows.ids                                     # {"row": [0, 1, ...]}
+rows.ids                                     # {"index": [0, 1, ...]}
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class ArraysReader:
         inputs, labels = new_arrays(archive, self._told)
         place = f"{path}: {inputs}"
         values = self._inputs.apply(archive.read(inputs), name=place)
-        ids = {"row": range(len(values))}
+        ids = {"index": range(len(values))}
         if labels is None:
             return NewRows(values, ids=ids)
         targets, known = self._labels.known(archive.read(labels), name=f"{path}: {labels}")
