@@ -1,65 +1,64 @@
-"""`evaluate`: the metrics of a checkpoint on every data set, as JSON."""
+"""`evaluate`: the metrics of a checkpoint on every data set of its run, or on new rows, as JSON.
+
+What is not as it was when the run was made is said on the standard error, and stands under
+`differs` in the JSON.
+"""
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
-from pathlib import Path
+import logging
+import math
+from typing import TYPE_CHECKING, Any
 
 from jaxtrain.cli.command import Command
-from jaxtrain.cli.configured import (
-    SUFFIXES,
-    Once,
-    add_config_words,
-    config_of,
-    put_once,
-    task_of,
-)
-from jaxtrain.errors import ConfigError
+from jaxtrain.cli.trained import add_checkpoint_words, take_checkpoint, trained_of
+
+if TYPE_CHECKING:
+    from jaxtrain.data import Rows
+
+logger = logging.getLogger(__name__)
 
 
 def _add_words(parser: argparse.ArgumentParser) -> None:
-    add_config_words(parser)
+    add_checkpoint_words(parser)
     parser.add_argument(
-        "--checkpoint",
-        metavar="PATH",
-        action=Once,
-        help="a run directory (its best) or a checkpoint; the word --checkpoint may be left out",
+        "--input", metavar="PATH", help="rows that the run has never seen, with their targets"
     )
 
 
-def take_checkpoint(options: argparse.Namespace, word: str) -> None:
-    """Take a word for `--checkpoint`.
-
-    Raises:
-        ConfigError: it is a config, or another checkpoint is given already.
-    """
-    if word.endswith(SUFFIXES) and not os.path.isdir(word):
-        run = os.path.dirname(os.path.abspath(word))
-        there = os.path.isdir(os.path.join(run, "checkpoints"))
-        raise ConfigError(
-            f"{options.command}: {word} is a config; expected a run directory or one of its "
-            f"checkpoints/NUMBER, {f'such as {run}' if there else 'as train says it: run: ...'}"
-        )
-    put_once(options, "checkpoint", word)
-
-
 def _evaluate(options: argparse.Namespace, overrides: list[str]) -> int:
-    if options.checkpoint is None:
-        raise ConfigError("evaluate: a run directory or a checkpoint is missing")
-    from jaxtrain.run import Experiment
-    from jaxtrain.run.found import find_checkpoint
-
-    path, run = find_checkpoint(Path(options.checkpoint))
-    if options.config is None:
-        options.config = str(run / "config.yaml")
-    task = task_of(config_of(options, overrides))
-    figures = Experiment(task, run, state=task.abstract_state()).evaluate(path)
-    print(json.dumps({"checkpoint": str(path), **figures}, indent=2))
+    trained = trained_of(options, overrides)
+    differs = trained.changed_plugins()
+    if options.input is not None:
+        sets: dict[str, Rows] = {"input": trained.dataset(trained.read(options.input))}
+    else:
+        sets, changed = trained.sets()
+        differs += changed
+    for line in differs:
+        logger.warning("not what the run was made with: %s", line)
+    said: dict[str, Any] = {"checkpoint": str(trained.path)}
+    for name, rows in sets.items():
+        said[name] = {key: _json(value) for key, value in trained.evaluate(rows).items()}
+    if differs:
+        said["differs"] = differs
+    print(json.dumps(said, indent=2, allow_nan=False))
     return 0
 
 
+def _json(value: Any) -> Any:
+    """JSON has no NaN: a figure of nothing is null."""
+    if hasattr(value, "tolist"):
+        value = value.tolist()
+    if isinstance(value, list):
+        return [_json(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
 COMMAND = Command(
-    "metrics of a checkpoint on every data set", _add_words, _evaluate, take_checkpoint
+    "metrics of a checkpoint on every data set, or on new rows",
+    _add_words,
+    _evaluate,
+    take_checkpoint,
 )

@@ -6,6 +6,7 @@ loader = jaxtrain.data.ArrayLoader(splits.train, batch_size=32, seed=0)
 
 from jaxtrain.data.ahead import Ahead
 from jaxtrain.data.array_loader import ArrayLoader
+from jaxtrain.data.arrays import ArrayFile, ArraysReader, array_file, arrays_reader, read_inputs
 from jaxtrain.data.dataset import Dataset
 from jaxtrain.data.dataset_checks import Finding, check_dataset
 from jaxtrain.data.digits_source import digits
@@ -14,6 +15,13 @@ from jaxtrain.data.find_file import find_file, open_data
 from jaxtrain.data.fingerprint import fingerprint
 from jaxtrain.data.grain_loader import GrainLoader
 from jaxtrain.data.idx import read_idx, read_labelled_images
+from jaxtrain.data.images import (
+    ImageReader,
+    ImagesInspection,
+    image_folder,
+    image_reader,
+    inspect_images,
+)
 from jaxtrain.data.loader import Cursor, IndexedLoader, Loader, one_epoch
 from jaxtrain.data.mnist_source import fashion_mnist, mnist
 from jaxtrain.data.prefetch import PrefetchLoader, prefetch_to_device
@@ -32,12 +40,16 @@ __all__ = [
     "READERS",
     "SOURCES",
     "Ahead",
+    "ArrayFile",
     "ArrayLoader",
+    "ArraysReader",
     "CategoryColumn",
     "Cursor",
     "Dataset",
     "Finding",
     "GrainLoader",
+    "ImageReader",
+    "ImagesInspection",
     "IndexedLoader",
     "Loader",
     "LoaderRows",
@@ -52,6 +64,8 @@ __all__ = [
     "TableEncoder",
     "TargetScale",
     "adult",
+    "array_file",
+    "arrays_reader",
     "check_dataset",
     "csv_table",
     "digits",
@@ -59,11 +73,15 @@ __all__ = [
     "fashion_mnist",
     "find_file",
     "fingerprint",
+    "image_folder",
+    "image_reader",
+    "inspect_images",
     "mnist",
     "one_epoch",
     "open_data",
     "prefetch_to_device",
     "read_idx",
+    "read_inputs",
     "read_labelled_images",
     "read_table",
     "split_indices",

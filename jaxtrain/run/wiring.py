@@ -18,6 +18,7 @@ from jaxtrain.hooks import HOOKS, Checkpoint, History, Validation
 from jaxtrain.metrics import Direction, better
 from jaxtrain.report import LearningCurves
 from jaxtrain.run.directory import RunDirectory
+from jaxtrain.run.learnt import Learnt
 from jaxtrain.run.task import Task
 from jaxtrain.run.writers import refuse_two_writers
 
@@ -85,6 +86,7 @@ def make_hooks(
             "config": to_dict(config),
             "environment": environment.current(),
             "data": data.fingerprints(),
+            "learnt": dict(Learnt.of(data).to_json()),
         },
     )
     return hooks
