@@ -41,6 +41,7 @@ def mine(tmp_path):
         ("    return inner()\ndef inner():\n    raise KeyError('x')\n", 4),  # the deepest
         ("    import json\n    return json.loads('{')\n", 3),  # not the library's
         ("    import numpy as np\n    return np.zeros(3).reshape(2)\n", 3),  # nor an installed one
+        ("    import numpy as np\n    return np.linalg.inv(np.zeros((2, 3)))\n", 3),  # in Python
         ("    from jaxtrain.registry import Registry\n    return Registry('m')['x']\n", 3),
         ("    return [None for _ in range(3) if (\n        1 / 0)]\n", 3),
     ],
