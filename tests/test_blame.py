@@ -105,3 +105,13 @@ def test_only_what_means_memory_means_memory():
     assert out_of_memory(numpy_s)
     assert not out_of_memory(ValueError("RESOURCE_EXHAUSTED"))
     assert not out_of_memory(RuntimeError("INTERNAL: exhausted"))
+
+
+@pytest.mark.parametrize("folder", ["site-packages", "dist-packages"])
+def test_what_is_installed_is_nobodys_own_wherever_that_is(mine, folder):
+    module, path = mine("def f(inner):\n    return inner()\n")
+    names = {}
+    exec(compile("def inner():\n    1 / 0\n", f"/opt/{folder}/x.py", "exec"), names)
+    assert place_of(raised(module.f, names["inner"])) == f"{path}:2"
+    exec(compile("def inner():\n    1 / 0\n", "/opt/x.py", "exec"), names)
+    assert place_of(raised(module.f, names["inner"])) == "/opt/x.py:2"
