@@ -141,7 +141,7 @@ def test_what_a_config_says_of_missing_data_is_what_is_told(write):
         "from jaxtrain.errors import DataNotFoundError\n"
         "def get_config():\n    raise DataNotFoundError('fetch it first')\n",
     )
-    with pytest.raises(ConfigError, match="^fetch it first$"):
+    with pytest.raises(ConfigError, match=r"^fetch it first$"):
         load(path)
 
 
