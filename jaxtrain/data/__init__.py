@@ -6,6 +6,7 @@ loader = jaxtrain.data.ArrayLoader(splits.train, batch_size=32, seed=0)
 
 from jaxtrain.data.ahead import Ahead
 from jaxtrain.data.array_loader import ArrayLoader
+from jaxtrain.data.class_counts import class_counts
 from jaxtrain.data.dataset import Dataset
 from jaxtrain.data.dataset_checks import Finding, check_dataset
 from jaxtrain.data.digits_source import digits
@@ -16,6 +17,7 @@ from jaxtrain.data.grain_loader import GrainLoader
 from jaxtrain.data.idx import read_idx, read_labelled_images
 from jaxtrain.data.loader import Cursor, IndexedLoader, Loader, one_epoch
 from jaxtrain.data.mnist_source import fashion_mnist, mnist
+from jaxtrain.data.overlap import check_overlap, row_hashes, shared_rows
 from jaxtrain.data.prefetch import PrefetchLoader, prefetch_to_device
 from jaxtrain.data.reader import READERS, NewRows, Reader
 from jaxtrain.data.records import Records
@@ -53,6 +55,8 @@ __all__ = [
     "TargetScale",
     "adult",
     "check_dataset",
+    "check_overlap",
+    "class_counts",
     "csv_table",
     "digits",
     "download_file",
@@ -66,5 +70,7 @@ __all__ = [
     "read_idx",
     "read_labelled_images",
     "read_table",
+    "row_hashes",
+    "shared_rows",
     "split_indices",
 ]

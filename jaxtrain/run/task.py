@@ -21,17 +21,37 @@ from typing import Any
 import jax
 import numpy as np
 import optax
-from flax.errors import FlaxError
 
 from jaxtrain.config import ExperimentConfig
-from jaxtrain.errors import ConfigError
-from jaxtrain.metrics import Accuracy, Loss, MeanSquaredError, Metric
-from jaxtrain.metrics.registry import METRICS
+from jaxtrain.config.schema import LossSection
+from jaxtrain.errors import ConfigError, JaxtrainError, WorkerError
+from jaxtrain.metrics import (
+    METRICS,
+    Accuracy,
+    Loss,
+    MeanAbsoluteError,
+    MeanSquaredError,
+    Metric,
+    R2Score,
+    Rescaled,
+    RootMeanSquaredError,
+)
 from jaxtrain.models import MODELS, Model
 from jaxtrain.optim import make_optimizer
+from jaxtrain.run.blame import blame
 from jaxtrain.run.data import RunData
 from jaxtrain.run.device import refuse_other_device
-from jaxtrain.step import LOSSES, TrainState, create_train_state, make_eval_step, make_train_step
+from jaxtrain.run.fitting import refuse_other_loss, refuse_other_outputs
+from jaxtrain.step import (
+    LOSSES,
+    LossFn,
+    TrainState,
+    create_train_state,
+    forward,
+    make_eval_step,
+    make_train_step,
+    streams,
+)
 
 Step = Callable[[TrainState, Mapping[str, Any]], tuple[TrainState, dict[str, Any]]]
 
@@ -80,15 +100,21 @@ class Task:
         config = data.config
         refuse_other_device(config.device)
         data.refuse_broken()
-        model = model or MODELS.build(config.model, num_outputs=data.train.num_outputs)
-        loss = loss or LOSSES.build(config.loss)
+        by_config = loss is None
+        if by_config:
+            refuse_other_loss(data)
+        whose = f"model {config.model.name!r}" if model is None else "the model"
+        if model is None:
+            with _fitting(whose):
+                model = MODELS.build(config.model, num_outputs=data.train.num_outputs)
+        loss = build_loss(config.loss, data) if by_config else loss
         if tx is None:
             total_steps = config.train.epochs * data.loader.steps_per_epoch
             tx = make_optimizer(config.optimizer, config.schedule, total_steps)
         train_step = make_train_step(model, loss, tx, **step_options(config))
         eval_step = make_eval_step(model, loss, precision=config.precision)
         task = cls(data, model, loss, tx, train_step, eval_step)
-        task._refuse_misfit()
+        task._refuse_misfit(whose, by_config=by_config)
         return task
 
     @property
@@ -121,29 +147,60 @@ class Task:
         return sum(int(np.prod(p.shape)) for p in jax.tree.leaves(self.abstract_state().params))
 
     def metrics(self) -> dict[str, Metric[Any]]:
-        """The metrics that the config names, or else those that fit the task, by bare names."""
+        """The metrics that the config names, or else those that fit the task, by bare names.
+
+        Where the targets were standardised they are in the unit of the data all the same. The loss
+        is not: it is what is minimised, and that is of standardised numbers.
+        """
         train, wanted = self.data.train, self.config.metrics
+        scale = self.data.splits.target_scale
         if wanted is not None:
-            return {
+            found = {
                 key: METRICS.build(section, num_outputs=train.num_outputs)
                 for key, section in wanted.items()
             }
-        if train.task == "regression":
-            return {"loss": Loss(), "mse": MeanSquaredError()}
-        return {"loss": Loss(), "accuracy": Accuracy()}
+        elif train.task == "classification":
+            found = {"loss": Loss(), "accuracy": Accuracy()}
+        else:
+            columns = train.num_outputs
+            found = {"loss": Loss()}
+            # Runs that knew no other figure may pick their best checkpoint by this one.
+            found |= {"mse": MeanSquaredError()} if scale is None else {}
+            found |= {
+                "mae": MeanAbsoluteError(),
+                "rmse": RootMeanSquaredError(columns=columns),
+                "r2": R2Score(columns=columns),
+            }
+        if scale is None:
+            return found
+        return {
+            key: metric
+            if isinstance(metric, Loss)
+            else Rescaled(metric, scale.mean, scale.deviation)
+            for key, metric in found.items()
+        }
 
-    def _refuse_misfit(self) -> None:
-        """Shapes and dtypes that don't go together show themselves before anything is computed."""
+    def _refuse_misfit(self, model: str, *, by_config: bool) -> None:
+        """Shapes and dtypes that don't go together show themselves before anything is computed.
+
+        Args:
+            model: what to call it.
+            by_config: whether the loss is the config's, which is known to read classes or targets.
+        """
         config = self.config
-        with _fitting(
-            f"data {config.data.name!r}, model {config.model.name!r}, loss {config.loss.name!r} "
-            "and the other options do not fit together"
-        ):
+        with _fitting(model):
             state = self.abstract_state()
+            seen = jax.eval_shape(self._pass, state, self.data.example())
+        if by_config:
+            refuse_other_outputs(self.data, seen.outputs, self.data.example(), model=model)
+        with _fitting(
+            f"data {config.data.name!r}, {model}, loss {config.loss.name!r} and"
+            " the other options do not fit together"
+        ):
             _, output = jax.eval_shape(self.train_step, state, self.data.example())
         outputs = {"train": output}
         for name in self.data.sets:
-            with _fitting(f"the {name} set does not fit model {config.model.name!r} and the loss"):
+            with _fitting(f"the {name} set does not fit {model} and the loss"):
                 batch = self.data.eval_loader(name).example()
                 _, outputs[f"eval {name}"] = jax.eval_shape(self.eval_step, state, batch)
         for key, metric in self.metrics().items():
@@ -151,13 +208,41 @@ class Task:
                 for output in outputs.values():
                     jax.eval_shape(metric.update, jax.eval_shape(metric.empty), output)
 
+    def _pass(self, state: TrainState, batch: Mapping[str, Any]) -> Any:
+        """The model alone, in training."""
+        run = forward(self.model, self.config.precision)
+        return run(state.variables(), batch, train=True, rngs=streams(state.rng))
+
+
+def build_loss(section: LossSection, data: RunData) -> LossFn:
+    """The loss that a section names; it may ask for `class_counts`, which the data know.
+
+    Raises:
+        ConfigError: it can't be made of them.
+    """
+    try:
+        loss: LossFn = LOSSES.build(section, class_counts=data.class_counts())
+    except ConfigError as error:
+        raise ConfigError(
+            f"loss {section.name!r}, data {data.config.data.name!r}: {error}"
+        ) from None
+    return loss
+
 
 @contextmanager
 def _fitting(what: str) -> Iterator[None]:
+    """Whatever code of the user's raises while it is traced comes out as what does not fit."""
     try:
         yield
-    except (TypeError, ValueError, FlaxError) as error:
+    except (MemoryError, WorkerError):
+        raise
+    except JaxtrainError as error:
         raise ConfigError(f"{what}: {error}") from error
+    except (Exception, SystemExit) as error:
+        place = blame(error)
+        raise ConfigError(
+            f"{what}: {type(error).__name__}: {error}" + (f" (raised in {place})" if place else "")
+        ) from error
 
 
 def step_options(config: ExperimentConfig) -> dict[str, Any]:
