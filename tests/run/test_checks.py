@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import struct
 from pathlib import Path
 
 import jax
@@ -485,3 +486,34 @@ def test_what_train_refuses_the_other_commands_refuse(command, tmp_path, capsys)
     (tmp_path / "notes" / "a.txt").write_text("mine")
     assert main([*words, "--workdir", str(tmp_path / "notes")]) == 2
     assert "found other files" in capsys.readouterr().err
+
+
+def write_idx(root, name, array):
+    header = bytes([0, 0, 8, array.ndim]) + struct.pack(f">{array.ndim}I", *array.shape)
+    (root / name).write_bytes(header + array.astype(np.uint8).tobytes())
+
+
+@pytest.mark.parametrize(
+    ("train", "test", "classes", "codes", "says"),
+    [
+        ((30, 8, 8), (9, 8, 9), 10, (3, 3, 3), "expected images of 8x8 pixels"),
+        ((30, 8, 0), (9, 8, 0), 10, (3, 3, 3), "expected images with pixels, found 30 of 8x0"),
+        ((0, 8, 8), (9, 8, 8), 10, (3, 3, 3), "expected images with pixels, found 0 of 8x8"),
+        ((30, 8, 8), (9, 8, 8), 1, (3, 3, 1), "1 of 10 classes have rows"),
+    ],
+)
+def test_odd_images_are_found_before_a_training(
+    tmp_path, capsys, train, test, classes, codes, says
+):
+    """Finding C17: `plan` 0, `check` silent or a division by zero, and a traceback at the end."""
+    random = np.random.default_rng(0)
+    for name, shape in (("train", train), ("t10k", test)):
+        write_idx(tmp_path, f"{name}-images-idx3-ubyte", random.integers(0, 256, shape))
+        write_idx(tmp_path, f"{name}-labels-idx1-ubyte", np.arange(shape[0]) % classes)
+    words = ["--config", str(CONFIGS / "mnist_mlp.py"), f"--config.data.root={tmp_path}"]
+    words += ["--workdir", str(tmp_path / "run")]
+    for command, code in zip(("train", "plan", "check"), codes, strict=True):
+        assert main([command, *words]) == code, command
+        said = capsys.readouterr()
+        assert says in said.out + said.err
+    assert not (tmp_path / "run").exists()
