@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from jaxtrain.cli import check, checkpoints, evaluate, plan, predict, train
+from jaxtrain.cli import check, checkpoints, evaluate, listing, plan, predict, train
 from jaxtrain.cli.command import Command
 
 COMMANDS: Final[Mapping[str, Command]] = {
@@ -18,4 +18,5 @@ COMMANDS: Final[Mapping[str, Command]] = {
     "check": check.COMMAND,
     "plan": plan.COMMAND,
     "checkpoints": checkpoints.COMMAND,
+    "list": listing.COMMAND,
 }
