@@ -7,6 +7,7 @@ loader = jaxtrain.data.ArrayLoader(splits.train, batch_size=32, seed=0)
 from jaxtrain.data.ahead import Ahead
 from jaxtrain.data.array_loader import ArrayLoader
 from jaxtrain.data.arrays import ArrayFile, ArraysReader, array_file, arrays_reader, read_inputs
+from jaxtrain.data.class_counts import class_counts
 from jaxtrain.data.dataset import Dataset
 from jaxtrain.data.dataset_checks import Finding, check_dataset
 from jaxtrain.data.digits_source import digits
@@ -24,6 +25,7 @@ from jaxtrain.data.images import (
 )
 from jaxtrain.data.loader import Cursor, IndexedLoader, Loader, one_epoch
 from jaxtrain.data.mnist_source import fashion_mnist, mnist
+from jaxtrain.data.overlap import check_overlap, row_hashes, shared_rows
 from jaxtrain.data.prefetch import PrefetchLoader, prefetch_to_device
 from jaxtrain.data.reader import READERS, NewRows, Reader
 from jaxtrain.data.records import Records
@@ -67,6 +69,8 @@ __all__ = [
     "array_file",
     "arrays_reader",
     "check_dataset",
+    "check_overlap",
+    "class_counts",
     "csv_table",
     "digits",
     "download_file",
@@ -84,5 +88,7 @@ __all__ = [
     "read_inputs",
     "read_labelled_images",
     "read_table",
+    "row_hashes",
+    "shared_rows",
     "split_indices",
 ]

@@ -180,7 +180,9 @@ def broken_source(monkeypatch):
 
     def register(train, test, *, nan):
         def dataset(labels, nan):
-            inputs = np.random.default_rng(0).normal(size=(len(labels), 30)).astype(np.float32)
+            inputs = (
+                np.random.default_rng(len(labels)).normal(size=(len(labels), 30)).astype(np.float32)
+            )
             inputs[0, 0] = np.nan if nan else 0.0
             labels = np.asarray(labels, np.int32)
             return Dataset(inputs, labels, name="made", task="classification", num_outputs=3)

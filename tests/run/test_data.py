@@ -78,7 +78,7 @@ def test_broken_data_are_found_here_and_refused_there(source, made):
     calls = source(lambda: broken)
     data = RunData.of(make_config({"data": {"name": "tests_source"}}))
     assert [finding.name for finding in data.broken] == ["train finite inputs", "test label range"]
-    assert len(data.findings) == 15
+    assert len(data.findings) == 19  # five a set, the classes, and three pairs
     with pytest.raises(DataError) as raised:
         data.refuse_broken()
     lines = str(raised.value).splitlines()
@@ -94,6 +94,7 @@ def test_a_class_without_rows_is_a_remark(source, made):
     data = RunData.of(make_config({"data": {"name": "tests_source"}}))
     assert [f.name for f in data.findings if not f.ok] == ["test class balance"]
     assert data.broken == ()
+    assert [f.name for f in data.remarks] == ["test class balance"]
     data.refuse_broken()
 
 
