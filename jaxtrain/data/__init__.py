@@ -23,9 +23,7 @@ from jaxtrain.data.rows import LoaderRows, Rows
 from jaxtrain.data.shuffle import split_indices
 from jaxtrain.data.sources import SOURCES
 from jaxtrain.data.splits import Splits
-from jaxtrain.data.table import Table, read_table
-from jaxtrain.data.table_encoder import CategoryColumn, NumericColumn, TableEncoder
-from jaxtrain.data.table_source import adult, csv_table
+from jaxtrain.data.tables import TableEncoder, TableReader, adult, csv_table
 from jaxtrain.data.target_scale import TargetScale
 
 __all__ = [
@@ -33,7 +31,6 @@ __all__ = [
     "SOURCES",
     "Ahead",
     "ArrayLoader",
-    "CategoryColumn",
     "Cursor",
     "Dataset",
     "Finding",
@@ -42,14 +39,13 @@ __all__ = [
     "Loader",
     "LoaderRows",
     "NewRows",
-    "NumericColumn",
     "PrefetchLoader",
     "Reader",
     "Records",
     "Rows",
     "Splits",
-    "Table",
     "TableEncoder",
+    "TableReader",
     "TargetScale",
     "adult",
     "check_dataset",
@@ -65,6 +61,5 @@ __all__ = [
     "prefetch_to_device",
     "read_idx",
     "read_labelled_images",
-    "read_table",
     "split_indices",
 ]

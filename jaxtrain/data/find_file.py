@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, cast
 
-from jaxtrain.errors import DataError, DataNotFoundError
+from jaxtrain.errors import ConfigError, DataError, DataNotFoundError
 
 
 def find_file(root: str | Path, name: str, *, remedy: str) -> Path:
@@ -25,16 +25,22 @@ def find_file(root: str | Path, name: str, *, remedy: str) -> Path:
 
     Args:
         root: a directory; `~` is the user's home.
-        name: the file's name without `.gz` (a name that has it is looked for as it stands).
+        name: the file's name without `.gz` (a name that has it is looked for as it stands), a path
+            below `root`, or an absolute one.
         remedy: what the user can do about a missing file; ends the message.
 
     Raises:
         DataNotFoundError: neither is there.
+        ConfigError: no file can have such a name.
     """
     plain = Path(root).expanduser() / name
-    candidates = [plain] if name.endswith(".gz") else [plain, plain.with_name(f"{name}.gz")]
+    candidates = [plain] if name.endswith(".gz") else [plain, Path(f"{plain}.gz")]
     for path in candidates:
-        if path.is_file():
+        try:
+            is_there = path.is_file()
+        except OSError as error:
+            raise ConfigError(f"{path}: can't be read: {error.strerror or error}") from error
+        if is_there:
             return path
     looked_for = " or ".join(path.name for path in candidates)
     raise DataNotFoundError(
