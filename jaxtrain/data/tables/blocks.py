@@ -19,7 +19,7 @@ from jaxtrain.data.tables.dialect import Dialect
 from jaxtrain.data.tables.opening import utf8_pieces
 from jaxtrain.errors import DataError
 
-_SIZE = 2**21  # bytes
+_SIZE = 2**20  # bytes
 _LONGEST_ROW = 2**24  # bytes
 
 

@@ -93,9 +93,7 @@ class CategoryColumn:
         unknown = len(self.categories)
         if self.name in table.numbers:
 
-            def write_unknown(
-                numbers: np.ndarray, start: int, rows: np.ndarray, out: np.ndarray
-            ) -> None:
+            def write_unknown(numbers: np.ndarray, start: int, stop: int, out: np.ndarray) -> None:
                 out[:, unknown] = 1
 
             return write_unknown
@@ -104,7 +102,7 @@ class CategoryColumn:
         places = pc.fill_null(found, unknown).to_numpy(zero_copy_only=False)
         places = np.where(text.among(missing), unknown, places)
 
-        def write(numbers: np.ndarray, start: int, rows: np.ndarray, out: np.ndarray) -> None:
-            out[np.arange(len(rows)), places[text.codes[rows]]] = 1
+        def write(numbers: np.ndarray, start: int, stop: int, out: np.ndarray) -> None:
+            out[np.arange(len(out)), places[text.codes[start:stop]]] = 1
 
         return write

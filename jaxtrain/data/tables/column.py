@@ -1,9 +1,9 @@
 """What an encoder of one column is, and how it is read from JSON.
 
     write = column.bind(table, missing)
-    write(numbers, start, rows, out)                         # out [n, width], of the rows' cells
+    write(numbers, start, stop, out)                         # out [b, width], of these rows' cells
 
-Axis letters: B rows, N columns of numbers, n rows chosen of a block.
+Axis letters: B rows, N columns of numbers, b rows of a block.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from jaxtrain.data.tables.numbers import NumberForm
 from jaxtrain.data.tables.table import Table
 from jaxtrain.errors import DataError
 
-Write = Callable[[np.ndarray, int, np.ndarray, np.ndarray], None]
-"""`(numbers [N, b], start, rows [n], out [n, width])`: a block of the table's numbers, its first
-row's number, the rows that are wanted, and where their features go."""
+Write = Callable[[np.ndarray, int, int, np.ndarray], None]
+"""`(numbers [N, b], start, stop, out [b, width])`: a block of the table's numbers, the numbers of
+its first row and of the one behind its last, and where the features go; `out` holds zeros."""
 
 _LARGEST = float(np.finfo(np.float32).max)
 
@@ -56,17 +56,12 @@ class ColumnEncoder(Protocol):
         ...
 
 
-def floats_of(
-    table: Table, name: str, missing: Collection[str], sign: str = ""
-) -> Callable[[np.ndarray, int, np.ndarray], np.ndarray]:
-    """`(numbers, start, rows) -> [n]` float64 of a column of numbers, NaN where a cell is missing.
+def floats_of(table: Table, name: str, missing: Collection[str], sign: str = "") -> np.ndarray:
+    """`[B]` float64 of a column of numbers that was read as text, NaN where a cell is missing.
 
     Raises:
         DataError: a cell is neither a finite number nor missing.
     """
-    if name in table.numbers:
-        place = table.numbers[name]
-        return lambda numbers, start, rows: numbers[place][rows - start]
     text = table.texts[name]
     form = NumberForm(table.dialect.decimal, table.dialect.thousands, sign)
     values, absent = form.parse(text.values), text.among(missing)
@@ -79,18 +74,21 @@ def floats_of(
             "data.missing if it stands for a missing value"
         )
     values[absent] = np.nan
-    return lambda numbers, start, rows: values[text.codes[rows]]
+    return values[text.codes]
 
 
 def refuse_overflow(
-    table: Table, name: str, rows: np.ndarray, cells: np.ndarray, encoded: np.ndarray
+    table: Table, name: str, start: int, cells: np.ndarray, encoded: np.ndarray
 ) -> None:
     """Raise a `DataError` that names the first cell whose feature is too large for float32."""
-    bad = ~(np.abs(encoded) <= _LARGEST) & np.isfinite(cells)
+    with np.errstate(invalid="ignore"):
+        if np.abs(encoded).max(initial=0) <= _LARGEST:
+            return
+        bad = ~(np.abs(encoded) <= _LARGEST) & np.isfinite(cells)
     if bad.any():
         first = int(bad.argmax())
         raise DataError(
-            f"{table.place(int(rows[first]), name)}: {cells[first]:g} is too large: it is "
+            f"{table.place(start + first, name)}: {cells[first]:g} is too large: it is "
             f"{encoded[first]:.3g} standard deviations from the mean of the training rows"
         )
 

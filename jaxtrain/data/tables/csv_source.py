@@ -370,7 +370,7 @@ def _parts(
         if task == "classification":
             text = table.texts[target]
             _, names = np.unique(stripped(text, written.strip_target), return_inverse=True)
-            _, classes = np.unique(names[text.codes[rows]], return_inverse=True)
+            classes = names.astype(np.int32)[text.codes[rows]]
         tested = held_out(len(rows), test_fraction, split_seed, classes)
         parts["test"] = rows[tested]
         rows = np.delete(rows, tested)

@@ -148,9 +148,9 @@ class DateColumn:
         if self.flag_missing:
             features[absent, -1] = 1
 
-        def write(numbers: np.ndarray, start: int, rows: np.ndarray, out: np.ndarray) -> None:
-            chosen = features[text.codes[rows]]
-            refuse_overflow(table, self.name, rows, np.zeros(len(rows)), chosen[:, 0])
+        def write(numbers: np.ndarray, start: int, stop: int, out: np.ndarray) -> None:
+            chosen = features[text.codes[start:stop]]
+            refuse_overflow(table, self.name, start, np.zeros(len(chosen)), chosen[:, 0])
             out[...] = chosen
 
         return write

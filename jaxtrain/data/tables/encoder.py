@@ -132,18 +132,19 @@ class TableEncoder:
                 column.
         """
         width = len(self.feature_names)
-        arrays = {name: np.zeros((len(rows), width), np.float32) for name, rows in parts.items()}
+        arrays = {name: np.empty((len(rows), width), np.float32) for name, rows in parts.items()}
         bound = [column.bind(table, missing) for column in self.columns]
         done = dict.fromkeys(parts, 0)
         for start, stop, numbers in table.used_up():
+            features, left = np.zeros((stop - start, width), np.float32), 0
+            for column, write in zip(self.columns, bound, strict=True):
+                right = left + len(column.feature_names)
+                write(numbers, start, stop, features[:, left:right])
+                left = right
             for name, rows in parts.items():
                 begin = done[name]
                 done[name] = end = begin + int(np.searchsorted(rows[begin:], stop))
-                chosen, left = rows[begin:end], 0
-                for column, write in zip(self.columns, bound, strict=True):
-                    right = left + len(column.feature_names)
-                    write(numbers, start, chosen, arrays[name][begin:end, left:right])
-                    left = right
+                arrays[name][begin:end] = features[rows[begin:end] - start]
         return arrays
 
 

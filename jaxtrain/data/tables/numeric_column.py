@@ -64,7 +64,7 @@ class NumericColumn:
             values = table.floats(name)
             values = values if len(rows) == len(values) else values[rows]
         else:
-            values = floats_of(table, name, missing, sign)(np.zeros((0, 0)), 0, rows)
+            values = floats_of(table, name, missing, sign)[rows]
         absent = np.isnan(values)
         present = values[~absent] if absent.any() else values
         mean, deviation = _statistics(present)
@@ -117,14 +117,15 @@ class NumericColumn:
 
     def bind(self, table: Table, missing: Collection[str]) -> Write:
         """Writes `[n, 1]`, or `[n, 2]` with the flag."""
-        floats = floats_of(table, self.name, missing, self.sign)
+        place = table.numbers.get(self.name)
+        cells = None if place is not None else floats_of(table, self.name, missing, self.sign)
 
-        def write(numbers: np.ndarray, start: int, rows: np.ndarray, out: np.ndarray) -> None:
-            values = floats(numbers, start, rows)
+        def write(numbers: np.ndarray, start: int, stop: int, out: np.ndarray) -> None:
+            values = numbers[place] if cells is None else cells[start:stop]
             absent = np.isnan(values)
             with np.errstate(over="ignore"):
                 scaled = (values - self.mean) / self.deviation
-            refuse_overflow(table, self.name, rows, values, scaled)
+            refuse_overflow(table, self.name, start, values, scaled)
             out[:, 0] = np.where(absent, 0.0, scaled)
             if self.flag_missing:
                 out[:, 1] = absent

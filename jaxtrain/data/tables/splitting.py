@@ -62,10 +62,8 @@ def held_out(length: int, fraction: float, seed: int, classes: np.ndarray | None
         if quota[one] < sizes[one] - 1:
             quota[one] += 1
     drawn = classes[order]
-    by_class = np.argsort(drawn, kind="stable")  # in the order drawn, class by class
-    starts = np.cumsum(sizes) - sizes
-    rank = np.arange(length) - starts[drawn[by_class]]
-    return np.sort(order[by_class[rank < quota[drawn[by_class]]]]).astype(np.int64)
+    tested = [order[drawn == one][: quota[one]] for one in np.flatnonzero(quota)]
+    return np.sort(np.concatenate(tested)).astype(np.int64)
 
 
 def named_parts(table: Table, name: str) -> dict[str, np.ndarray]:
