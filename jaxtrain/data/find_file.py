@@ -31,17 +31,19 @@ def find_file(root: str | Path, name: str, *, remedy: str) -> Path:
 
     Raises:
         DataNotFoundError: neither is there.
-        ConfigError: no file can have such a name.
+        ConfigError: there can be no file of that name, or nobody may look.
     """
-    plain = Path(root).expanduser() / name
+    try:
+        plain = Path(root).expanduser() / name
+    except RuntimeError as error:
+        raise ConfigError(f"root: {str(root)!r}: no such user's home directory") from error
     candidates = [plain] if name.endswith(".gz") else [plain, Path(f"{plain}.gz")]
     for path in candidates:
         try:
-            is_there = path.is_file()
+            if path.is_file():
+                return path
         except OSError as error:
-            raise ConfigError(f"{path}: can't be read: {error.strerror or error}") from error
-        if is_there:
-            return path
+            raise ConfigError(f"data file {path} can't be read: {error.strerror}") from error
     looked_for = " or ".join(path.name for path in candidates)
     raise DataNotFoundError(
         f"data file not found: {plain.absolute()} (looked for {looked_for} in "
@@ -54,16 +56,24 @@ def open_data(path: Path) -> Iterator[BinaryIO]:
     """The bytes of `path`, inflated where its name ends in `.gz`.
 
     Raises:
+        ConfigError: it can't be opened.
         DataError: while reading, where the gzip stream is corrupt or ends too early.
     """
     try:
         if path.suffix == ".gz":
-            with gzip.open(path, "rb") as stream:
+            with _opened(path) as file, gzip.open(file, "rb") as stream:
                 yield cast(BinaryIO, stream)
         else:
-            with path.open("rb") as stream:
+            with _opened(path) as stream:
                 yield stream
     except (gzip.BadGzipFile, zlib.error) as error:
         raise DataError(f"{path}: corrupt gzip file ({error}); fetch it again") from error
     except EOFError as error:
         raise DataError(f"{path}: the gzip file is truncated; fetch it again") from error
+
+
+def _opened(path: Path) -> BinaryIO:
+    try:
+        return path.open("rb")
+    except OSError as error:
+        raise ConfigError(f"data file {path} can't be read: {error.strerror}") from error
