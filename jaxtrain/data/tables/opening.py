@@ -11,12 +11,10 @@ from __future__ import annotations
 
 import codecs
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
 
 from jaxtrain.data.find_file import open_data
-from jaxtrain.errors import ConfigError, DataError
+from jaxtrain.errors import DataError
 
 _PIECE = 2**20  # bytes
 _LARGEST = 2**30  # bytes, inflated
@@ -33,7 +31,7 @@ def utf8_pieces(path: Path, encoding: str) -> Iterator[bytes]:
     decoder = codecs.getincrementaldecoder(encoding)()
     is_utf8 = codecs.lookup(encoding).name == "utf-8"
     done = 0
-    with _opened(path) as stream:
+    with open_data(path) as stream:
         while piece := stream.read(_PIECE):
             waiting = len(decoder.getstate()[0])
             try:
@@ -60,17 +58,8 @@ def utf8_pieces(path: Path, encoding: str) -> Iterator[bytes]:
 
 def read_start(path: Path, size: int) -> bytes:
     """The first bytes of a file, at most `size`, inflated."""
-    with _opened(path) as stream:
+    with open_data(path) as stream:
         return stream.read(size)
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[BinaryIO]:
-    try:
-        with open_data(path) as stream:
-            yield stream
-    except OSError as error:
-        raise ConfigError(f"{path}: can't be read: {error.strerror or error}") from error
 
 
 def _encoded(path: Path, text: str) -> bytes:

@@ -13,7 +13,7 @@ import mmap
 import os
 import re
 import sys
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Collection, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -185,6 +185,20 @@ def read_table(
     table.exact_from = plan.exact_from
     table.texts = {name: Text.joined(parts) for name, parts in texts.items()}
     return table
+
+
+def count_cells(
+    head: Head, names: Collection[str], cells: Collection[str]
+) -> dict[str, Counter[str]]:
+    """How often each of `cells` stands in each of the columns `names`; those that do."""
+    plan = _Plan(head, [], list(names), (), head.exact_from)
+    counts: dict[str, Counter[str]] = {name: Counter() for name in names}
+    for parsed in _parsed(plan) if names else ():
+        for name, column in parsed.texts.items():
+            text = Text.joined([column])
+            for code in np.flatnonzero(text.among(cells)):
+                counts[name][text.value(int(code))] += int((text.codes == code).sum())
+    return counts
 
 
 @dataclass
