@@ -131,7 +131,13 @@ def test_importing_jaxtrain_imports_nothing_heavy():
 
 
 def test_all_of_it_leaves_the_heavy_libraries_alone_until_they_are_used():
-    late = ["matplotlib", "sklearn", "tensorboardX", "orbax"]  # rich: flax imports it itself
+    late = [
+        "matplotlib",
+        "sklearn",
+        "tensorboardX",
+        "orbax",
+        "pyarrow",
+    ]  # rich: flax imports it itself
     code = (
         "import sys, jaxtrain\n"
         "for name in jaxtrain.__all__: getattr(jaxtrain, name)\n"

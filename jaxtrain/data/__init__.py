@@ -33,9 +33,7 @@ from jaxtrain.data.rows import LoaderRows, Rows
 from jaxtrain.data.shuffle import split_indices
 from jaxtrain.data.sources import SOURCES
 from jaxtrain.data.splits import Splits
-from jaxtrain.data.table import Table, read_table
-from jaxtrain.data.table_encoder import CategoryColumn, NumericColumn, TableEncoder
-from jaxtrain.data.table_source import adult, csv_table
+from jaxtrain.data.tables import TableEncoder, TableReader, adult, csv_table
 from jaxtrain.data.target_scale import TargetScale
 
 __all__ = [
@@ -45,7 +43,6 @@ __all__ = [
     "ArrayFile",
     "ArrayLoader",
     "ArraysReader",
-    "CategoryColumn",
     "Cursor",
     "Dataset",
     "Finding",
@@ -56,14 +53,13 @@ __all__ = [
     "Loader",
     "LoaderRows",
     "NewRows",
-    "NumericColumn",
     "PrefetchLoader",
     "Reader",
     "Records",
     "Rows",
     "Splits",
-    "Table",
     "TableEncoder",
+    "TableReader",
     "TargetScale",
     "adult",
     "array_file",
@@ -87,7 +83,6 @@ __all__ = [
     "read_idx",
     "read_inputs",
     "read_labelled_images",
-    "read_table",
     "row_hashes",
     "shared_rows",
     "split_indices",
