@@ -6,7 +6,15 @@ loader = jaxtrain.data.ArrayLoader(splits.train, batch_size=32, seed=0)
 
 from jaxtrain.data.ahead import Ahead
 from jaxtrain.data.array_loader import ArrayLoader
-from jaxtrain.data.arrays import ArrayFile, ArraysReader, array_file, arrays_reader, read_inputs
+from jaxtrain.data.arrays import (
+    ArrayFile,
+    ArraysInspection,
+    ArraysReader,
+    array_file,
+    arrays_reader,
+    inspect_arrays,
+    read_inputs,
+)
 from jaxtrain.data.class_counts import class_counts
 from jaxtrain.data.dataset import Dataset
 from jaxtrain.data.dataset_checks import Finding, check_dataset
@@ -42,6 +50,7 @@ __all__ = [
     "Ahead",
     "ArrayFile",
     "ArrayLoader",
+    "ArraysInspection",
     "ArraysReader",
     "Cursor",
     "Dataset",
@@ -75,6 +84,7 @@ __all__ = [
     "fingerprint",
     "image_folder",
     "image_reader",
+    "inspect_arrays",
     "inspect_images",
     "mnist",
     "one_epoch",

@@ -61,7 +61,8 @@ class Head:
         return self.count * self.dtype.itemsize
 
     def __str__(self) -> str:
-        return f"{self.dtype.name}{list(self.shape)}"
+        name = "text" if self.dtype.kind in "US" else self.dtype.name
+        return f"{name}{list(self.shape)}"
 
 
 def read_head(stream: BinaryIO, name: str) -> Head:
