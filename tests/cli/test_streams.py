@@ -143,18 +143,32 @@ def test_a_break_is_told_on_the_other_stream_where_somebody_may_be(monkeypatch, 
 
     monkeypatch.setattr(os, "write", write)
     monkeypatch.setattr(os, "dup2", lambda source, target: calls.append(("dup2", target)))
-    assert Unbreakable(1).write(b"abc") == 3
+    stream = Unbreakable(1)
+    assert stream.write(b"abc") == 3
+    assert (stream.lost is not None) is says
     assert calls[:2] == [(1, b"abc"), ("dup2", 1)]
     told = [data.decode() for descriptor, data in calls[2:]]
     words = f"standard output can't be written to ({os.strerror(number)}); what follows there is"
     assert told == ([f"{words} lost\n"] if says else [])
 
 
+@pytest.mark.parametrize("into", ["/dev/full", "/dev/null"])
+def test_what_was_printed_for_somebody_and_is_lost_is_known(into):
+    """`predict ... > predictions.csv` on a full disk must not be exit 0."""
+    code = (
+        "import sys\nfrom jaxtrain.cli.streams import unbreakable\n"
+        "with unbreakable() as lost:\n    print('row')\n    sys.exit(lost() is not None)\n"
+    )
+    done = script(f"> {into}", code)
+    assert done.returncode == (into == "/dev/full")
+
+
 def test_somebody_elses_streams_are_left_alone(capsys):
     before = sys.stdout, sys.stderr
-    with unbreakable():
+    with unbreakable() as lost:
         assert (sys.stdout, sys.stderr) == before
         print("seen")
+        assert lost() is None
     assert (sys.stdout, sys.stderr) == before
     assert capsys.readouterr().out == "seen\n"
 
