@@ -136,7 +136,7 @@ def _seen_labels(seen: SeenArray, raw: np.ndarray) -> SeenLabels:
     try:
         values, counts = np.unique(raw, return_counts=True)
         names = [_name(value) for value in values.tolist()] if len(values) <= _COUNTED else []
-    except ValueError:  # texts of letters that there are not
+    except ValueError:  # bytes that are none
         raise DataError(f"{seen.name}: texts that are not UTF-8") from None
     numeric = raw.dtype.kind in "biuf"
     whole = numeric and bool(np.isfinite(values).all() and (values == np.floor(values)).all())

@@ -163,7 +163,8 @@ def _is_bytes(seen: ArraysInspection) -> bool:
 def _scale(seen: ArraysInspection, images: bool) -> tuple[bool, str]:
     """Whether inputs are to be standardised, and why."""
     low, high = seen.inputs.low or 0.0, seen.inputs.high or 0.0
-    if images and _is_bytes(seen) and (high > 127 or high <= 1):
+    divided = _is_bytes(seen) and len(seen.inputs.head.shape) in (3, 4)
+    if divided and (high > 127 or high <= 1):
         return False, "bytes of images are divided by 255" if high > 1 else "zeros and ones"
     if images and max(-low, high) <= _TAME:
         return False, f"pixels from {low:g} to {high:g}"

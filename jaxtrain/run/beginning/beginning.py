@@ -58,7 +58,7 @@ def project_of(path: Path, fallback: str) -> str:
     >>> project_of(Path("數據.npz"), "arrays")
     'arrays'
     """
-    stem = path.stem or path.resolve().stem
+    stem = path.stem if path.stem.strip(".") else path.resolve().stem
     plain = unicodedata.normalize("NFKD", stem).encode("ascii", "ignore").decode()
     return re.sub(r"[^A-Za-z0-9._-]+", "_", plain).strip("._-")[:64] or fallback
 

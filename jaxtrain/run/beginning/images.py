@@ -128,7 +128,8 @@ def _channels(seen: ImagesInspection, channels: int) -> Fact:
 
 def _sets(seen: ImagesInspection) -> Fact:
     has = seen.counts
-    found = [f"{name} {sum(has[name].values()):,}" for name in has]
+    order = ("train", "validation", "test")
+    found = [f"{name} {sum(has[name].values()):,}" for name in order if name in has]
     drawn = [] if "test" in has else ["test 20% of each class"]
     drawn += [] if "validation" in has else ["validation 10% of the rest"]
     because = "folders of these names" if len(has) > 1 else ""
