@@ -31,6 +31,7 @@ def utf8_pieces(path: Path, encoding: str) -> Iterator[bytes]:
     decoder = codecs.getincrementaldecoder(encoding)()
     is_utf8 = codecs.lookup(encoding).name == "utf-8"
     done = 0
+    start: bytes | None = b""  # until it is known whether it is a mark
     with open_data(path) as stream:
         while piece := stream.read(_PIECE):
             waiting = len(decoder.getstate()[0])
@@ -38,7 +39,6 @@ def utf8_pieces(path: Path, encoding: str) -> Iterator[bytes]:
                 text = decoder.decode(piece)
             except UnicodeError as error:
                 raise _not_text(path, encoding, error, done - waiting) from error
-            first = done == 0
             done += len(piece)
             if path.suffix == ".gz" and done > _LARGEST:
                 raise DataError(
@@ -47,13 +47,16 @@ def utf8_pieces(path: Path, encoding: str) -> Iterator[bytes]:
                 )
             # Decoding UTF-8 is a check of it; its bytes are already what is wanted.
             utf8 = piece if is_utf8 else _encoded(path, text)
-            yield utf8.removeprefix(_BYTE_ORDER_MARK) if first else utf8
+            if start is None:
+                yield utf8
+            elif len(start := start + utf8) >= len(_BYTE_ORDER_MARK):
+                yield start.removeprefix(_BYTE_ORDER_MARK)
+                start = None
     try:
         rest = decoder.decode(b"", True)
     except UnicodeError as error:
         raise _not_text(path, encoding, error, done - len(decoder.getstate()[0])) from error
-    if rest and not is_utf8:
-        yield _encoded(path, rest)
+    yield (start or b"") + (b"" if is_utf8 else _encoded(path, rest))
 
 
 def read_start(path: Path, size: int) -> bytes:

@@ -242,9 +242,18 @@ def _parsed_from(plan: _Plan, first: int) -> Iterator[_Parsed]:
     threads = min(_MOST_THREADS, len(os.sched_getaffinity(0)) if _LINUX else os.cpu_count() or 1)
     waiting: deque[Future[_Parsed]] = deque()
     left = plan.head.skipped
+    stream = blocks(plan.head.path, plan.head.dialect, exact_from=plan.exact_from)
+    broken: DataError | None = None
     pool = ThreadPoolExecutor(threads)
     try:
-        for block in blocks(plan.head.path, plan.head.dialect, exact_from=plan.exact_from):
+        while True:
+            try:
+                block = next(stream)
+            except StopIteration:
+                break
+            except DataError as error:  # or else a block before this one was cut in a row
+                broken = error
+                break
             skipped, left = min(left, len(block.rows)), max(0, left - len(block.rows))
             if block.number < first:
                 continue
@@ -253,6 +262,8 @@ def _parsed_from(plan: _Plan, first: int) -> Iterator[_Parsed]:
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
+        if broken is not None:
+            raise broken
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 

@@ -61,6 +61,8 @@ def held_out(length: int, fraction: float, seed: int, classes: np.ndarray | None
             break
         if quota[one] < sizes[one] - 1:
             quota[one] += 1
+    if not quota.any():  # no class has two rows
+        return np.sort(order[:count]).astype(np.int64)
     drawn = classes[order]
     tested = [order[drawn == one][: quota[one]] for one in np.flatnonzero(quota)]
     return np.sort(np.concatenate(tested)).astype(np.int64)
