@@ -1,14 +1,16 @@
 """The door of the command line: words in, an exit code out.
 
-    python -m jaxtrain.main --config configs/digits.py --config.train.epochs=5
-    python -m jaxtrain.main evaluate --checkpoint runs/digits/seed0-1a2b3c4d
-    python -m jaxtrain.main check --config configs/mnist_mlp.py
+    python -m jaxtrain.main configs/digits.py --config.train.epochs=5
+    python -m jaxtrain.main evaluate runs/digits/seed0-1a2b3c4d
+    python -m jaxtrain.main check configs/mnist_mlp.py
     python -m jaxtrain.main checkpoints runs/digits/seed0-1a2b3c4d
+    python -m jaxtrain.main list models
 
 Exit codes: 0 done, 1 a check failed or an unforeseen error, 2 a wrong config, path or argument, or
 a run directory that another process has, 3 NaN or broken data, 4 a full disk, or no checkpoint
 could be written or read, 75 stopped by a signal or a time limit and saved: the same command goes
-on.
+on. Whatever goes wrong is said in a line or a few; `--traceback`, or JAXTRAIN_TRACEBACK=1, shows
+where it came from.
 """
 
 from __future__ import annotations
@@ -16,37 +18,50 @@ from __future__ import annotations
 import logging
 import os
 import sys
+import traceback
 from collections.abc import Sequence
 
 # None of these imports jax, or anything else that takes its time: see `cli/command.py`.
 from jaxtrain.cli.commands import COMMANDS
-from jaxtrain.cli.printing import error_line
+from jaxtrain.cli.failures import exit_code, failure_line
+from jaxtrain.cli.streams import open_missing, unbreakable
 from jaxtrain.cli.words import parse_words
-from jaxtrain.errors import CheckpointError, JaxtrainError
+from jaxtrain.errors import CheckpointError
+
+SHOW_TRACEBACK = "JAXTRAIN_TRACEBACK"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit code."""
-    words = list(sys.argv[1:] if argv is None else argv)
-    logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING)
-    logging.getLogger("jaxtrain").setLevel(logging.INFO)
-    try:
-        if not words or words[0] not in (*COMMANDS, "-h", "--help", "--version"):
-            words = ["train", *words]
-        options, overrides = parse_words(words)
-        return COMMANDS[options.command].run(options, overrides)
-    except JaxtrainError as error:
-        print(error_line(error), file=sys.stderr)
-        return error.exit_code
-    except BrokenPipeError:  # `| head` has seen enough; Python must not try to flush to it again
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
-    except OSError as error:  # a full disk, a lost mount: not a fault of the program
-        print(f"storage error: {error}", file=sys.stderr)
-        return CheckpointError.exit_code
-    except KeyboardInterrupt:
-        print("stopped at once; the last checkpoint is where the run can go on", file=sys.stderr)
-        return 130
+    """Run one command and return its exit code.
+
+    Raises:
+        SystemExit: of `--help` and `--version`, with 0.
+    """
+    open_missing()
+    with unbreakable() as lost:
+        words = list(sys.argv[1:] if argv is None else argv)
+        logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING)
+        logging.getLogger("jaxtrain").setLevel(logging.INFO)
+        try:
+            options, overrides = parse_words(words)
+        except Exception as error:
+            return _fail(error, words)
+        try:
+            command = COMMANDS[options.command]
+            code = command.run(options, overrides)
+            return CheckpointError.exit_code if command.prints and lost() else code
+        except (Exception, SystemExit) as error:  # a hook that calls sys.exit(0) has not trained
+            return _fail(error, words)
+        except KeyboardInterrupt:
+            print("stopped at once; a run goes on from its last checkpoint", file=sys.stderr)
+            return 130
+
+
+def _fail(error: BaseException, words: Sequence[str]) -> int:
+    if "--traceback" in words or os.environ.get(SHOW_TRACEBACK, "") not in ("", "0"):
+        traceback.print_exception(error)
+    print(failure_line(error), file=sys.stderr)
+    return exit_code(error)
 
 
 if __name__ == "__main__":

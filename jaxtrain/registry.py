@@ -22,7 +22,8 @@ from typing import Any, TypeVar, get_type_hints
 
 import pydantic
 
-from jaxtrain.errors import ConfigError, UnknownNameError, did_you_mean
+from jaxtrain.blame import STORAGE, in_a_line, out_of_memory, place_of
+from jaxtrain.errors import ConfigError, JaxtrainError, UnknownNameError, did_you_mean
 
 Factory = TypeVar("Factory", bound=Callable[..., Any])
 Section = TypeVar("Section", bound=pydantic.BaseModel)
@@ -79,24 +80,41 @@ class Registry:
                 f"(known: {', '.join(self.names())}; a plugin can add others)"
             ) from None
 
+    def options(self, name: str) -> list[str]:
+        """The names of the factory's keyword-only parameters."""
+        parameters = inspect.signature(self[name]).parameters.values()
+        return [p.name for p in parameters if p.kind is p.KEYWORD_ONLY]
+
     def schema(self, name: str, base: type[Section]) -> type[Section]:
         """`base` with the factory's keyword-only parameters as further fields.
 
         A field that `base` already has stays as it is there: the factory then receives its value.
+
+        Raises:
+            UnknownNameError: there is none of that name.
+            ConfigError: its annotations can't be read.
         """
         factory = self[name]
-        hints = get_type_hints(
-            factory.__init__ if inspect.isclass(factory) else factory, include_extras=True
-        )
-        fields: dict[str, Any] = {
-            parameter.name: (
-                hints.get(parameter.name, Any),
-                _default(factory, parameter),
+        try:
+            hints = get_type_hints(
+                factory.__init__ if inspect.isclass(factory) else factory, include_extras=True
             )
-            for parameter in inspect.signature(factory).parameters.values()
-            if parameter.kind is parameter.KEYWORD_ONLY and parameter.name not in base.model_fields
-        }
-        return pydantic.create_model(f"{name}_{base.__name__}", __base__=base, **fields)
+            fields: dict[str, Any] = {
+                parameter.name: (
+                    hints.get(parameter.name, Any),
+                    _default(factory, parameter),
+                )
+                for parameter in inspect.signature(factory).parameters.values()
+                if parameter.kind is parameter.KEYWORD_ONLY
+                and parameter.name not in base.model_fields
+            }
+            return pydantic.create_model(f"{name}_{base.__name__}", __base__=base, **fields)
+        # Somebody else's annotations: a name that is not there, a type that pydantic can't check.
+        except Exception as error:
+            raise ConfigError(
+                f"{self.kind} {name!r}: the signature of {_called(factory)} can't be read: "
+                f"{in_a_line(error)}"
+            ) from error
 
     def build(self, section: pydantic.BaseModel, **context: Any) -> Any:
         """Call the factory named by `section.name`.
@@ -104,8 +122,11 @@ class Registry:
         Keyword-only parameters are read off `section`, the others off `context`, each by name.
 
         Raises:
-            TypeError: where the factory asks for something that `context` does not hold.
-            ConfigError: where it returns something else than it should, naming it and its file.
+            ConfigError: the factory asks for something that `context` does not hold, raises, or
+                returns something else than it should. Names the component and its file.
+            JaxtrainError: what the factory raises of these says itself what is wrong.
+            OSError: the disk is full or broken.
+            MemoryError: there is not enough of it.
         """
         factory = self[section.name]  # type: ignore[attr-defined]
         arguments: dict[str, Any] = {}
@@ -114,17 +135,30 @@ class Registry:
                 arguments[parameter.name] = getattr(section, parameter.name)
             elif parameter.name in context:
                 arguments[parameter.name] = context[parameter.name]
+            elif parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+                continue  # of `*args` and `**kwargs` there are none
             elif parameter.default is parameter.empty:
-                raise TypeError(
-                    f"{self.kind} {section.name!r} asks for {parameter.name!r}; "  # type: ignore[attr-defined]
-                    f"the run offers {', '.join(sorted(context))}. Options that the config sets "
-                    "stand after a `*` in the signature."
+                raise ConfigError(
+                    f"{self.kind} {section.name!r} ({_file_of(factory)}) asks for "  # type: ignore[attr-defined]
+                    f"{parameter.name!r}; the run offers {', '.join(sorted(context))}. Options "
+                    "that the config sets stand after a `*` in the signature."
                 )
-        made = factory(**arguments)
+        try:
+            made = factory(**arguments)
+        except JaxtrainError:
+            raise
+        # Somebody else's code: it may raise anything, even SystemExit.
+        except (Exception, SystemExit) as error:
+            if out_of_memory(error) or (isinstance(error, OSError) and error.errno in STORAGE):
+                raise
+            raise ConfigError(
+                f"{self.kind} {section.name!r}: {in_a_line(error)} "  # type: ignore[attr-defined]
+                f"({place_of(error) or _called(factory)})"
+            ) from error
         if made is None or not isinstance(made, self.returns):
             raise ConfigError(
                 f"{self.kind} {section.name!r}: expected "  # type: ignore[attr-defined]
-                f"{factory.__qualname__} in {_file_of(factory)} to return a {self._wanted()}, "
+                f"{_called(factory)} to return a {self._wanted()}, "
                 f"found {_kind_of(made)}{self.hint and '; '}{self.hint}"
             )
         return made
@@ -145,7 +179,13 @@ def _default(factory: Callable[..., Any], parameter: inspect.Parameter) -> Any:
     return parameter.default
 
 
+def _called(factory: Callable[..., Any]) -> str:
+    name = getattr(factory, "__qualname__", None) or type(factory).__qualname__
+    return f"{name} in {_file_of(factory)}"
+
+
 def _file_of(factory: Callable[..., Any]) -> str:
+    factory = inspect.unwrap(factory)
     return getattr(sys.modules.get(factory.__module__), "__file__", None) or factory.__module__
 
 

@@ -131,7 +131,13 @@ def test_importing_jaxtrain_imports_nothing_heavy():
 
 
 def test_all_of_it_leaves_the_heavy_libraries_alone_until_they_are_used():
-    late = ["matplotlib", "sklearn", "tensorboardX", "orbax"]  # rich: flax imports it itself
+    late = [
+        "matplotlib",
+        "sklearn",
+        "tensorboardX",
+        "orbax",
+        "pyarrow",
+    ]  # rich: flax imports it itself
     code = (
         "import sys, jaxtrain\n"
         "for name in jaxtrain.__all__: getattr(jaxtrain, name)\n"
@@ -156,7 +162,8 @@ def test_the_error_tree_is_the_one_drawn():
 TESTED_ELSEWHERE = {
     "cli/command.py": "a record: what the commands' tests draw",
     "cli/configured.py": "the words and stages that tests/cli/test_commands.py asks for",
-    "cli/evaluate.py": "tests/cli/test_train.py",
+    "cli/trained.py": "the words that tests/cli/test_evaluate.py and test_predict.py use",
+    "run/figures.py": "tests/run/test_task.py, tests/run/test_trained.py",
     "cli/plan.py": "tests/cli/test_train.py",
     "_version.py": "a number; test_the_table_of_contents_matches_its_lazy_half",
     "engine/batches/portion.py": "a record and a Protocol: what the feeds' tests draw",

@@ -1,3 +1,5 @@
+import errno
+import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -6,6 +8,7 @@ from typing import Annotated, Protocol, runtime_checkable
 import pydantic
 import pytest
 
+from jaxtrain import errors
 from jaxtrain.config.python_file import execute
 from jaxtrain.errors import ConfigError, UnknownNameError
 from jaxtrain.registry import Registry
@@ -177,10 +180,10 @@ def test_the_program_can_not_overrule_the_config(registry):
 
 
 def test_a_parameter_that_the_program_does_not_offer(registry):
-    with pytest.raises(TypeError) as error:
+    with pytest.raises(ConfigError) as error:
         build(registry, context={"labels": 1, "directory": 2}, width=7)
     assert str(error.value) == (
-        "model 'mlp' asks for 'num_outputs'; the run offers directory, labels. "
+        f"model 'mlp' ({__file__}) asks for 'num_outputs'; the run offers directory, labels. "
         "Options that the config sets stand after a `*` in the signature."
     )
 
@@ -231,6 +234,66 @@ def in_a_plugin(tmp_path, registry, body):
         return path, build(registry, "mine")
     finally:
         del sys.modules["tests_my_plugin"]
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ("return {}['x']", "KeyError: 'x'"),
+        ("raise SystemExit", "SystemExit"),
+        ("raise OSError(2, 'not there', 'a.csv')", "FileNotFoundError: .*not there: 'a.csv'"),
+        ("assert False, 'one\\n\\ntwo'", "AssertionError: one two"),
+    ],
+)
+def test_a_plugin_that_raises_is_named_with_its_line(tmp_path, body, said):
+    """C23: what it raised came out as a traceback, and the plugin was not named."""
+    registry = Registry("data source")
+    with pytest.raises(ConfigError, match=rf"^data source 'mine': {said} \(\S*my_plugin\.py:2\)$"):
+        in_a_plugin(tmp_path, registry, body)
+
+
+@pytest.mark.parametrize(
+    ("raised", "kind"),
+    [
+        (errors.DataError("torn"), errors.DataError),
+        (OSError(errno.ENOSPC, "full"), OSError),
+        (MemoryError(), MemoryError),
+        (RuntimeError("RESOURCE_EXHAUSTED: 1 TB"), RuntimeError),
+        (KeyboardInterrupt(), KeyboardInterrupt),
+    ],
+)
+def test_what_is_not_the_components_fault_comes_out_as_it_is(raised, kind):
+    registry = Registry("model")
+
+    @registry.register("failing")
+    def failing():
+        raise raised
+
+    with pytest.raises(kind) as error:
+        build(registry, "failing")
+    assert error.value is raised
+
+
+def test_a_component_that_fails_in_a_library_is_named_with_its_function():
+    registry = Registry("model")
+    registry.register("library")(json.loads)
+    with pytest.raises(ConfigError, match=r"model 'library': TypeError: .* \(.*\.py"):
+        build(registry, "library", {"s": 3})
+
+
+def test_a_signature_that_can_not_be_read_is_told_as_one():
+    registry = Registry("model")
+
+    def unknown(*, width: "Nowhere" = 3): ...  # noqa: F821
+
+    def unchecked(*, width: object() = 3): ...
+
+    for name, factory in {"unknown": unknown, "unchecked": unchecked}.items():
+        registry.register(name)(factory)
+        with pytest.raises(
+            ConfigError, match=rf"^model '{name}': the signature of .*{name} in .*test_registry.py"
+        ):
+            registry.schema(name, Section)
 
 
 @runtime_checkable

@@ -6,7 +6,7 @@ params, _ = load_tree(path, params, part="train_state/params")     # into anothe
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,9 @@ from jaxtrain.errors import CheckpointError, CheckpointMismatchError, did_you_me
 Wanted = Callable[[str], bool]
 
 
-def load_tree(path: Path, template: Any, *, part: str | None = None) -> tuple[Any, Saved]:
+def load_tree(
+    path: Path, template: Any, *, part: str | None = None, without: Collection[str] = ()
+) -> tuple[Any, Saved]:
     """Verify a checkpoint, compare it with a template, and read it. See `CheckpointStore.load`."""
     wanted = {} if part is None else {part: template}
     saved = Verifier().verify(path, lambda shared: _touches(shared, part))
@@ -32,7 +34,11 @@ def load_tree(path: Path, template: Any, *, part: str | None = None) -> tuple[An
     described: dict[str, Any] = {}
     sources: list[tuple[Path, list[str]]] = []
     for folder, within in _folders(saved, part):
-        found = {n: d for n, d in describe_arrays(folder).items() if within(n)}
+        found = {
+            n: d
+            for n, d in describe_arrays(folder).items()
+            if within(n) and not any(is_within(n, left) for left in without)
+        }
         if twice := described.keys() & found.keys():
             raise CheckpointError(f"{path}: two files have {', '.join(sorted(twice))}")
         described |= found

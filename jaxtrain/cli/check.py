@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from jaxtrain.cli.command import Command
-from jaxtrain.cli.configured import add_config_words, config_of
+from jaxtrain.cli.configured import add_config_words, config_of, take_config
 from jaxtrain.cli.printing import finding_line
 
 
@@ -24,5 +24,8 @@ def _check(options: argparse.Namespace, overrides: list[str]) -> int:
 
 
 COMMAND = Command(
-    "look for faults in data, model and step before training", add_config_words, _check
+    "look for faults in data, model and step before training",
+    add_config_words,
+    _check,
+    take_config,
 )

@@ -1,6 +1,7 @@
 """What commands that take a config have in common: its words, and the stages made of it.
 
 add_config_words(parser)
+take_config(options, "configs/digits.py")
 config = config_of(options, overrides)
 task = task_of(config)
 """
@@ -8,18 +9,59 @@ task = task_of(config)
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING
+import os
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 from jaxtrain.errors import ConfigError
+from jaxtrain.files.paths import typed_directory
 
 if TYPE_CHECKING:
     from jaxtrain.config import ExperimentConfig
     from jaxtrain.run import Task
 
 
+# As `jaxtrain.config.SUFFIXES`, which would bring heavy libraries with it.
+SUFFIXES = (".py", ".yaml", ".yml", ".json", ".toml", ".sdn")
+
+
+class Once(argparse.Action):
+    """An option of which there can't be two: neither would be meant more than the other."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: str | Sequence[Any] | None,
+        option: str | None = None,
+    ) -> None:
+        """Set it."""
+        put_once(namespace, self.dest, str(values))
+
+
+def put_once(options: argparse.Namespace, name: str, value: str) -> None:
+    """Set an option that may have been set to the same before.
+
+    Raises:
+        ConfigError: it was set to something else.
+    """
+    before = getattr(options, name, None)
+    if before is not None and before != value:
+        raise ConfigError(
+            f"{options.command}: both {before!r} and {value!r} are given as --{name}; take one away"
+        )
+    setattr(options, name, value)
+
+
 def add_config_words(parser: argparse.ArgumentParser) -> None:
     """`--config` and what overrides it, and `--plugin`."""
-    parser.add_argument("--config", metavar="FILE", help="a .py, .yaml, .json, .toml or .sdn file")
+    parser.add_argument(
+        "--config",
+        metavar="FILE",
+        action=Once,
+        help="a .py, .yaml, .json, .toml or .sdn file; the word --config may be left out. Or a run "
+        "directory: its config.yaml, in that directory",
+    )
     parser.add_argument("--seed", metavar="N", help="overrides `seed`")
     parser.add_argument("--device", metavar="NAME", help="auto, cpu, gpu or tpu")
     parser.add_argument("--workdir", metavar="DIR", help="the run directory")
@@ -37,6 +79,28 @@ def add_plugin_words(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def take_config(options: argparse.Namespace, word: str) -> None:
+    """Take a word for `--config`; a run directory for its config.yaml, and for `--workdir`.
+
+    Raises:
+        ConfigError: it is neither a file nor a run directory, or another one is given already.
+    """
+    if os.path.isdir(word):
+        config = os.path.join(word, "config.yaml")
+        if not os.path.isfile(config):
+            what = "expected a config file or a run directory, found one without a config.yaml"
+            if os.path.isfile(os.path.join(word, "meta.json")):
+                run = os.path.dirname(os.path.dirname(os.path.abspath(word)))
+                what = f"is a checkpoint; its run directory is {run}"
+            raise ConfigError(f"{options.command}: {word}: {what}")
+        put_once(options, "config", config)
+        put_once(options, "workdir", word)
+    elif word.endswith(SUFFIXES) or os.path.exists(word):
+        put_once(options, "config", word)
+    else:
+        raise ConfigError(f"{options.command}: no such file or directory: {word!r}")
+
+
 def config_of(options: argparse.Namespace, overrides: list[str]) -> ExperimentConfig:
     """The checked config that the words ask for.
 
@@ -46,10 +110,22 @@ def config_of(options: argparse.Namespace, overrides: list[str]) -> ExperimentCo
     from jaxtrain.run import make_config
 
     if options.config is None:
-        raise ConfigError(f"{options.command}: --config is missing; for instance configs/digits.py")
+        raise ConfigError(
+            f"{options.command}: a config file is missing; for instance configs/digits.py"
+        )
+    if options.workdir is not None:
+        typed_directory(options.workdir, what="--workdir")
+        options.workdir = _as_it_stands(options.workdir)
     named = {key: getattr(options, key) for key in ("seed", "device", "workdir")}
     overrides = [*overrides, *(f"{k}={v}" for k, v in named.items() if v is not None)]
     return make_config(options.config, overrides, plugins=options.plugin)
+
+
+def _as_it_stands(workdir: str) -> str:
+    """A directory's name that is no value of YAML: `null` and `~` would mean that none is given."""
+    if workdir == "~":
+        return os.path.expanduser(workdir)
+    return f"./{workdir}" if workdir.lower() == "null" else workdir
 
 
 def task_of(config: ExperimentConfig) -> Task:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from jaxtrain.cli.command import Command
-from jaxtrain.cli.configured import add_config_words, config_of, task_of
+from jaxtrain.cli.configured import add_config_words, config_of, take_config, task_of
 
 
 def _add_words(parser: argparse.ArgumentParser) -> None:
@@ -31,4 +31,6 @@ def _plan(options: argparse.Namespace, overrides: list[str]) -> int:
     return 0
 
 
-COMMAND = Command("say what a run will do: events, dispatches, memory", _add_words, _plan)
+COMMAND = Command(
+    "say what a run will do: events, dispatches, memory", _add_words, _plan, take_config
+)

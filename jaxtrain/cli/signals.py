@@ -4,9 +4,13 @@
         experiment = Experiment(config)
         experiment.train(guard=signals.guard)
 
-The first SIGINT (Ctrl-C) or SIGTERM asks for a stop at the next safe place: between two dispatches,
-in an evaluation, while waiting for data; before the training has begun, as soon as it does. Nothing
-is raised in the middle of other code. After the first signal a second one does what `second` says.
+The first SIGINT (Ctrl-C), SIGTERM or SIGHUP (a closed terminal) asks for a stop at the next safe
+place: between two dispatches, in an evaluation, while waiting for data; before the training has
+begun, as soon as it does. Nothing is raised in the middle of other code. After the first SIGINT or
+SIGTERM a second one does what `second` says.
+
+A terminal that is closed is no person who insists: the kernel and the shell may both tell of it. So
+a SIGHUP is heeded once, and never ends the process at once. Under `nohup` it is not heeded at all.
 """
 
 from __future__ import annotations
@@ -22,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:  # this file is imported before jax is, to be there for an early Ctrl-C
     from jaxtrain.engine import Engine
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_INSISTING = (signal.SIGINT, signal.SIGTERM)
 _SAID = b"\nstopping at the next safe place; a second signal ends the process at once\n"
 
 
@@ -43,8 +47,9 @@ class StopOnSignals:
 
     def __enter__(self) -> StopOnSignals:
         if threading.current_thread() is threading.main_thread():
-            for number in _SIGNALS:
-                self._before[number] = signal.signal(number, self._stop)
+            for number in (*_INSISTING, signal.SIGHUP):
+                if number in _INSISTING or signal.getsignal(number) is not signal.SIG_IGN:
+                    self._before[number] = signal.signal(number, self._stop)
         return self
 
     def __exit__(
@@ -70,8 +75,12 @@ class StopOnSignals:
     def _stop(self, number: int, frame: FrameType | None) -> None:
         self.received = True
         for one, handler in self._before.items():
-            signal.signal(one, handler if self._second is None else self._second)
-        os.write(2, _SAID)  # not print: the signal may have come in the middle of one
+            if one == signal.SIGHUP:
+                signal.signal(one, signal.SIG_IGN)
+            elif number != signal.SIGHUP:
+                signal.signal(one, handler if self._second is None else self._second)
+        with contextlib.suppress(OSError):  # the terminal that was closed, or a broken pipe
+            os.write(2, _SAID)  # not print: the signal may have come in the middle of one
         if self._engine is not None:
             self._engine.interrupt_waiting()
 

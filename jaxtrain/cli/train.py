@@ -6,7 +6,7 @@ import argparse
 import signal
 
 from jaxtrain.cli.command import Command
-from jaxtrain.cli.configured import add_config_words, config_of, task_of
+from jaxtrain.cli.configured import add_config_words, config_of, take_config, task_of
 from jaxtrain.cli.printing import introduction, outcome
 from jaxtrain.cli.signals import StopOnSignals
 
@@ -34,4 +34,6 @@ def _train(options: argparse.Namespace, overrides: list[str]) -> int:
     return 0
 
 
-COMMAND = Command("train, or continue the run in the directory", _add_words, _train)
+COMMAND = Command(
+    "train, or continue the run in the directory", _add_words, _train, take_config, prints=False
+)

@@ -63,6 +63,7 @@ def check(
     if "hooks" in registries:
         tree = merge({"hooks": {name: {} for name in DEFAULT_HOOKS}}, written)
     problems: dict[KeyPath, str] = {}
+    _refuse_what_no_file_can_hold(tree, problems)
     _write_out_the_metrics(tree, problems)
     _drop_what_is_switched_off(tree)
     _drop_superseded(tree, registries)
@@ -83,6 +84,19 @@ def check(
             )
         )
     return config
+
+
+def _refuse_what_no_file_can_hold(tree: ConfigDict, problems: dict[KeyPath, str]) -> None:
+    """Half a character, as a word of the command line or a \\ud800 in a file can bring it in."""
+    for path in _paths(tree, ()):
+        value = tree.get(".".join(path))
+        words = value if isinstance(value, tuple) else (path[-1], value)
+        for word in words:
+            if isinstance(word, str) and not word.isascii():
+                try:
+                    word.encode()
+                except UnicodeEncodeError:
+                    problems[path] = f"expected text that UTF-8 can hold, found {word!r}"
 
 
 def _write_out_the_metrics(tree: ConfigDict, problems: dict[KeyPath, str]) -> None:

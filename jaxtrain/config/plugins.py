@@ -16,6 +16,7 @@ import traceback
 import types
 from pathlib import Path
 
+from jaxtrain.blame import in_a_line
 from jaxtrain.config.python_file import execute
 from jaxtrain.errors import ConfigError, JaxtrainError
 
@@ -30,7 +31,12 @@ def import_plugin(target: str) -> types.ModuleType:
             plugin, the line and the exception.
     """
     if target.endswith(".py"):
-        return _from_path(Path(target).resolve(), target)
+        try:
+            return _from_path(Path(target).resolve(), target)
+        except JaxtrainError:
+            raise
+        except (OSError, ValueError) as error:  # no path; nothing that its own code raises
+            raise ConfigError(f"plugin {target!r}: can't be read: {in_a_line(error)}") from error
     if not all(part.isidentifier() for part in target.split(".")):
         raise ConfigError(
             f"plugin {target!r}: expected a dotted module name (my_package.my_models) "
@@ -52,7 +58,7 @@ def import_plugin(target: str) -> types.ModuleType:
     except (Exception, SystemExit) as error:
         frames = traceback.extract_tb(error.__traceback__)
         place = f"{frames[-1].filename}:{frames[-1].lineno}"
-        raise ConfigError(f"plugin {target!r}: {_last_line(error)} ({place})") from error
+        raise ConfigError(f"plugin {target!r}: {in_a_line(error)} ({place})") from error
 
 
 def plugin_digest(target: str) -> str:
@@ -94,15 +100,6 @@ def _from_path(path: Path, target: str) -> types.ModuleType:
     except JaxtrainError as error:
         del sys.modules[name]
         raise ConfigError(f"plugin {target!r}: {error}") from error
-    except SystemExit as error:
-        del sys.modules[name]
-        raise ConfigError(f"plugin {target!r}: {_last_line(error)}") from error
     except BaseException:  # Ctrl-C: half a module must not pass for a whole one
         del sys.modules[name]
         raise
-
-
-def _last_line(error: BaseException) -> str:
-    """What a traceback ends with."""
-    text = str(error)
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__

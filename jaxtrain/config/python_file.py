@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from jaxtrain.blame import in_a_line
 from jaxtrain.errors import ConfigError, JaxtrainError
 
 
@@ -26,12 +27,17 @@ def execute(path: Path, name: str, *, into: types.ModuleType | None = None) -> t
         into: a module made beforehand, so that it can be in `sys.modules` while it runs.
 
     Raises:
-        ConfigError: names the file and the line at which the code failed.
+        ConfigError: the file can't be read; or its code failed, at a line that is named.
     """
     module = types.ModuleType(name) if into is None else into
     module.__file__ = str(path)
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise ConfigError(f"{path}: can't be read: {error.strerror}") from error
     with failures_named(path):
-        exec(compile(path.read_bytes(), str(path), "exec"), module.__dict__)
+        code = compile(content, str(path), "exec")
+        exec(code, module.__dict__)
     return module
 
 
@@ -42,14 +48,15 @@ def failures_named(path: Path) -> Iterator[None]:
         yield
     except JaxtrainError:
         raise  # says what is wrong already
-    # This is someone else's code: it may raise anything, and all of it means "fix this file".
-    except Exception as error:
+    # This is someone else's code: it may raise anything, SystemExit too where it was written as a
+    # script, and all of it means "fix this file".
+    except (Exception, SystemExit) as error:
         line = _line(error, path)
         place = str(path) if line is None else f"{path}:{line}"
-        raise ConfigError(f"{place}: {type(error).__name__}: {error}") from error
+        raise ConfigError(f"{place}: {in_a_line(error)}") from error
 
 
-def _line(error: Exception, path: Path) -> int | None:
+def _line(error: BaseException, path: Path) -> int | None:
     if isinstance(error, SyntaxError) and error.filename == str(path):
         return error.lineno
     lines = [

@@ -10,19 +10,21 @@ and comments, read as YAML without anchors. A duplicate key is an error in every
 
 from __future__ import annotations
 
-import datetime
 import os
-import tomllib
-from collections.abc import Mapping
+import sys
+import types
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import ml_collections
 
-from jaxtrain.config import json_form, yaml_form
+from jaxtrain.config import json_form, toml_form, yaml_form
+from jaxtrain.config.plain import as_plain
 from jaxtrain.config.python_file import execute, failures_named
 from jaxtrain.config.tree import ConfigDict, from_dict, stamp
-from jaxtrain.errors import ConfigError, did_you_mean
+from jaxtrain.errors import ConfigError, JaxtrainError, did_you_mean
 
 SUFFIXES = (".py", ".yaml", ".yml", ".json", ".toml", ".sdn")
 
@@ -34,34 +36,56 @@ def load(path: str | os.PathLike[str]) -> ConfigDict:
     """The config written in the file at `path`.
 
     Raises:
-        ConfigError: names the file, and the line where it is known: the file is missing, ends in
-            none of `SUFFIXES`, has a syntax error, a duplicate key, or no mapping at its top.
+        ConfigError: names the file, and the line where it is known: the file is missing, can't be
+            read, ends in none of `SUFFIXES`, has a syntax error, a duplicate key, or no mapping at
+            its top.
     """
     path = Path(path)
     if path.suffix not in SUFFIXES:
         raise ConfigError(f"{path}: expected a file that ends in {', '.join(SUFFIXES)}")
-    if not path.is_file():
-        raise ConfigError(f"{path}: {_absence(path)}")
-    path = _shown(path)
     try:
+        if not path.is_file():
+            raise ConfigError(f"{path}: {_absence(path)}")
+        path = _shown(path)
         return _from_python(path) if path.suffix == ".py" else _from_data(path)
     except RecursionError as error:
         raise ConfigError(f"{path}: nested too deeply") from error
+    except JaxtrainError:
+        raise
+    except OSError as error:  # of the code of a config.py it is a ConfigError by now
+        raise ConfigError(f"{path}: can't be read: {error.strerror}") from error
 
 
 def _from_python(path: Path) -> ConfigDict:
-    module = execute(path, f"config_{path.stem}")
-    if not callable(getattr(module, "get_config", None)):
-        raise ConfigError(f"{path}: expected a function get_config() that returns the config")
-    with failures_named(path):
-        config = module.get_config()
-        if not isinstance(config, (Mapping, ml_collections.ConfigDict)):
-            raise ConfigError(
-                f"{path}: get_config() must return a ConfigDict or a dict, found {config!r}"
-            )
-        tree = from_dict(config)
+    with _module(f"config_{path.stem}") as module:
+        execute(path, module.__name__, into=module)
+        if not callable(getattr(module, "get_config", None)):
+            raise ConfigError(f"{path}: expected a function get_config() that returns the config")
+        with failures_named(path):
+            config = as_plain(module.get_config())
+            if not isinstance(config, (Mapping, ml_collections.ConfigDict)):
+                call = "; call it" if isinstance(config, type) else ""
+                raise ConfigError(
+                    f"{path}: get_config() must return a ConfigDict, a dict or a dataclass, found "
+                    f"{config!r}{call}"
+                )
+            tree = from_dict(config)
     stamp(tree, str(path))
     return tree
+
+
+@contextmanager
+def _module(name: str) -> Iterator[types.ModuleType]:
+    """A module that can be found while its code runs: dataclasses look for it."""
+    module = types.ModuleType(name)
+    before = sys.modules.get(name)  # of the same name is, perhaps, the config that reads this one
+    sys.modules[name] = module
+    try:
+        yield module
+    finally:
+        sys.modules.pop(name, None)
+        if before is not None:
+            sys.modules[name] = before
 
 
 def _from_data(path: Path) -> ConfigDict:
@@ -97,28 +121,8 @@ def _parse(suffix: str, text: str, source: str) -> tuple[Any, yaml_form.Lines]:
     if suffix == ".json":
         return json_form.read(text, source)
     if suffix == ".toml":
-        return _toml(text, source), {}
+        return toml_form.read(text, source)
     return yaml_form.read(text, source, notation="SDN" if suffix == ".sdn" else "YAML")
-
-
-def _toml(text: str, source: str) -> dict[str, Any]:
-    try:
-        values = tomllib.loads(text)
-    except ValueError as error:  # the message ends in "(at line 3, column 5)"
-        raise ConfigError(f"{source}: not valid TOML: {error}") from error
-    _refuse_dates(values, (), source)
-    return values
-
-
-def _refuse_dates(value: Any, path: tuple[str, ...], source: str) -> None:
-    if isinstance(value, dict):
-        for key, item in value.items():
-            _refuse_dates(item, (*path, key), source)
-    elif isinstance(value, list):
-        for item in value:
-            _refuse_dates(item, path, source)
-    elif isinstance(value, (datetime.date, datetime.time)):
-        raise ConfigError(f"{source}: {'.'.join(path)}: put the date {value} in quotes")
 
 
 def _absence(path: Path) -> str:

@@ -22,6 +22,7 @@ import ml_collections
 from ml_collections.config_dict import FieldReference
 
 from jaxtrain.config.by_name import by_name
+from jaxtrain.config.plain import as_plain
 from jaxtrain.config.yaml_form import dumps_plain
 from jaxtrain.errors import ConfigError, FrozenConfigError
 
@@ -191,6 +192,8 @@ def from_dict(mapping: Tree) -> ConfigDict:
     Raises:
         ConfigError: where a key is not text or has a dot in it, or `mapping` is no mapping.
     """
+    if not isinstance(mapping, ConfigDict):
+        mapping = as_plain(mapping)
     if not isinstance(mapping, (Mapping, ml_collections.ConfigDict)):
         raise ConfigError(f"a config is a mapping of keys to values, found {mapping!r}")
     return ConfigDict(mapping)
@@ -280,9 +283,13 @@ def _items(tree: ConfigDict) -> list[tuple[str, Any]]:
 
 
 def _owned(value: Any) -> Any:
-    """`value` with mappings as `ConfigDict` and lists as tuples; a `ConfigDict` stays itself."""
+    """`value` with mappings as `ConfigDict` and lists as tuples; a `ConfigDict` stays itself.
+
+    What stands for one of these, such as a dataclass or an array, is that.
+    """
     if isinstance(value, (ConfigDict, FieldReference)):
         return value
+    value = as_plain(value)
     if isinstance(value, (Mapping, ml_collections.ConfigDict)):
         return ConfigDict(value)
     if isinstance(value, (list, tuple)):

@@ -6,6 +6,15 @@ loader = jaxtrain.data.ArrayLoader(splits.train, batch_size=32, seed=0)
 
 from jaxtrain.data.ahead import Ahead
 from jaxtrain.data.array_loader import ArrayLoader
+from jaxtrain.data.arrays import (
+    ArrayFile,
+    ArraysInspection,
+    ArraysReader,
+    array_file,
+    arrays_reader,
+    inspect_arrays,
+    read_inputs,
+)
 from jaxtrain.data.class_counts import class_counts
 from jaxtrain.data.dataset import Dataset
 from jaxtrain.data.dataset_checks import Finding, check_dataset
@@ -15,6 +24,13 @@ from jaxtrain.data.find_file import find_file, open_data
 from jaxtrain.data.fingerprint import fingerprint
 from jaxtrain.data.grain_loader import GrainLoader
 from jaxtrain.data.idx import read_idx, read_labelled_images
+from jaxtrain.data.images import (
+    ImageReader,
+    ImagesInspection,
+    image_folder,
+    image_reader,
+    inspect_images,
+)
 from jaxtrain.data.loader import Cursor, IndexedLoader, Loader, one_epoch
 from jaxtrain.data.mnist_source import fashion_mnist, mnist
 from jaxtrain.data.overlap import check_overlap, row_hashes, shared_rows
@@ -25,35 +41,38 @@ from jaxtrain.data.rows import LoaderRows, Rows
 from jaxtrain.data.shuffle import split_indices
 from jaxtrain.data.sources import SOURCES
 from jaxtrain.data.splits import Splits
-from jaxtrain.data.table import Table, read_table
-from jaxtrain.data.table_encoder import CategoryColumn, NumericColumn, TableEncoder
-from jaxtrain.data.table_source import adult, csv_table
+from jaxtrain.data.tables import TableEncoder, TableReader, adult, csv_table
 from jaxtrain.data.target_scale import TargetScale
 
 __all__ = [
     "READERS",
     "SOURCES",
     "Ahead",
+    "ArrayFile",
     "ArrayLoader",
-    "CategoryColumn",
+    "ArraysInspection",
+    "ArraysReader",
     "Cursor",
     "Dataset",
     "Finding",
     "GrainLoader",
+    "ImageReader",
+    "ImagesInspection",
     "IndexedLoader",
     "Loader",
     "LoaderRows",
     "NewRows",
-    "NumericColumn",
     "PrefetchLoader",
     "Reader",
     "Records",
     "Rows",
     "Splits",
-    "Table",
     "TableEncoder",
+    "TableReader",
     "TargetScale",
     "adult",
+    "array_file",
+    "arrays_reader",
     "check_dataset",
     "check_overlap",
     "class_counts",
@@ -63,13 +82,17 @@ __all__ = [
     "fashion_mnist",
     "find_file",
     "fingerprint",
+    "image_folder",
+    "image_reader",
+    "inspect_arrays",
+    "inspect_images",
     "mnist",
     "one_epoch",
     "open_data",
     "prefetch_to_device",
     "read_idx",
+    "read_inputs",
     "read_labelled_images",
-    "read_table",
     "row_hashes",
     "shared_rows",
     "split_indices",

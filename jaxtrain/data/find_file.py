@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, cast
 
-from jaxtrain.errors import DataError, DataNotFoundError
+from jaxtrain.errors import ConfigError, DataError, DataNotFoundError
 
 
 def find_file(root: str | Path, name: str, *, remedy: str) -> Path:
@@ -25,17 +25,25 @@ def find_file(root: str | Path, name: str, *, remedy: str) -> Path:
 
     Args:
         root: a directory; `~` is the user's home.
-        name: the file's name without `.gz` (a name that has it is looked for as it stands).
+        name: the file's name without `.gz` (a name that has it is looked for as it stands), a path
+            below `root`, or an absolute one.
         remedy: what the user can do about a missing file; ends the message.
 
     Raises:
         DataNotFoundError: neither is there.
+        ConfigError: there can be no file of that name, or nobody may look.
     """
-    plain = Path(root).expanduser() / name
-    candidates = [plain] if name.endswith(".gz") else [plain, plain.with_name(f"{name}.gz")]
+    try:
+        plain = Path(root).expanduser() / name
+    except RuntimeError as error:
+        raise ConfigError(f"root: {str(root)!r}: no such user's home directory") from error
+    candidates = [plain] if name.endswith(".gz") else [plain, Path(f"{plain}.gz")]
     for path in candidates:
-        if path.is_file():
-            return path
+        try:
+            if path.is_file():
+                return path
+        except OSError as error:
+            raise ConfigError(f"data file {path} can't be read: {error.strerror}") from error
     looked_for = " or ".join(path.name for path in candidates)
     raise DataNotFoundError(
         f"data file not found: {plain.absolute()} (looked for {looked_for} in "
@@ -48,16 +56,24 @@ def open_data(path: Path) -> Iterator[BinaryIO]:
     """The bytes of `path`, inflated where its name ends in `.gz`.
 
     Raises:
+        ConfigError: it can't be opened.
         DataError: while reading, where the gzip stream is corrupt or ends too early.
     """
     try:
         if path.suffix == ".gz":
-            with gzip.open(path, "rb") as stream:
+            with _opened(path) as file, gzip.open(file, "rb") as stream:
                 yield cast(BinaryIO, stream)
         else:
-            with path.open("rb") as stream:
+            with _opened(path) as stream:
                 yield stream
     except (gzip.BadGzipFile, zlib.error) as error:
         raise DataError(f"{path}: corrupt gzip file ({error}); fetch it again") from error
     except EOFError as error:
         raise DataError(f"{path}: the gzip file is truncated; fetch it again") from error
+
+
+def _opened(path: Path) -> BinaryIO:
+    try:
+        return path.open("rb")
+    except OSError as error:
+        raise ConfigError(f"data file {path} can't be read: {error.strerror}") from error

@@ -114,7 +114,21 @@ def fashion_mnist(
     normalize: bool = True,
     flat: bool = True,
 ) -> Splits:
-    """Articles of clothing in the format of MNIST; the arguments are those of `mnist`."""
+    """Articles of clothing, in the four IDX files under `root`, as of MNIST, each plain or `.gz`.
+
+    Args:
+        validation_fraction: the share of the training images to hold out for validation.
+        seed: draws the validation images.
+        root: the directory of the files; relative to the working directory.
+        download: fetch the files that are missing.
+        mirror: the address of a directory to fetch them from instead of the usual one.
+        normalize: subtract the mean and divide by the standard deviation of all training pixels;
+            without it, pixels are scaled to [0, 1].
+        flat: inputs `[B, H*W]` if true, `[B, H, W, 1]` if not.
+
+    Raises:
+        DataNotFoundError, DataError: as `mnist`.
+    """
     return _load(
         FASHION_MNIST,
         validation_fraction,

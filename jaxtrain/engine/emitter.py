@@ -7,6 +7,9 @@ from typing import Any
 
 from jaxtrain.engine.events import Event, EventSet
 from jaxtrain.engine.handlers import Handler, HandlerTable
+from jaxtrain.errors import JaxtrainError
+
+_BY = "raised by "
 
 
 class Emitter:
@@ -68,6 +71,9 @@ class Emitter:
             event: the event.
             count: how often it has come, this time included; None to count here.
             event_args: what the event itself adds.
+
+        Raises:
+            Exception: what a handler raises, with a note that names the handler and the event.
         """
         name = event.name
         if count is None:
@@ -81,7 +87,7 @@ class Emitter:
             for handler in self.handlers.of(name):
                 if handler.alive and handler.fires(engine, count):
                     self.running = handler
-                    results.append(handler(engine, *event_args))
+                    results.append(_called(handler, engine, event_args))
         finally:
             self._firing -= 1
             self.running = before
@@ -102,6 +108,26 @@ class Emitter:
     def forget_actions(self) -> None:
         """An exception is on its way out: what waited for the event's end does not come."""
         self._at_rest.clear()
+
+
+def _called(handler: Handler, engine: Any, event_args: tuple[Any, ...]) -> Any:
+    try:
+        return handler(engine, *event_args)
+    except JaxtrainError:
+        raise  # says itself what is wrong
+    except Exception as error:
+        # The innermost one, where events are fired within events.
+        if not any(note.startswith(_BY) for note in getattr(error, "__notes__", ())):
+            error.add_note(f"{_BY}{_who(handler, engine)}, at {handler.event.name}")
+        raise
+
+
+def _who(handler: Handler, engine: Any) -> str:
+    """The hook that it is a method of, by the name under which it is attached; or the function."""
+    owner = getattr(handler.function, "__self__", None)
+    hooks = getattr(engine, "hooks", {}).items()
+    name = next((name for name, hook in hooks if hook is owner and owner is not None), None)
+    return f"the handler {handler.name}" if name is None else f"the hook {name!r}"
 
 
 def _names(event: Event | EventSet) -> list[str]:

@@ -6,5 +6,14 @@ with replacing(directory / "metrics.json") as temporary:
 
 from jaxtrain.files.atomic import make_directory, replacing, sync, unfinished
 from jaxtrain.files.names import inside, refuse_links
+from jaxtrain.files.paths import typed_directory
 
-__all__ = ["inside", "make_directory", "refuse_links", "replacing", "sync", "unfinished"]
+__all__ = [
+    "inside",
+    "make_directory",
+    "refuse_links",
+    "replacing",
+    "sync",
+    "typed_directory",
+    "unfinished",
+]

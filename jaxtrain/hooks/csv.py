@@ -31,6 +31,7 @@ class CSV:
     """
 
     FILE_NAME = "metrics.csv"
+    writes = (FILE_NAME,)
 
     def __init__(self, directory: str | Path) -> None:
         self.path = Path(directory) / self.FILE_NAME

@@ -19,6 +19,9 @@
 
     trainer.attach(Milestone())
 
+A hook that writes files says so in `writes`, an attribute of its class or of itself: their names in
+the run directory. Two that write the same file in one run are refused.
+
 What must be made ready for a run (a file, a clock) is made on `Events.STARTED | Events.RESUMED`: a
 run begins once, and goes on as often as it was left.
 """

@@ -45,6 +45,7 @@ class JSONL:
     """
 
     FILE_NAME = "metrics.jsonl"
+    writes = (FILE_NAME,)
 
     def __init__(self, directory: str | Path, *, every: pydantic.PositiveInt = 100) -> None:
         self.path = Path(directory) / self.FILE_NAME

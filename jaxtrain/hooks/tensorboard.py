@@ -30,6 +30,8 @@ class TensorBoard:
         every: iterations between two values of the step's scalars.
     """
 
+    writes = ("events.out.tfevents",)  # the names go on with the time and the host
+
     def __init__(self, directory: str | Path, *, every: pydantic.PositiveInt = 100) -> None:
         self.directory = Path(directory)
         self.every = every

@@ -24,8 +24,9 @@ from jaxtrain.models import Model
 from jaxtrain.optim import OPTIMIZERS
 from jaxtrain.run.data import RunData
 from jaxtrain.run.experiment import Experiment
+from jaxtrain.run.figures import loss_for
 from jaxtrain.run.planning import refuse_what_train_refuses
-from jaxtrain.run.task import Task, build_loss, step_options
+from jaxtrain.run.task import Task, step_options
 from jaxtrain.step import (
     LossFn,
     TrainState,
@@ -59,7 +60,8 @@ def run_checks(data: RunData) -> Iterator[Finding]:
     refuse_what_train_refuses(Experiment(task, state=task.abstract_state()))
     batch, state = small_batch(data), task.initial_state()
     yield check_gradients_reach(task.model, task.loss, state, batch)
-    yield check_gradient_numerically(task.model, task.loss, state, batch)
+    moved = state.replace(params=_off_the_kinks(state.params))
+    yield check_gradient_numerically(task.model, task.loss, moved, batch)
     yield _overfit(task, batch)
     yield check_repeats(task.train_step, state, batch)
 
@@ -235,13 +237,26 @@ def check_repeats(step: Any, state: TrainState, batch: Batch, *, steps: int = 5)
     return Finding(name, False, f"after {steps} steps, {different} parameter arrays differ")
 
 
+def _off_the_kinks(params: Any) -> Any:
+    """Parameters a little beside those that a model begins with.
+
+    Biases begin at 0. Where an image is black, all that reaches a relu is such a bias: it stands
+    in the one point where a relu has no derivative, and differences are half of what they should
+    be.
+    """
+    random = np.random.default_rng(0)
+    return jax.tree.map(
+        lambda leaf: leaf + (0.01 * random.normal(size=leaf.shape)).astype(leaf.dtype), params
+    )
+
+
 def _overfit(task: Task, batch: Batch) -> Finding:
     """With the run's own model and optimizer, at a constant rate and without smoothing."""
     config = task.config
     tx = OPTIMIZERS.build(config.optimizer, learning_rate=config.optimizer.learning_rate)
-    section, loss = config.loss, task.loss
-    if hasattr(section, "label_smoothing"):
-        loss = build_loss(section.model_copy(update={"label_smoothing": 0.0}), task.data)
+    loss = task.loss
+    if hasattr(config.loss, "label_smoothing"):
+        loss = loss_for(config, class_counts=task.data.class_counts(), label_smoothing=0.0)
     return check_overfits(task.model, loss, tx, batch, seed=config.seed, **step_options(config))
 
 

@@ -13,24 +13,31 @@ import jax
 
 from jaxtrain.errors import ConfigError
 
+# The second, without a word, is what JAX 0.10 says of JAX_PLATFORMS=cuda where there is no GPU.
+_FAILURES = (RuntimeError, AssertionError)
+
 
 def choose_device(device: str) -> None:
-    """Run on `device`, and initialise no other; "auto" leaves it to JAX, and touches nothing.
+    """Run on `device`, and initialise no other; "auto" leaves it to JAX.
+
+    Nothing is touched then, unless JAX is told what to take (JAX_PLATFORMS): that may not be there.
 
     Raises:
         ConfigError: it can't be used here, or JAX runs on another one already. Nothing was
             changed then.
     """
-    if device == "auto":
-        return
     before = getattr(jax.config, "jax_platforms")  # noqa: B009  (mypy does not know it)
+    if device == "auto":
+        if before:
+            _probe(before)
+        return
     jax.config.update("jax_platforms", device)
     try:
         found = jax.default_backend()
-    except RuntimeError as error:
+    except _FAILURES as error:
         jax.config.update("jax_platforms", before)
         raise ConfigError(
-            f"device: {device!r} can't be used here: {error}. Use device: auto"
+            f"device: {device!r} can't be used here: {_in_a_line(error)}. Use device: auto"
             + (", or install jaxtrain[cuda]" if device == "gpu" else "")
         ) from error
     if found != device:
@@ -39,6 +46,20 @@ def choose_device(device: str) -> None:
             f"device: expected {device!r}, but JAX runs on {found!r} in this process already; "
             "use device: auto, or set the device before JAX is used"
         )
+
+
+def _probe(platforms: str) -> None:
+    try:
+        jax.default_backend()
+    except _FAILURES as error:
+        raise ConfigError(
+            f"device: JAX is told to run on {platforms!r} (JAX_PLATFORMS), which can't be used "
+            f"here: {_in_a_line(error)}. Take JAX_PLATFORMS away, or use device: cpu"
+        ) from error
+
+
+def _in_a_line(error: Exception) -> str:
+    return " ".join(str(error).split()).rstrip(".") or "there is none"
 
 
 def refuse_other_device(device: str) -> None:

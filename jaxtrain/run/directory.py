@@ -37,6 +37,7 @@ from jaxtrain.files.atomic import UNFINISHED, replacing
 from jaxtrain.files.lock import NAME as LOCK
 from jaxtrain.files.lock import lock
 from jaxtrain.files.names import inside, refuse_links
+from jaxtrain.files.paths import typed_directory
 
 # What may change between two sittings of one run: none of it has a part in the figures.
 _FREE = {
@@ -69,11 +70,13 @@ class RunDirectory:
 
     @classmethod
     def of(cls, config: ExperimentConfig) -> RunDirectory:
-        """`config.workdir`, or `runs/<project>/<run id>` below the current directory."""
+        """`config.workdir`, or `runs/<project>/<run id>` below the current directory.
+
+        Raises:
+            ConfigError: there can be no directory of that name.
+        """
         if config.workdir is not None:
-            if "\0" in config.workdir:
-                raise ConfigError(f"workdir: {config.workdir!r} can't be a path")
-            return cls(Path(config.workdir).expanduser())
+            return cls(typed_directory(config.workdir, what="workdir"))
         return cls(inside(Path("runs"), config.project, run_id(config)))
 
     def __truediv__(self, name: str) -> Path:

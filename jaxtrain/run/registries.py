@@ -28,6 +28,7 @@ from jaxtrain.metrics import Accuracy, Loss, Mean, MeanSquaredError
 from jaxtrain.metrics.registry import METRICS
 from jaxtrain.models import MODELS
 from jaxtrain.optim import OPTIMIZERS, SCHEDULES
+from jaxtrain.run.writers import refuse_two_writers
 from jaxtrain.step import LOSSES
 
 if not METRICS.names():  # until the merge: the metrics register themselves
@@ -76,10 +77,16 @@ def make_config(
     for plugin in given:
         import_plugin(plugin)
     # A config that is data must not execute anything, so what it lists is only remembered.
-    listed = [str(p) for p in tree.get("plugins") or ()]
-    tree = merge(tree, {"plugins": list(dict.fromkeys([*listed, *given]))})
+    listed = tree.get("plugins")
+    listed = [] if listed is None else listed
+    if isinstance(listed, (list, tuple)) and all(isinstance(one, str) for one in listed):
+        tree = merge(tree, {"plugins": list(dict.fromkeys([*listed, *given]))})
+    else:
+        listed = []  # the schema says what is wrong with it
     try:
-        return check(tree, REGISTRIES)
+        config = check(tree, REGISTRIES)
+        refuse_two_writers({name: HOOKS[hook.name] for name, hook in config.hooks.items()})
+        return config
     except ConfigError as error:
         missing = [plugin for plugin in listed if plugin not in given]
         if not missing:

@@ -22,29 +22,17 @@ import jax
 import numpy as np
 import optax
 
+from jaxtrain.blame import in_a_line, place_of
 from jaxtrain.config import ExperimentConfig
-from jaxtrain.config.schema import LossSection
 from jaxtrain.errors import ConfigError, JaxtrainError, WorkerError
-from jaxtrain.metrics import (
-    METRICS,
-    Accuracy,
-    Loss,
-    MeanAbsoluteError,
-    MeanSquaredError,
-    Metric,
-    R2Score,
-    Rescaled,
-    RootMeanSquaredError,
-)
+from jaxtrain.metrics import Metric
 from jaxtrain.models import MODELS, Model
 from jaxtrain.optim import make_optimizer
-from jaxtrain.run.blame import blame
 from jaxtrain.run.data import RunData
 from jaxtrain.run.device import refuse_other_device
+from jaxtrain.run.figures import loss_for, metrics_for
 from jaxtrain.run.fitting import refuse_other_loss, refuse_other_outputs
 from jaxtrain.step import (
-    LOSSES,
-    LossFn,
     TrainState,
     create_train_state,
     forward,
@@ -107,7 +95,7 @@ class Task:
         if model is None:
             with _fitting(whose):
                 model = MODELS.build(config.model, num_outputs=data.train.num_outputs)
-        loss = build_loss(config.loss, data) if by_config else loss
+        loss = loss_for(config, class_counts=data.class_counts()) if by_config else loss
         if tx is None:
             total_steps = config.train.epochs * data.loader.steps_per_epoch
             tx = make_optimizer(config.optimizer, config.schedule, total_steps)
@@ -147,38 +135,14 @@ class Task:
         return sum(int(np.prod(p.shape)) for p in jax.tree.leaves(self.abstract_state().params))
 
     def metrics(self) -> dict[str, Metric[Any]]:
-        """The metrics that the config names, or else those that fit the task, by bare names.
-
-        Where the targets were standardised they are in the unit of the data all the same. The loss
-        is not: it is what is minimised, and that is of standardised numbers.
-        """
-        train, wanted = self.data.train, self.config.metrics
-        scale = self.data.splits.target_scale
-        if wanted is not None:
-            found = {
-                key: METRICS.build(section, num_outputs=train.num_outputs)
-                for key, section in wanted.items()
-            }
-        elif train.task == "classification":
-            found = {"loss": Loss(), "accuracy": Accuracy()}
-        else:
-            columns = train.num_outputs
-            found = {"loss": Loss()}
-            # Runs that knew no other figure may pick their best checkpoint by this one.
-            found |= {"mse": MeanSquaredError()} if scale is None else {}
-            found |= {
-                "mae": MeanAbsoluteError(),
-                "rmse": RootMeanSquaredError(columns=columns),
-                "r2": R2Score(columns=columns),
-            }
-        if scale is None:
-            return found
-        return {
-            key: metric
-            if isinstance(metric, Loss)
-            else Rescaled(metric, scale.mean, scale.deviation)
-            for key, metric in found.items()
-        }
+        """The metrics that the config names, or else those that fit the task, by bare names."""
+        train = self.data.train
+        return metrics_for(
+            self.config,
+            task=train.task,
+            num_outputs=train.num_outputs,
+            scale=self.data.splits.target_scale,
+        )
 
     def _refuse_misfit(self, model: str, *, by_config: bool) -> None:
         """Shapes and dtypes that don't go together show themselves before anything is computed.
@@ -214,21 +178,6 @@ class Task:
         return run(state.variables(), batch, train=True, rngs=streams(state.rng))
 
 
-def build_loss(section: LossSection, data: RunData) -> LossFn:
-    """The loss that a section names; it may ask for `class_counts`, which the data know.
-
-    Raises:
-        ConfigError: it can't be made of them.
-    """
-    try:
-        loss: LossFn = LOSSES.build(section, class_counts=data.class_counts())
-    except ConfigError as error:
-        raise ConfigError(
-            f"loss {section.name!r}, data {data.config.data.name!r}: {error}"
-        ) from None
-    return loss
-
-
 @contextmanager
 def _fitting(what: str) -> Iterator[None]:
     """Whatever code of the user's raises while it is traced comes out as what does not fit."""
@@ -239,9 +188,9 @@ def _fitting(what: str) -> Iterator[None]:
     except JaxtrainError as error:
         raise ConfigError(f"{what}: {error}") from error
     except (Exception, SystemExit) as error:
-        place = blame(error)
+        place = place_of(error)
         raise ConfigError(
-            f"{what}: {type(error).__name__}: {error}" + (f" (raised in {place})" if place else "")
+            f"{what}: {in_a_line(error)}" + (f" (raised in {place})" if place else "")
         ) from error
 
 

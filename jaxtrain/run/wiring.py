@@ -18,7 +18,9 @@ from jaxtrain.hooks import HOOKS, Checkpoint, History, Validation
 from jaxtrain.metrics import Direction, better
 from jaxtrain.report import LearningCurves
 from jaxtrain.run.directory import RunDirectory
+from jaxtrain.run.learnt import Learnt
 from jaxtrain.run.task import Task
+from jaxtrain.run.writers import refuse_two_writers
 
 
 def direction(config: ExperimentConfig) -> Direction:
@@ -67,6 +69,7 @@ def make_hooks(
     hooks["history"] = history
     for name, section in config.hooks.items():
         hooks[name] = HOOKS.build(section, directory=directory.path)
+    refuse_two_writers({name: hooks[name] for name in config.hooks})
     hooks["curves"] = LearningCurves(
         directory.path,
         history.epochs,
@@ -83,6 +86,7 @@ def make_hooks(
             "config": to_dict(config),
             "environment": environment.current(),
             "data": data.fingerprints(),
+            "learnt": dict(Learnt.of(data).to_json()),
         },
     )
     return hooks

@@ -24,5 +24,5 @@ def test_nothing_heavy_is_imported_before_a_command_is_called():
 
 @pytest.mark.parametrize("command", ["train", "check", "plan"])
 def test_a_config_is_wanted(call, command):
-    with pytest.raises(ConfigError, match=f"{command}: --config is missing"):
+    with pytest.raises(ConfigError, match=f"{command}: a config file is missing"):
         call(command)

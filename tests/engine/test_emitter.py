@@ -1,6 +1,7 @@
 import pytest
 
 from jaxtrain.engine import Event, Events
+from jaxtrain.errors import DataError
 
 
 @pytest.fixture
@@ -87,3 +88,51 @@ def test_fire_returns_what_the_handlers_returned_in_their_order(engine):
     engine.attach_handler(Events.STARTED, lambda: "high", priority=1)
     assert engine.fire(Events.STARTED) == ["high", "low"]
     assert engine.fire(Event("NOBODY")) == []
+
+
+class Failing:
+    """A hook that raises."""
+
+    def __init__(self, error):
+        self.error = error
+
+    def attach(self, engine):
+        engine.attach_handler(Events.EPOCH_COMPLETED, self.fail)
+
+    def fail(self):
+        raise self.error
+
+
+def notes(engine):
+    with pytest.raises(Exception) as raised:
+        engine.run([0, 1])
+    return getattr(raised.value, "__notes__", [])
+
+
+def test_what_a_hook_raises_names_it_and_the_event(engine):
+    engine.attach(Failing(KeyError("x")), "mine")
+    assert notes(engine) == ["raised by the hook 'mine', at EPOCH_COMPLETED"]
+
+
+def test_what_a_function_raises_names_it_and_the_event(engine):
+    engine.attach(Failing(KeyError("x")), "another")
+
+    @engine.on(Events.ITERATION_COMPLETED(once=2))
+    def look():
+        return 1 / 0
+
+    (note,) = notes(engine)
+    assert note.startswith("raised by the handler test_what_a_function")
+    assert note.endswith("look, at ITERATION_COMPLETED")
+
+
+def test_of_events_within_events_the_innermost_is_named(engine):
+    inner = Event("INNER")
+    engine.attach_handler(inner, Failing(KeyError("x")).fail)
+    engine.attach_handler(Events.STARTED, lambda engine: engine.fire(inner))
+    assert notes(engine) == ["raised by the handler Failing.fail, at INNER"]
+
+
+def test_what_says_itself_what_is_wrong_gets_no_note(engine):
+    engine.attach(Failing(DataError("torn")), "mine")
+    assert notes(engine) == []

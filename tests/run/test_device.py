@@ -44,10 +44,30 @@ def test_auto_touches_nothing(monkeypatch):
         raise AssertionError("a device was initialised")
 
     monkeypatch.setattr(jax, "default_backend", never)
-    before = platforms()
+    jax.config.update("jax_platforms", None)
     choose_device("auto")
     refuse_other_device("auto")
-    assert platforms() == before
+    assert platforms() is None
+
+
+@pytest.mark.parametrize(
+    ("raised", "said"),
+    [
+        (RuntimeError("Unable to\n initialize."), r"here: Unable to initialize\. Take"),
+        (AssertionError(), "here: there is none"),
+    ],
+)
+def test_what_jax_is_told_to_take_is_looked_for_at_once(monkeypatch, raised, said):
+    """C19: JAX_PLATFORMS=cuda without a GPU came out as a traceback, from deep inside."""
+
+    def fail():
+        raise raised
+
+    monkeypatch.setattr(jax, "default_backend", fail)
+    jax.config.update("jax_platforms", "cuda")
+    with pytest.raises(ConfigError, match=rf"told to run on 'cuda' \(JAX_PLATFORMS\).*{said}"):
+        choose_device("auto")
+    assert platforms() == "cuda"
 
 
 def test_a_device_that_can_not_be_initialised_is_told_with_what_to_do(monkeypatch):
