@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import jax
 
+from jaxtrain.run.writers import OWN_FILES
+
 
 def test_train_goes_on_and_others_take_the_stage_that_they_need(
     call, digits, tmp_path, capsys, monkeypatch
@@ -14,6 +16,11 @@ def test_train_goes_on_and_others_take_the_stage_that_they_need(
     said = capsys.readouterr().out
     assert f"run: {workdir}" in said
     assert said.rstrip().endswith(f"{workdir / 'metrics.json'}")
+    # What the run writes itself no hook may write as well; the hooks have their own.
+    there = {path.name for path in workdir.iterdir()}
+    hooks = {name for name in there if name.startswith(("metrics.csv", "metrics.jsonl", "events."))}
+    assert there - hooks == set(OWN_FILES)
+    assert len(hooks) == 3
     before = {p: p.read_bytes() for p in workdir.rglob("*") if p.is_file()}
 
     from jaxtrain.run import Task

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 
 from jaxtrain.errors import ConfigError
 from jaxtrain.hooks import HOOKS
-from jaxtrain.run import Experiment, make_config
-from jaxtrain.run.writers import OWN_FILES, refuse_two_writers
+from jaxtrain.run import Experiment, RunData, Task, make_config
+from jaxtrain.run.writers import refuse_two_writers
 
 
 @pytest.mark.parametrize("name", ["csv", "jsonl", "tensorboard"])
@@ -38,9 +40,13 @@ def own_hook(monkeypatch):
 
 
 def test_a_hook_whose_option_says_it_is_asked_once_it_is_made(own_hook, tmp_path):
+    data = RunData.of(make_config({"model": {"hidden": [4]}}))
+
     def made(**files):
         hooks = {name: {"name": "tests_log", "file": file} for name, file in files.items()}
-        return Experiment.of(make_config({"hooks": hooks}), tmp_path)
+        config = make_config({"model": {"hidden": [4]}, "hooks": hooks})
+        task = Task.of(dataclasses.replace(data, config=config))
+        return Experiment(task, tmp_path, state=task.abstract_state())
 
     made(one="a.txt", two="b.txt")
     with pytest.raises(ConfigError, match=r"^hooks\.two: writes a\.txt, which hooks\.one writes"):
@@ -49,13 +55,6 @@ def test_a_hook_whose_option_says_it_is_asked_once_it_is_made(own_hook, tmp_path
         made(one="metrics.csv")
     with pytest.raises(ConfigError, match=r"writes config\.yaml, which the run itself writes"):
         made(one="config.yaml")
-
-
-def test_the_runs_own_files_are_those_that_it_writes(tmp_path):
-    config = make_config({"train": {"epochs": 1}, "model": {"hidden": [4]}})
-    Experiment.of(config, tmp_path / "run").train()
-    written = {path.name for path in (tmp_path / "run").iterdir()}
-    assert written == {*OWN_FILES, "metrics.csv", "metrics.jsonl"}
 
 
 def test_names_come_as_text_or_as_several():
