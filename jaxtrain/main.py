@@ -26,6 +26,7 @@ from jaxtrain.cli.commands import COMMANDS
 from jaxtrain.cli.failures import exit_code, failure_line
 from jaxtrain.cli.streams import open_missing, unbreakable
 from jaxtrain.cli.words import parse_words
+from jaxtrain.errors import CheckpointError
 
 SHOW_TRACEBACK = "JAXTRAIN_TRACEBACK"
 
@@ -37,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         SystemExit: of `--help` and `--version`, with 0.
     """
     open_missing()
-    with unbreakable():
+    with unbreakable() as lost:
         words = list(sys.argv[1:] if argv is None else argv)
         logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING)
         logging.getLogger("jaxtrain").setLevel(logging.INFO)
@@ -46,7 +47,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         except Exception as error:
             return _fail(error, words)
         try:
-            return COMMANDS[options.command].run(options, overrides)
+            command = COMMANDS[options.command]
+            code = command.run(options, overrides)
+            return CheckpointError.exit_code if command.prints and lost() else code
         except (Exception, SystemExit) as error:  # a hook that calls sys.exit(0) has not trained
             return _fail(error, words)
         except KeyboardInterrupt:

@@ -39,9 +39,12 @@ class Command:
         add_words: adds its options to a parser.
         run: does it.
         take: what becomes of each word that is no option and that `add_words` has no place for.
+        prints: whether what it prints is what it is for: a full disk under that is a failure then,
+            and exit 4. A training is for other things, and goes on.
     """
 
     help: str
     add_words: Callable[[argparse.ArgumentParser], None]
     run: Run
     take: Take = takes_none
+    prints: bool = True

@@ -54,8 +54,12 @@ def introduction(experiment: Experiment) -> str:
 
 def outcome(figures: Mapping[str, Any], directory: Path) -> str:
     """The test figures, and where to look for more."""
+    from jaxtrain.hooks.console import figure
+
     shown = ", ".join(
-        f"{name[5:]} {value:.4f}" for name, value in figures.items() if name.startswith("test_")
+        f"{name[5:]} {'not finite' if value is None else figure(value)}"
+        for name, value in figures.items()
+        if name.startswith("test_")
     )
     return (
         f"test: {shown} (epoch {figures['checkpoint_epoch']}, best by {figures['monitor']})\n"

@@ -16,7 +16,7 @@ import io
 import os
 import select
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, TextIO
 
 # Nobody is there to read it any more, and nobody needs to be told.
@@ -43,18 +43,29 @@ def open_missing() -> None:
 
 
 @contextlib.contextmanager
-def unbreakable() -> Iterator[None]:
+def unbreakable() -> Iterator[Callable[[], OSError | None]]:
     """Let no failed write to standard output or error be an exception, inside this block.
 
     Streams that are not the process's own (a notebook's, a test's) are left as they are.
+
+    Yields:
+        A function that says what was wrong with the disk under standard output, once all that was
+        printed is written; None where nothing was, or where only nobody was there to read it.
     """
     before: tuple[Any, Any] = sys.stdout, sys.stderr
     if before[0] is sys.__stdout__ and _has_number(before[0], 1):
         sys.stdout = _text(1, like=before[0])
+    output = sys.stdout
     if before[1] is sys.__stderr__ and _has_number(before[1], 2):
         sys.stderr = _text(2, like=before[1])
+
+    def lost() -> OSError | None:
+        output.flush()
+        raw = getattr(getattr(output, "buffer", None), "raw", None)
+        return raw.lost if isinstance(raw, Unbreakable) else None
+
     try:
-        yield
+        yield lost
     finally:
         for stream in (sys.stdout, sys.stderr):
             with contextlib.suppress(OSError, ValueError):  # somebody else's, or closed
@@ -69,10 +80,14 @@ class Unbreakable(io.RawIOBase):
 
     Args:
         number: the descriptor, which is not closed with this object.
+
+    Attributes:
+        lost: why what was written did not arrive, where somebody may have waited for it.
     """
 
     def __init__(self, number: int) -> None:
         self._number = number
+        self.lost: OSError | None = None
 
     def fileno(self) -> int:
         """The descriptor."""
@@ -102,6 +117,7 @@ class Unbreakable(io.RawIOBase):
         os.dup2(nowhere, self._number)
         os.close(nowhere)
         if error.errno not in _GONE:
+            self.lost = error
             name = {1: "standard output", 2: "standard error"}[self._number]
             said = f"{name} can't be written to ({error.strerror}); what follows there is lost\n"
             with contextlib.suppress(OSError):

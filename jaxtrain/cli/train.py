@@ -34,4 +34,6 @@ def _train(options: argparse.Namespace, overrides: list[str]) -> int:
     return 0
 
 
-COMMAND = Command("train, or continue the run in the directory", _add_words, _train, take_config)
+COMMAND = Command(
+    "train, or continue the run in the directory", _add_words, _train, take_config, prints=False
+)

@@ -11,7 +11,10 @@ and comments, read as YAML without anchors. A duplicate key is an error in every
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+import sys
+import types
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -54,20 +57,35 @@ def load(path: str | os.PathLike[str]) -> ConfigDict:
 
 
 def _from_python(path: Path) -> ConfigDict:
-    module = execute(path, f"config_{path.stem}")
-    if not callable(getattr(module, "get_config", None)):
-        raise ConfigError(f"{path}: expected a function get_config() that returns the config")
-    with failures_named(path):
-        config = as_plain(module.get_config())
-        if not isinstance(config, (Mapping, ml_collections.ConfigDict)):
-            call = "; call it" if isinstance(config, type) else ""
-            raise ConfigError(
-                f"{path}: get_config() must return a ConfigDict, a dict or a dataclass, found "
-                f"{config!r}{call}"
-            )
-        tree = from_dict(config)
+    with _module(f"config_{path.stem}") as module:
+        execute(path, module.__name__, into=module)
+        if not callable(getattr(module, "get_config", None)):
+            raise ConfigError(f"{path}: expected a function get_config() that returns the config")
+        with failures_named(path):
+            config = as_plain(module.get_config())
+            if not isinstance(config, (Mapping, ml_collections.ConfigDict)):
+                call = "; call it" if isinstance(config, type) else ""
+                raise ConfigError(
+                    f"{path}: get_config() must return a ConfigDict, a dict or a dataclass, found "
+                    f"{config!r}{call}"
+                )
+            tree = from_dict(config)
     stamp(tree, str(path))
     return tree
+
+
+@contextmanager
+def _module(name: str) -> Iterator[types.ModuleType]:
+    """A module that can be found while its code runs: dataclasses look for it."""
+    module = types.ModuleType(name)
+    before = sys.modules.get(name)  # of the same name is, perhaps, the config that reads this one
+    sys.modules[name] = module
+    try:
+        yield module
+    finally:
+        sys.modules.pop(name, None)
+        if before is not None:
+            sys.modules[name] = before
 
 
 def _from_data(path: Path) -> ConfigDict:

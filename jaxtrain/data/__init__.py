@@ -6,6 +6,16 @@ loader = jaxtrain.data.ArrayLoader(splits.train, batch_size=32, seed=0)
 
 from jaxtrain.data.ahead import Ahead
 from jaxtrain.data.array_loader import ArrayLoader
+from jaxtrain.data.arrays import (
+    ArrayFile,
+    ArraysInspection,
+    ArraysReader,
+    array_file,
+    arrays_reader,
+    inspect_arrays,
+    read_inputs,
+)
+from jaxtrain.data.class_counts import class_counts
 from jaxtrain.data.dataset import Dataset
 from jaxtrain.data.dataset_checks import Finding, check_dataset
 from jaxtrain.data.digits_source import digits
@@ -14,8 +24,16 @@ from jaxtrain.data.find_file import find_file, open_data
 from jaxtrain.data.fingerprint import fingerprint
 from jaxtrain.data.grain_loader import GrainLoader
 from jaxtrain.data.idx import read_idx, read_labelled_images
+from jaxtrain.data.images import (
+    ImageReader,
+    ImagesInspection,
+    image_folder,
+    image_reader,
+    inspect_images,
+)
 from jaxtrain.data.loader import Cursor, IndexedLoader, Loader, one_epoch
 from jaxtrain.data.mnist_source import fashion_mnist, mnist
+from jaxtrain.data.overlap import check_overlap, row_hashes, shared_rows
 from jaxtrain.data.prefetch import PrefetchLoader, prefetch_to_device
 from jaxtrain.data.reader import READERS, NewRows, Reader
 from jaxtrain.data.records import Records
@@ -30,11 +48,16 @@ __all__ = [
     "READERS",
     "SOURCES",
     "Ahead",
+    "ArrayFile",
     "ArrayLoader",
+    "ArraysInspection",
+    "ArraysReader",
     "Cursor",
     "Dataset",
     "Finding",
     "GrainLoader",
+    "ImageReader",
+    "ImagesInspection",
     "IndexedLoader",
     "Loader",
     "LoaderRows",
@@ -48,18 +71,29 @@ __all__ = [
     "TableReader",
     "TargetScale",
     "adult",
+    "array_file",
+    "arrays_reader",
     "check_dataset",
+    "check_overlap",
+    "class_counts",
     "csv_table",
     "digits",
     "download_file",
     "fashion_mnist",
     "find_file",
     "fingerprint",
+    "image_folder",
+    "image_reader",
+    "inspect_arrays",
+    "inspect_images",
     "mnist",
     "one_epoch",
     "open_data",
     "prefetch_to_device",
     "read_idx",
+    "read_inputs",
     "read_labelled_images",
+    "row_hashes",
+    "shared_rows",
     "split_indices",
 ]

@@ -37,8 +37,9 @@ class NewRows:
         labels: `[B]` or `[B, D]` as a loss takes them, 0 where there is none; None where the file
             has no targets at all.
         known: `[B]` bool, which rows have a label; None where all or none of them do.
-        ids: columns that say which row is which, to lead the predictions with: `{"row": [...]}`,
-            `{"file": [...]}`, identifiers of a table. B values each.
+        ids: columns that say which row is which, to lead the predictions with, B values each:
+            `{"row": [...]}` of a table, counted from 1, `{"index": [...]}` of arrays, from 0,
+            `{"file": [...]}` of images, identifiers.
 
     Raises:
         DataError: no rows, or columns of different lengths.

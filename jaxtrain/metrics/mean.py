@@ -52,7 +52,12 @@ class Mean(MonoidMetric[MeanState]):
 
 @METRICS.register("mean")
 def mean(*, key: str, mask: str | None = "mask") -> Mean:
-    """`Mean`, as a config names it: all options by their names."""
+    """The mean of what the step puts out under a key, over all real elements.
+
+    Args:
+        key: where it stands in the step's output, as a dotted path.
+        mask: where the mask stands; None where every element counts.
+    """
     return Mean(key, mask=mask)
 
 

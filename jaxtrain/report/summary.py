@@ -11,6 +11,7 @@
 | `final_val_accuracy`    | `val/accuracy` of the last epoch that was validated                  |
 | `best_val_loss`         | the smallest `val/loss` of all epochs                                |
 | `best_val_accuracy`     | the largest `val/accuracy` of all epochs                             |
+| `final_…`, `best_val_…` | the same of every other metric; the best R² is the largest           |
 | `monitor`               | the metric by which the best epoch, and its checkpoint, was chosen   |
 | `best_epoch`            | that epoch, counted from 1                                           |
 | `total_epochs`          | epochs completed                                                     |
@@ -33,7 +34,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from jaxtrain.files.atomic import replacing
-from jaxtrain.metrics import Mode
+from jaxtrain.metrics import Mode, better, rank
 from jaxtrain.report.epochs import Epochs, best, column
 
 
@@ -60,13 +61,11 @@ def summarize(
         checkpoint_epoch: the epoch whose checkpoint was tested.
     """
     best_row = best(epochs, monitor, mode)
+    names = _bare_names(epochs)
     fields = {
-        "final_train_loss": _last(epochs, "train/loss"),
-        "final_train_accuracy": _last(epochs, "train/accuracy"),
-        "final_val_loss": _last(epochs, "val/loss"),
-        "final_val_accuracy": _last(epochs, "val/accuracy"),
-        "best_val_loss": min(column(epochs, "val/loss")[1], default=None),
-        "best_val_accuracy": max(column(epochs, "val/accuracy")[1], default=None),
+        **{f"final_train_{name}": _last(epochs, f"train/{name}") for name in names},
+        **{f"final_val_{name}": _last(epochs, f"val/{name}") for name in names},
+        **{f"best_val_{name}": _best(epochs, f"val/{name}") for name in names},
         "monitor": monitor,
         "best_epoch": None if best_row is None else best_row["epoch"],
         "total_epochs": len(epochs),
@@ -85,6 +84,18 @@ def write_summary(path: str | os.PathLike[str], epochs: Epochs, **options: Any) 
     with replacing(path) as temporary:
         temporary.write_text(json.dumps(fields, indent=2, allow_nan=False) + "\n")
     return fields
+
+
+def _bare_names(epochs: Epochs) -> list[str]:
+    """Loss and accuracy, which programs look for in every run, then what else there is."""
+    keys = (key.partition("/") for row in epochs for key in row)
+    found = (name for group, _, name in keys if group in ("train", "val"))
+    return list(dict.fromkeys(["loss", "accuracy", *found]))
+
+
+def _best(epochs: Epochs, name: str) -> float | None:
+    values = column(epochs, name)[1]
+    return min(values, key=lambda value: rank(value, better(name)), default=None)
 
 
 def _last(epochs: Epochs, name: str) -> float | None:

@@ -106,10 +106,10 @@ class RunDirectory:
             ConfigError: the directory holds something else, or another run, each difference that
                 matters listed; or another process has it. Nothing was changed then.
         """
-        self._refuse_others(config)
+        self.refuse_others(config)
         self.path.mkdir(parents=True, exist_ok=True)
         with lock(self.path):
-            self._refuse_others(config)  # somebody may have come in between
+            self.refuse_others(config)  # somebody may have come in between
             for left in self.path.glob(UNFINISHED):  # by a kill; nobody else writes here now
                 left.unlink()
             dump(config, self / "config.yaml")
@@ -119,7 +119,12 @@ class RunDirectory:
             finally:
                 self._held = False
 
-    def _refuse_others(self, config: ExperimentConfig) -> None:
+    def refuse_others(self, config: ExperimentConfig) -> None:
+        """See that the directory is empty, not there yet, or this run's; nothing is touched.
+
+        Raises:
+            ConfigError: it holds something else, or another run, each difference listed.
+        """
         if not self.path.exists():
             return
         if not self.path.is_dir():

@@ -168,6 +168,8 @@ class Experiment:
         """
         refuse_unwanted(self.directory, resume)
         refuse_unknown_monitors(self.config, self.trainer)
+        for finding in self.task.data.remarks:
+            logger.warning("%s: %s", finding.name, finding.detail)
         # From here to the end a signal is heeded, and no other process may write here.
         with guard(self.trainer), self.directory.held(self.config):
             try:

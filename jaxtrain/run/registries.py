@@ -77,8 +77,12 @@ def make_config(
     for plugin in given:
         import_plugin(plugin)
     # A config that is data must not execute anything, so what it lists is only remembered.
-    listed = [str(p) for p in tree.get("plugins") or ()]
-    tree = merge(tree, {"plugins": list(dict.fromkeys([*listed, *given]))})
+    listed = tree.get("plugins")
+    listed = [] if listed is None else listed
+    if isinstance(listed, (list, tuple)) and all(isinstance(one, str) for one in listed):
+        tree = merge(tree, {"plugins": list(dict.fromkeys([*listed, *given]))})
+    else:
+        listed = []  # the schema says what is wrong with it
     try:
         config = check(tree, REGISTRIES)
         refuse_two_writers({name: HOOKS[hook.name] for name, hook in config.hooks.items()})

@@ -26,16 +26,16 @@ import optax
 from jaxtrain.batch import ROW_MASK
 from jaxtrain.checkpoint import CheckpointStore
 from jaxtrain.config import ExperimentConfig, diff, plugin_digest
-from jaxtrain.data import READERS, Dataset, NewRows, Rows
+from jaxtrain.data import READERS, Dataset, NewRows, Rows, read_inputs
 from jaxtrain.engine import Engine
 from jaxtrain.errors import CheckpointError, ConfigError, NonFiniteError
 from jaxtrain.models import MODELS, Model
 from jaxtrain.run.data import differences, evaluation_loader, fingerprints, read_splits
-from jaxtrain.run.figures import metrics_for
+from jaxtrain.run.figures import loss_for, metrics_for
 from jaxtrain.run.found import find_checkpoint
 from jaxtrain.run.learnt import Learnt
 from jaxtrain.run.registries import make_config
-from jaxtrain.step import LOSSES, TrainState, create_train_state, forward, make_eval_step
+from jaxtrain.step import TrainState, create_train_state, forward, make_eval_step
 
 # What says where the data lie, how a file is written, and what is made of the figures. All else in
 # the config decided what was learnt, or which rows were held out.
@@ -167,13 +167,18 @@ class Trained:
         Raises:
             NonFiniteError: the loss is NaN or Inf.
         """
-        loss = LOSSES.build(self.config.loss, class_counts=self.learnt.class_counts)
+        loss = loss_for(self.config, class_counts=self.learnt.class_counts)
         step = make_eval_step(self.model, loss, precision=self.config.precision)
         form = None if self.config.train.form == "auto" else self.config.train.form
         evaluator = Engine(step, self.state, form=form)
         learnt = self.learnt
         evaluator.add_metrics(
-            metrics_for(self.config, task=learnt.task, num_outputs=learnt.num_outputs)
+            metrics_for(
+                self.config,
+                task=learnt.task,
+                num_outputs=learnt.num_outputs,
+                scale=learnt.scale,
+            )
         )
         figures = dict(evaluator.run(evaluation_loader(self.config, rows)).metrics)
         if not np.isfinite(figures.get("loss", 0.0)):
@@ -202,7 +207,7 @@ class Trained:
                 Path(path)
             )
             return rows
-        raise ConfigError("until the merge")
+        return read_inputs(Path(path), self.learnt.batch())
 
     def dataset(self, rows: NewRows) -> Dataset:
         """Those of the new rows that have a label, to be evaluated.

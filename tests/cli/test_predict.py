@@ -30,8 +30,8 @@ def test_arrays_as_the_model_takes_them(call, run, tmp_path, capsys):
     out = tmp_path / "out.csv"
     assert call(*words(run, output=out)) == 0
     assert capsys.readouterr().err.endswith(f"5 rows, written to {out}\n")
-    rows = list(csv.DictReader(out.open()))
-    assert [row["row"] for row in rows] == ["1", "2", "3", "4", "5"]
+    rows = list(csv.DictReader(io.StringIO(out.read_text())))
+    assert [row["index"] for row in rows] == ["0", "1", "2", "3", "4"]
     assert list(rows[0])[1:3] == ["prediction", "probability 0"]
     assert call(*words(run)) == 0
     assert list(csv.DictReader(io.StringIO(capsys.readouterr().out))) == rows
@@ -44,7 +44,7 @@ def test_what_is_there_is_not_written_over_unasked(call, run, tmp_path):
         call(*words(run, output=out))
     assert out.read_text() == "precious"
     assert call(*words(run, output=out), "--force") == 0
-    assert out.read_text().startswith("row,prediction")
+    assert out.read_text().startswith("index,prediction")
     with pytest.raises(ConfigError, match="is the input"):
         call(*words(run, output=run / "new.npz"), "--force")
 

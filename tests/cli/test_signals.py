@@ -1,3 +1,4 @@
+import errno
 import os
 import signal
 import threading
@@ -7,13 +8,15 @@ import pytest
 from jaxtrain.cli.signals import StopOnSignals, stop_on_signals
 from jaxtrain.engine import Engine, Events
 
+NUMBERS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
 
 @pytest.fixture(autouse=True)
 def own_handlers():
     """Handlers that note what reaches them; what was there before comes back afterwards."""
     reached = []
     before = {}
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in NUMBERS:
         before[number] = signal.signal(number, lambda number, frame: reached.append(number))
     handlers = {number: signal.getsignal(number) for number in before}
     yield reached, handlers
@@ -22,7 +25,7 @@ def own_handlers():
 
 
 def now():
-    return {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    return {number: signal.getsignal(number) for number in NUMBERS}
 
 
 def sending(*numbers, at=2):
@@ -44,7 +47,8 @@ def test_the_first_signal_interrupts_the_run(own_handlers, number):
     engine.attach_handler(Events.INTERRUPT, lambda engine: seen.append(engine.state.iteration))
     with stop_on_signals(engine):
         state = engine.run([0] * 5)
-        assert now() == handlers  # from the first signal on
+        # From the first signal on; a terminal that is closed only after that is none.
+        assert now() == {**handlers, signal.SIGHUP: signal.SIG_IGN}
     assert (state.iteration, state.stopped, seen) == (2, "interrupt", [2])
     assert reached == []
     assert engine.run([0] * 5).iteration == 5
@@ -57,6 +61,42 @@ def test_the_second_signal_does_what_it_did_before(own_handlers, second):
     with stop_on_signals(engine):
         engine.run([0] * 5)
     assert reached == [second]
+
+
+def test_a_closed_terminal_interrupts_the_run(own_handlers):
+    """C27: the process ended with 129, and nothing was saved."""
+    reached, handlers = own_handlers
+    # The kernel tells of it, and the shell once more; then somebody wants the process to end.
+    engine = sending(signal.SIGHUP, signal.SIGHUP, signal.SIGTERM)
+    with stop_on_signals(engine):
+        state = engine.run([0] * 5)
+        assert (state.iteration, state.stopped) == (2, "interrupt")
+        assert reached == []
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert reached == [signal.SIGTERM]
+    assert now() == handlers
+
+
+def test_where_a_closed_terminal_is_ignored_it_stays_so(own_handlers):
+    """As under nohup."""
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    engine = sending(signal.SIGHUP)
+    with stop_on_signals(engine) as _:
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+        assert engine.run([0] * 5).stopped == ""
+    assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+
+
+def test_nobody_need_be_there_to_be_told(monkeypatch):
+    """Standard error is the terminal that was closed: every write to it fails."""
+
+    def write(descriptor, data):
+        raise OSError(errno.EIO, "gone")
+
+    monkeypatch.setattr(os, "write", write)
+    engine = sending(signal.SIGHUP)
+    with stop_on_signals(engine):
+        assert engine.run([0] * 5).stopped == "interrupt"
 
 
 def test_a_second_ctrl_c_is_a_keyboard_interrupt():
@@ -81,7 +121,7 @@ def test_a_signal_before_there_is_an_engine_is_not_lost(own_handlers, capfd):
         assert not signals.received
         os.kill(os.getpid(), signal.SIGINT)
         assert signals.received
-        assert now() == handlers
+        assert now() == {**handlers, signal.SIGHUP: signal.SIG_IGN}
         engine = sending()
         with signals.guard(engine):
             state = engine.run([0] * 5)

@@ -21,9 +21,21 @@ def test_train_goes_on_and_others_take_the_stage_that_they_need(
     monkeypatch.setattr(Task, "initial_state", _abstract_only(Task.initial_state))
     assert call("evaluate", "--checkpoint", str(workdir)) == 0
     assert '"accuracy"' in capsys.readouterr().out
+    assert call("evaluate", str(workdir)) == 0
     assert call("plan", *words) == 0
+    assert call("plan", str(workdir)) == 0
     assert "4,0" not in capsys.readouterr().err
     assert {p: p.read_bytes() for p in workdir.rglob("*") if p.is_file()} == before
+
+    # A run directory is a run, wherever it has been moved to meanwhile.
+    moved = workdir.rename(tmp_path / "moved")
+    capsys.readouterr()
+    monkeypatch.undo()
+    assert call("train", str(moved)) == 0
+    said = capsys.readouterr().out
+    assert said.startswith(f"run: {moved}\n")
+    assert said.rstrip().endswith(f"{moved / 'metrics.json'}")
+    assert not workdir.exists()
 
 
 def _abstract_only(initial_state):

@@ -25,7 +25,15 @@ def build(name):
 
 
 def test_the_sources_that_there_are():
-    assert SOURCES.names() == ["adult", "csv", "digits", "fashion_mnist", "mnist"]
+    assert SOURCES.names() == [
+        "adult",
+        "arrays",
+        "csv",
+        "digits",
+        "fashion_mnist",
+        "images",
+        "mnist",
+    ]
     assert SOURCES["digits"] is digits
 
 

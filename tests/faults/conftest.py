@@ -61,7 +61,7 @@ class Spawner:
 
     def __init__(self, cache: Path, python: str = sys.executable) -> None:
         # Nine tenths of such a short run would be compiling, each time the same.
-        environment = {
+        self.environment = {
             **os.environ,
             "PYTHONPATH": str(ROOT),
             "JAX_COMPILATION_CACHE_DIR": str(cache),
@@ -74,7 +74,7 @@ class Spawner:
             stdout=subprocess.PIPE,
             text=True,
             cwd=ROOT,
-            env=environment,
+            env=self.environment,
         )
 
     def ask(self, request: dict) -> dict:
@@ -82,8 +82,15 @@ class Spawner:
         self._process.stdin.flush()
         return json.loads(self._process.stdout.readline())
 
-    def start(self, argv: list[str], log: Path, inject: list | None = None) -> Process:
+    def start(
+        self,
+        argv: list[str],
+        log: Path,
+        inject: list | None = None,
+        streams: list[str] | None = None,
+    ) -> Process:
         request = {"argv": [str(word) for word in argv], "inject": inject or [], "log": str(log)}
+        request["streams"] = streams and [str(path) for path in streams]
         return Process(self, self.ask(request)["pid"], log)
 
     def close(self) -> None:

@@ -66,6 +66,11 @@ def hold_at(target: str, path: str, nth: int = 1) -> None:
     _wrap(target, around)
 
 
+def ignore_hangup() -> None:
+    """As `nohup` does."""
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+
+
 def interrupt_at(iteration: int) -> None:
     """Ask the trainer to stop after an iteration, as a signal would."""
     on_iteration(iteration, lambda engine: engine.interrupt())

@@ -4,8 +4,11 @@ A sweep kills a hundred processes; each of them importing jax and the rest anew 
 This process imports, but never initialises a device, so that a fork of it is as good as a fresh
 interpreter. It reads one JSON request a line, and answers with one:
 
-    {"argv": [...], "inject": [["kill_at", {...}]], "log": "..."}  ->  {"pid": 123}
+    {"argv": [...], "inject": [["kill_at", {...}]], "log": "...", "streams": null} -> {"pid": 123}
     {"wait": 123, "seconds": 60}                                   ->  {"status": 75, "peak": 1e8}
+
+`streams` are the paths of standard input, output and error. Where the first is a terminal, the
+process has it for its own: closing it hangs up.
 """
 
 from __future__ import annotations
@@ -59,10 +62,13 @@ def _fork(request: dict) -> int:
         return pid
     code = 1
     try:
-        log = os.open(request["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-        nothing = os.open(os.devnull, os.O_RDONLY)
-        for number, source in enumerate((nothing, log, log)):
+        os.setsid()
+        paths = request["streams"] or [os.devnull, request["log"], request["log"]]
+        for number, path in enumerate(paths):
+            flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND if number else os.O_RDONLY
+            source = os.open(path, os.O_RDWR if path.startswith("/dev/pts/") else flags)
             os.dup2(source, number)
+            os.close(source)
         spec = importlib.util.spec_from_file_location(
             "injections", Path(__file__).with_name("injections.py")
         )

@@ -97,3 +97,23 @@ def test_a_final_loss_that_is_not_finite_is_null_and_not_an_older_one(tmp_path, 
     assert fields["final_val_loss"] is None
     assert fields["best_val_loss"] == 0.35
     assert fields["best_epoch"] == 2
+
+
+def test_figures_of_a_regression_have_fields_of_their_own():
+    """Finding C10: MAE and R² were nowhere to be seen."""
+    rows = [(1, 90.0, 0.2), (2, 70.0, 0.5), (3, 80.0, 0.4)]
+    epochs = [
+        {"epoch": n, "iteration": n, "learning_rate": 0.1}
+        | {
+            f"{group}/{name}": v
+            for group in ("train", "val")
+            for name, v in (("mae", e), ("r2", r))
+        }
+        for n, e, r in rows
+    ]
+    fields = summarize(epochs, training_time_seconds=1, test={"mae": 75.5, "r2": float("nan")})
+    assert (fields["final_train_mae"], fields["final_val_mae"]) == (80.0, 80.0)
+    assert (fields["best_val_mae"], fields["best_val_r2"]) == (70.0, 0.5)
+    assert (fields["test_mae"], fields["test_r2"]) == (75.5, None)
+    assert fields["final_val_accuracy"] is None
+    assert not [name for name in fields if "learning_rate" in name]

@@ -64,3 +64,17 @@ def test_other_files_are_left_alone(digits, tmp_path):
     ):
         pass
     assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
+
+
+def test_whether_it_may_be_used_can_be_asked_without_touching_it(digits, tmp_path):
+    """Finding C26: `plan` did not look at what stands there."""
+    directory = RunDirectory(tmp_path / "run")
+    directory.refuse_others(digits())
+    assert not directory.path.exists()
+    with directory.held(digits()):
+        pass
+    before = sorted((path, path.stat().st_mtime_ns) for path in directory.path.iterdir())
+    directory.refuse_others(digits("hooks.csv=null"))
+    with pytest.raises(ConfigError, match="seed: 0 there, 5 now"):
+        directory.refuse_others(digits("seed=5"))
+    assert before == sorted((path, path.stat().st_mtime_ns) for path in directory.path.iterdir())

@@ -48,3 +48,10 @@ def test_a_config_tells_which_plugins_it_wants_and_imports_none(tmp_path, monkey
     assert "unknown metric 'tests_twice'" in said
     assert f"used with the plugins {plugin}, which a config can't import by itself" in said
     assert "--plugin" not in said
+
+
+@pytest.mark.parametrize("plugins", [1, "mine", ["mine", 1], {"mine": 1}])
+def test_a_record_of_plugins_that_is_none_is_refused_by_its_key(plugins):
+    """`plugins: 1` was a TypeError, `plugins: mine` the four plugins m, i, n and e."""
+    with pytest.raises(ConfigError, match=r"^config: plugins: expected a list"):
+        make_config({"plugins": plugins})

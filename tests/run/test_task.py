@@ -93,7 +93,7 @@ def test_parts_of_ones_own_take_the_place_of_the_configs(digits):
     ("overrides", "message"),
     [
         (["train.accumulate=3"], r"do not fit together: .*accumulate=3"),
-        (["loss.name=mean_squared_error"], "'mean_squared_error' and the other options do not fit"),
+        (["loss.name=mean_squared_error"], r"for a regression.*loss\.name=cross_entropy"),
         (
             ["metrics.top.name=accuracy", "metrics.top.top_k=11"],
             r"metrics\.top does not fit what the step gives: .*at most the number of classes, 10",
@@ -137,7 +137,7 @@ def test_the_metrics_are_those_that_fit_the_task(digits, source, made):
     numbers = Dataset(inputs, inputs[:, 0].copy(), name="numbers", task="regression")
     source(lambda: made(train=numbers, validation=None, test=numbers))
     config = make_config({"data": {"name": "tests_source"}, "loss": {"name": "mean_squared_error"}})
-    assert list(Task.of(RunData.of(config)).metrics()) == ["loss", "mse"]
+    assert list(Task.of(RunData.of(config)).metrics()) == ["loss", "mse", "mae", "rmse", "r2"]
 
 
 def test_a_config_names_the_metrics(digits):
