@@ -141,18 +141,16 @@ def csv_table(
         missing=missing,
         strip_target=strip_target,
     )
-    paths = {
-        part: find_file(root, name, remedy=_REMEDY)
-        for part, name in (("validation", validation), ("test", test))
-        if name is not None
-    }
     learnt = None if fitted is None else Fitted.from_json(fitted)
-    try:
-        paths = {"train": find_file(root, train, remedy=_REMEDY), **paths}
-    except DataNotFoundError:
-        if learnt is None or not paths:
-            raise
-        logger.info("%s is not there any more; what was fitted to it is", train)
+    paths = {}
+    for part, name in (("train", train), ("validation", validation), ("test", test)):
+        try:
+            if name is not None:
+                paths[part] = find_file(root, name, remedy=_REMEDY)
+        except DataNotFoundError:
+            if learnt is None or part != "train" or (test is None and validation is None):
+                raise
+            logger.info("%s is not there any more; what was fitted to it is", train)
     _tell_of_same_files(paths)
 
     sets: dict[str, Dataset] = {}

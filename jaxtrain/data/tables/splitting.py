@@ -55,12 +55,9 @@ def held_out(length: int, fraction: float, seed: int, classes: np.ndarray | None
     sizes = np.bincount(classes)
     shares = sizes * (count / length)
     quota = np.minimum(np.floor(shares), np.maximum(sizes - 1, 0)).astype(np.int64)
-    # What rounding has left over goes to those who lost most by it; ties to the first.
-    for one in np.argsort(quota - shares, kind="stable"):
-        if quota.sum() >= count:
-            break
-        if quota[one] < sizes[one] - 1:
-            quota[one] += 1
+    # What is left over goes to those who are furthest below their share; ties to the first.
+    while quota.sum() < count and (quota < sizes - 1).any():
+        quota[np.where(quota < sizes - 1, shares - quota, -np.inf).argmax()] += 1
     if not quota.any():  # no class has two rows
         return np.sort(order[:count]).astype(np.int64)
     drawn = classes[order]

@@ -9,14 +9,7 @@ from jaxtrain.data.tables import Dialect, NumericColumn
 from jaxtrain.data.tables.encoder import TableEncoder
 from jaxtrain.errors import DataError
 
-GOOD = {
-    "kind": "number",
-    "name": "a",
-    "mean": 1.5,
-    "deviation": 2,
-    "flag_missing": True,
-    "sign": "",
-}
+GOOD = {"name": "a", "mean": 1.5, "deviation": 2, "flag_missing": True, "sign": ""}
 
 
 def encode(column, table, missing=("?", "")):
