@@ -4,7 +4,19 @@ with replacing(directory / "metrics.json") as temporary:
     temporary.write_text(text)
 """
 
+from jaxtrain.files.anchor import anchored, refuse_gone
+from jaxtrain.files.append import append_line
 from jaxtrain.files.atomic import make_directory, replacing, sync, unfinished
 from jaxtrain.files.names import inside, refuse_links
 
-__all__ = ["inside", "make_directory", "refuse_links", "replacing", "sync", "unfinished"]
+__all__ = [
+    "anchored",
+    "append_line",
+    "inside",
+    "make_directory",
+    "refuse_gone",
+    "refuse_links",
+    "replacing",
+    "sync",
+    "unfinished",
+]
