@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from jaxtrain.errors import JaxtrainError
     from jaxtrain.metrics import Accuracy, Loss, Metric
     from jaxtrain.models import Model, from_linen, from_nnx
-    from jaxtrain.run import Experiment, RunData, Task, choose_device, make_config
+    from jaxtrain.run import Experiment, RunData, Task, Trained, choose_device, make_config
     from jaxtrain.step import TrainState, create_train_state, make_eval_step, make_train_step
 
 _ROOMS = (
@@ -77,6 +77,7 @@ _NAMES = {
     "Experiment": "run",
     "RunData": "run",
     "Task": "run",
+    "Trained": "run",
     "choose_device": "run",
     "make_config": "run",
     "Accuracy": "metrics",
@@ -111,6 +112,7 @@ __all__ = [
     "Splits",
     "Task",
     "TrainState",
+    "Trained",
     "__version__",
     "checkpoint",
     "choose_device",

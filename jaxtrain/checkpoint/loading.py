@@ -6,7 +6,7 @@ params, _ = load_tree(path, params, part="train_state/params")     # into anothe
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,14 +20,16 @@ from jaxtrain.errors import CheckpointError, CheckpointMismatchError, did_you_me
 Wanted = Callable[[str], bool]
 
 
-def load_tree(path: Path, template: Any, *, part: str | None = None) -> tuple[Any, Saved]:
+def load_tree(
+    path: Path, template: Any, *, part: str | None = None, without: Collection[str] = ()
+) -> tuple[Any, Saved]:
     """Verify a checkpoint, compare it with a template, and read it. See `CheckpointStore.load`."""
     saved = Verifier().verify(path, lambda shared: _touches(shared, part))
-    sources = _compared(saved, template if part is None else {part: template}, part)
+    tree = template if part is None else {part: template}
+    sources = _compared(saved, tree, part, without)
     stored: dict[str, Any] = {}
     for folder, names in sources:
         stored |= read_arrays(folder, names)
-    tree = template if part is None else {part: template}
     loaded = from_host(stored, tree, keys=saved.keys)
     return (loaded if part is None else loaded[part]), saved
 
@@ -39,10 +41,12 @@ def compare_tree(saved: Saved, template: Any) -> None:
         CheckpointError: it can't be read.
         CheckpointMismatchError: listing every leaf that differs.
     """
-    _compared(saved, template, None)
+    _compared(saved, template)
 
 
-def _compared(saved: Saved, tree: Any, part: str | None) -> list[tuple[Path, list[str]]]:
+def _compared(
+    saved: Saved, tree: Any, part: str | None = None, without: Collection[str] = ()
+) -> list[tuple[Path, list[str]]]:
     """Where the leaves of `tree` are: folders, and the names of those in each."""
     path = saved.path
     if saved.meta.get("format") != FORMAT:
@@ -53,7 +57,11 @@ def _compared(saved: Saved, tree: Any, part: str | None) -> list[tuple[Path, lis
     described: dict[str, Any] = {}
     sources: list[tuple[Path, list[str]]] = []
     for folder, within in _folders(saved, part):
-        found = {n: d for n, d in describe_arrays(folder).items() if within(n)}
+        found = {
+            n: d
+            for n, d in describe_arrays(folder).items()
+            if within(n) and not any(is_within(n, left) for left in without)
+        }
         if twice := described.keys() & found.keys():
             raise CheckpointError(f"{path}: two files have {', '.join(sorted(twice))}")
         described |= found

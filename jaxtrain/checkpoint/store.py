@@ -279,7 +279,12 @@ class CheckpointStore:
         return improves(number(metrics.get(self.monitor)), self._best, self._mode)
 
     def load(
-        self, saved: Saved | Path, template: Any, *, part: str | None = None
+        self,
+        saved: Saved | Path,
+        template: Any,
+        *,
+        part: str | None = None,
+        without: Collection[str] = (),
     ) -> tuple[Any, dict[str, Any]]:
         """Read a checkpoint into a tree like `template`, each leaf to where the template's is.
 
@@ -289,6 +294,8 @@ class CheckpointStore:
                 arrays or `jax.ShapeDtypeStruct`s; see `template.py`.
             part: read only what stands under this name in the tree that was saved, such as
                 "train_state/params"; `template` is then like that part.
+            without: what is left in the file, by the same names, such as "train_state/opt_state";
+                the template has no leaf there.
 
         Returns:
             The tree and the meta that was saved with it.
@@ -299,8 +306,8 @@ class CheckpointStore:
         """
         self.wait()
         path = saved.path if isinstance(saved, Saved) else Path(saved)
-        tree, found = load_tree(path, template, part=part)
-        if part is None:
+        tree, found = load_tree(path, template, part=part, without=without)
+        if part is None and not without:
             for name, folder in found.shared.items():
                 if folder.parent.parent == self.directory:
                     leaves = {n: v for n, v in named_leaves(tree).items() if is_within(n, name)}

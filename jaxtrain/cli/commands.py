@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from jaxtrain.cli import check, checkpoints, evaluate, plan, train
+from jaxtrain.cli import check, checkpoints, evaluate, plan, predict, train
 from jaxtrain.cli.command import Command
 
 COMMANDS: Final[Mapping[str, Command]] = {
     "train": train.COMMAND,
     "evaluate": evaluate.COMMAND,
+    "predict": predict.COMMAND,
     "check": check.COMMAND,
     "plan": plan.COMMAND,
     "checkpoints": checkpoints.COMMAND,

@@ -1,36 +1,61 @@
-"""`evaluate`: the metrics of a checkpoint on every data set, as JSON."""
+"""`evaluate`: the metrics of a checkpoint on every data set of its run, or on new rows, as JSON.
+
+What is not as it was when the run was made is said on the standard error, and stands under
+`differs` in the JSON.
+"""
 
 from __future__ import annotations
 
 import argparse
 import json
-from pathlib import Path
+import logging
+import math
+from typing import TYPE_CHECKING, Any
 
 from jaxtrain.cli.command import Command
-from jaxtrain.cli.configured import add_config_words, config_of, task_of
-from jaxtrain.errors import ConfigError
+from jaxtrain.cli.trained import add_checkpoint_words, trained_of
+
+if TYPE_CHECKING:
+    from jaxtrain.data import Rows
+
+logger = logging.getLogger(__name__)
 
 
 def _add_words(parser: argparse.ArgumentParser) -> None:
-    add_config_words(parser)
+    add_checkpoint_words(parser)
     parser.add_argument(
-        "--checkpoint", metavar="PATH", help="a run directory (its best) or a checkpoint"
+        "--input", metavar="PATH", help="rows that the run has never seen, with their targets"
     )
 
 
 def _evaluate(options: argparse.Namespace, overrides: list[str]) -> int:
-    if options.checkpoint is None:
-        raise ConfigError("evaluate: --checkpoint is missing; give a run directory or a checkpoint")
-    from jaxtrain.run import Experiment
-    from jaxtrain.run.found import find_checkpoint
-
-    path, run = find_checkpoint(Path(options.checkpoint))
-    if options.config is None:
-        options.config = str(run / "config.yaml")
-    task = task_of(config_of(options, overrides))
-    figures = Experiment(task, run, state=task.abstract_state()).evaluate(path)
-    print(json.dumps({"checkpoint": str(path), **figures}, indent=2))
+    trained = trained_of(options, overrides)
+    differs = trained.changed_plugins()
+    if options.input is not None:
+        sets: dict[str, Rows] = {"input": trained.dataset(trained.read(options.input))}
+    else:
+        sets, changed = trained.sets()
+        differs += changed
+    for line in differs:
+        logger.warning("not what the run was made with: %s", line)
+    said: dict[str, Any] = {"checkpoint": str(trained.path)}
+    for name, rows in sets.items():
+        said[name] = {key: _json(value) for key, value in trained.evaluate(rows).items()}
+    if differs:
+        said["differs"] = differs
+    print(json.dumps(said, indent=2, allow_nan=False))
     return 0
 
 
-COMMAND = Command("metrics of a checkpoint on every data set", _add_words, _evaluate)
+def _json(value: Any) -> Any:
+    """JSON has no NaN: a figure of nothing is null."""
+    if hasattr(value, "tolist"):
+        value = value.tolist()
+    if isinstance(value, list):
+        return [_json(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+COMMAND = Command(
+    "metrics of a checkpoint on every data set, or on new rows", _add_words, _evaluate
+)

@@ -76,22 +76,15 @@ class RunData:
         """
         if name not in self.sets:
             raise ValueError(f"this run has the sets {', '.join(self.sets)}; found {name!r}")
-        split = self.sets[name]
-        size = self.config.data.eval_batch_size or self.config.data.batch_size
-        # Always padded: dropping the last batch would leave examples out of the figures.
-        size = min(size, len(split))
-        return split.loader(batch_size=size, shuffle=False, seed=0, last_batch="pad")
+        return evaluation_loader(self.config, self.sets[name])
 
     def example(self) -> dict[str, jax.ShapeDtypeStruct]:
         """Shapes and dtypes of a batch of the training loader; no row is read."""
         return dict(self.loader.example())
 
     def fingerprints(self) -> dict[str, str]:
-        """Which data the run is about: what it is judged by counts as much as what it learns."""
-        held_out = {name: split for name, split in self.sets.items() if name != "train"}
-        return {"train": self.loader.fingerprint()} | {
-            name: split.fingerprint() for name, split in held_out.items()
-        }
+        """Which data the run is about, set by set."""
+        return {"train": self.loader.fingerprint()} | _of_held_out(self.splits)
 
     @cached_property
     def findings(self) -> tuple[Finding, ...]:
@@ -155,6 +148,36 @@ def train_loader(config: ExperimentConfig, splits: Splits) -> Any:
         seed=config.seed,
         last_batch=section.last_batch,
     )
+
+
+def evaluation_loader(config: ExperimentConfig, rows: Rows) -> Any:
+    """Batches of `rows` in their own order, every one of them once."""
+    size = min(config.data.eval_batch_size or config.data.batch_size, len(rows))
+    # Always padded: dropping the last batch would leave examples out of the figures.
+    return rows.loader(batch_size=size, shuffle=False, seed=0, last_batch="pad")
+
+
+def fingerprints(config: ExperimentConfig, splits: Splits) -> dict[str, str]:
+    """Which data a run is about: what it is judged by counts as much as what it learns.
+
+    That of the training set is its loader's: the order belongs to it.
+    """
+    if splits.train is None:
+        return _of_held_out(splits)
+    return {"train": train_loader(config, splits).fingerprint()} | _of_held_out(splits)
+
+
+def differences(before: Mapping[str, Any], now: Mapping[str, str]) -> list[str]:
+    """A line for each set whose fingerprint is another than it was, with both of them."""
+    return [
+        f"the {name} set is not that of the run: it was {before.get(name)}, now {now.get(name)}"
+        for name in sorted(before.keys() | now.keys())
+        if before.get(name) != now.get(name)
+    ]
+
+
+def _of_held_out(splits: Splits) -> dict[str, str]:
+    return {name: rows.fingerprint() for name, rows in splits.sets.items() if name != "train"}
 
 
 def _no_training_rows(config: ExperimentConfig) -> ConfigError:

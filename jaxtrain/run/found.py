@@ -1,7 +1,7 @@
 """What a path that somebody typed means: a run directory, one of its checkpoints.
 
-    path, run = find_checkpoint(Path("runs/digits/seed0-1a2b3c4d"))       # its best one
-    survey(run).resume                                                     # the newest good one
+    find_checkpoint(Path("runs/digits/seed0-1a2b3c4d"))       # its best one
+    survey(run).resume                                        # the newest good one
 
 Nothing is changed by it.
 """
@@ -12,32 +12,36 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from jaxtrain.checkpoint import Survey, take_survey, vouched
+from jaxtrain.checkpoint import Saved, Survey, take_survey, vouched
+from jaxtrain.checkpoint.saved import read_saved
 from jaxtrain.config import load
 from jaxtrain.config.schema import CheckpointSection
 from jaxtrain.errors import CheckpointError, ConfigError
 from jaxtrain.metrics import Mode, better
 
 
-def find_checkpoint(path: Path) -> tuple[Path, Path]:
-    """The checkpoint that `path` means, and its run directory.
+def find_checkpoint(path: Path) -> Saved:
+    """The checkpoint that `path` means: itself, or the best of a run directory.
 
     Raises:
         ConfigError: it means none.
-        CheckpointError: it is a run all of whose checkpoints are bad.
+        CheckpointError: it can't be read, or it is a run all of whose checkpoints are bad.
     """
     if (path / "meta.json").is_file():
-        return path, path.parent.parent
-    if holds_a_run(path):
-        found = survey(path)
-        best = found.best or found.resume
+        saved = read_saved(path)
+        if saved is None:
+            raise CheckpointError(f"{path / 'meta.json'}: is not what it must be")
+        return saved
+    if (path / "checkpoints").is_dir():
+        surveyed = survey(path)
+        best = surveyed.best or surveyed.resume
         if best is not None:
-            return best.path, path
-        if found.found:
-            faults = "\n  ".join(f"{one.path.name}: {one.fault}" for one in found.found)
+            return best
+        if surveyed.found:
+            faults = "\n  ".join(f"{one.path.name}: {one.fault}" for one in surveyed.found)
             raise CheckpointError(f"{path}: every checkpoint is bad:\n  {faults}")
     raise ConfigError(
-        f"--checkpoint {path}: expected a run directory or one of its checkpoints/NUMBER, found "
+        f"{path}: expected a run directory or one of its checkpoints/NUMBER, found "
         + ("neither" if path.is_dir() else "nothing there")
     )
 

@@ -18,6 +18,7 @@ from jaxtrain.hooks import HOOKS, Checkpoint, History, Validation
 from jaxtrain.metrics import Direction, better
 from jaxtrain.report import LearningCurves
 from jaxtrain.run.directory import RunDirectory
+from jaxtrain.run.learnt import Learnt
 from jaxtrain.run.task import Task
 
 
@@ -84,6 +85,7 @@ def make_hooks(
             "environment": environment.current(),
             "data": data.fingerprints(),
             "plugins": imported_digests(config.plugins),
+            "learnt": dict(Learnt.of(data).to_json()),
         },
     )
     return hooks

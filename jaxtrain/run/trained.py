@@ -1,0 +1,326 @@
+"""Trained: a model as a checkpoint holds it, to be evaluated or to predict with.
+
+    trained = Trained.load("runs/penguins/seed0-1a2b3c4d")        # its best checkpoint
+    trained.predict(trained.read("new.csv").inputs)               # [B, K] probabilities
+    for name, rows in trained.sets().items():
+        trained.evaluate(rows)
+
+The checkpoint is the truth: its config, and what was fitted on the training rows, are part of it.
+Neither config.yaml nor the training file is read. Axis letters: B rows, K classes, D columns of a
+target.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from jaxtrain.batch import ROW_MASK
+from jaxtrain.checkpoint import CheckpointStore
+from jaxtrain.config import ExperimentConfig, diff, imported_digests
+from jaxtrain.data import READERS, Dataset, NewRows, Rows
+from jaxtrain.engine import Engine
+from jaxtrain.errors import CheckpointError, ConfigError, NonFiniteError
+from jaxtrain.models import MODELS, Model
+from jaxtrain.run.data import differences, evaluation_loader, fingerprints, read_splits
+from jaxtrain.run.figures import metrics_for
+from jaxtrain.run.found import find_checkpoint
+from jaxtrain.run.learnt import Learnt
+from jaxtrain.run.registries import make_config
+from jaxtrain.step import LOSSES, TrainState, create_train_state, forward, make_eval_step
+
+# What says where the data lie, how a file is written, and what is made of the figures. All else in
+# the config decided what was learnt, or which rows were held out.
+_FREE = (
+    "device",
+    "hooks",
+    "metrics",
+    "plugins",
+    "workdir",
+    "data.decimal",
+    "data.delimiter",
+    "data.download",
+    "data.encoding",
+    "data.eval_batch_size",
+    "data.file",
+    "data.mirror",
+    "data.missing",
+    "data.prefetch",
+    "data.root",
+    "data.test",
+    "data.thousands",
+    "data.train",
+    "data.unlabelled",
+    "data.unreadable",
+    "data.validation",
+)
+_NOT_NEEDED = tuple(f"train_state/{name}" for name in ("opt_state", "loss_scale", "ema"))
+_BATCH = 1024
+"""Rows of a prediction's batch, where the config names no `eval_batch_size`: one compilation."""
+
+
+@dataclass(frozen=True, eq=False)
+class Trained:
+    """Parameters, and all that is needed to use them.
+
+    Attributes:
+        path: the checkpoint.
+        meta: what it says of itself.
+        config: the config that it was trained with, with what may be said otherwise now.
+        learnt: what there was to learn, and what was fitted.
+        model: the config's.
+        state: the TrainState, without an optimizer's.
+    """
+
+    path: Path
+    meta: Mapping[str, Any]
+    config: ExperimentConfig
+    learnt: Learnt
+    model: Model
+    state: TrainState
+
+    @classmethod
+    def load(
+        cls,
+        path: str | os.PathLike[str],
+        overrides: Iterable[str] = (),
+        *,
+        plugins: Iterable[str] = (),
+    ) -> Trained:
+        """The model in a checkpoint, verified.
+
+        Args:
+            path: a run directory, of which the best checkpoint is taken, or a checkpoint.
+            overrides: `dotted.key=value` each, of keys that have no part in what was learnt:
+                where the data lie, the device, the metrics.
+            plugins: modules or .py files to import; the checkpoint's own record imports nothing.
+
+        Raises:
+            ConfigError: nothing is there, or an override would make another run of it.
+            CheckpointError: it can't be read, or is none of a run.
+            CheckpointMismatchError: its arrays are not those of the model that its config names.
+            NonFiniteError: a parameter is NaN or Inf.
+        """
+        checkpoint = find_checkpoint(Path(path))
+        meta, where = checkpoint.meta, f"{checkpoint.path / 'meta.json'}"
+        if not isinstance(meta.get("config"), dict) or "learnt" not in meta:
+            raise CheckpointError(
+                f"{where}: holds neither the config nor what was learnt: it was saved by hand, or "
+                "by an earlier version. store.load(...) reads its arrays"
+            )
+        learnt = Learnt.from_json(meta["learnt"], where=where)
+        plugins = list(plugins)
+        config = _configured(meta["config"], overrides, plugins, where)
+        model = MODELS.build(config.model, num_outputs=learnt.num_outputs)
+        store = CheckpointStore(checkpoint.path.parent, asynchronous=False)
+        state, _ = store.load(
+            checkpoint, _template(model, config, learnt), part="train_state", without=_NOT_NEEDED
+        )
+        _refuse_nonfinite(state.params, checkpoint.path)
+        return cls(checkpoint.path, meta, config, learnt, model, state)
+
+    # -- evaluation ----------------------------------------------------------------------------
+
+    def sets(self) -> tuple[dict[str, Rows], list[str]]:
+        """The sets of the run, read with what was fitted then; and how they differ from them.
+
+        Returns:
+            By "train", "validation" and "test", what is still there; and a line for each set that
+            is not as it was.
+
+        Raises:
+            ConfigError: none of them is there any more.
+            DataError: they can't be read.
+        """
+        splits = read_splits(self.config, fitted=self.learnt.reader)
+        before = self.meta.get("data")
+        before = before if isinstance(before, dict) else {}
+        now = fingerprints(self.config, splits)
+        gone = [
+            f"the {name} set is not there any more"
+            for name in sorted(before.keys() - splits.sets.keys())
+        ]
+        kept = {name: saved for name, saved in before.items() if name in splits.sets}
+        return splits.sets, [*gone, *differences(kept, now)]
+
+    def changed_plugins(self) -> list[str]:
+        """A line for each plugin that is not as it was when the checkpoint was written."""
+        saved = self.meta.get("plugins")
+        saved = saved if isinstance(saved, dict) else {}
+        # Of those that were imported: what a checkpoint lists must not be executed for it.
+        now = imported_digests(self.config.plugins)
+        return [
+            f"the plugin {target} was changed since"
+            for target, digest in now.items()
+            if target in saved and digest != saved[target]
+        ]
+
+    def evaluate(self, rows: Rows) -> dict[str, float]:
+        """Metrics by name, of every row.
+
+        Raises:
+            NonFiniteError: the loss is NaN or Inf.
+        """
+        loss = LOSSES.build(self.config.loss, class_counts=self.learnt.class_counts)
+        step = make_eval_step(self.model, loss, precision=self.config.precision)
+        form = None if self.config.train.form == "auto" else self.config.train.form
+        evaluator = Engine(step, self.state, form=form)
+        learnt = self.learnt
+        evaluator.add_metrics(
+            metrics_for(self.config, task=learnt.task, num_outputs=learnt.num_outputs)
+        )
+        figures = dict(evaluator.run(evaluation_loader(self.config, rows)).metrics)
+        if not np.isfinite(figures.get("loss", 0.0)):
+            raise NonFiniteError(
+                f"{self.path}: the loss on {rows.name} is {figures['loss']}, though all parameters "
+                "are finite; `check` looks for what is wrong with the data"
+            )
+        return figures
+
+    # -- prediction ----------------------------------------------------------------------------
+
+    def read(self, path: str | os.PathLike[str]) -> NewRows:
+        """New rows, read as the training rows were.
+
+        Args:
+            path: what the run's source reads: a table, a folder of images, a file of arrays. For a
+                source without a reader, a `.npz` or `.npy` file of inputs as the model takes them.
+
+        Raises:
+            ConfigError: it is not there, or of another kind than the run's data.
+            DataError: it is broken.
+        """
+        name = self.config.data.name
+        if self.learnt.reader is not None and name in READERS.names():
+            rows: NewRows = READERS.build(self.config.data, state=self.learnt.reader).read(
+                Path(path)
+            )
+            return rows
+        raise ConfigError("until the merge")
+
+    def dataset(self, rows: NewRows) -> Dataset:
+        """Those of the new rows that have a label, to be evaluated.
+
+        Raises:
+            ConfigError: none of them has.
+        """
+        known = slice(None) if rows.known is None else rows.known
+        if rows.labels is None or not len(rows.labels[known]):
+            raise ConfigError("none of the rows has a target; predict takes them, evaluate can't")
+        return Dataset(
+            rows.inputs[known],
+            rows.labels[known],
+            name="input",
+            task=self.learnt.task,
+            num_outputs=self.learnt.num_outputs,
+            label_names=self.learnt.label_names,
+        )
+
+    def predict(self, inputs: np.ndarray) -> np.ndarray:
+        """What the model says of `inputs`.
+
+        Args:
+            inputs: `[B, ...]` as the model takes them.
+
+        Returns:
+            Of a classification the probabilities `[B, K]`, float32; of a regression the values
+            `[B, D]`, float64 in the unit of the data.
+
+        Raises:
+            ConfigError: the model reads something else than `inputs`, or arrays of another shape.
+            NonFiniteError: something that it says is NaN or Inf.
+        """
+        outputs = self._outputs(inputs)
+        bad = ~np.isfinite(outputs).all(axis=1)
+        if bad.any():
+            raise NonFiniteError(
+                f"{self.path}: the prediction for row {int(bad.argmax()) + 1} is not finite, nor "
+                f"are {int(bad.sum()) - 1:,} others; `check` looks for what is wrong"
+            )
+        if self.learnt.task == "classification":
+            return np.asarray(jax.nn.softmax(outputs, axis=-1))
+        scale = self.learnt.scale
+        return np.asarray(outputs, np.float64) if scale is None else scale.in_unit(outputs)
+
+    def _outputs(self, inputs: np.ndarray) -> np.ndarray:
+        """Of all rows, batch by batch, the last one filled up: `[B, K or D]`."""
+        example = self.learnt.batch()
+        wanted = [name for name in example if name not in ("labels", ROW_MASK)]
+        if wanted != ["inputs"]:
+            raise ConfigError(
+                f"the model reads {', '.join(wanted) or 'nothing'}; prediction knows 'inputs' "
+                "alone. Call trained.model.apply(trained.state.variables(), batch, train=False)"
+            )
+        expected = example["inputs"]
+        if inputs.shape[1:] != expected.shape[1:] or inputs.dtype != expected.dtype:
+            raise ConfigError(
+                f"inputs: expected rows of {list(expected.shape[1:])} {expected.dtype}, found "
+                f"{list(inputs.shape[1:])} {inputs.dtype}"
+            )
+        size = min(self.config.data.eval_batch_size or _BATCH, len(inputs))
+        run = forward(self.model, self.config.precision)
+
+        @jax.jit
+        def outputs_of(variables: Any, inputs: Any, row_mask: Any) -> Any:
+            batch = {"inputs": inputs, ROW_MASK: row_mask}
+            return run(variables, batch, train=False, rngs={}).outputs
+
+        parts = []
+        for first in range(0, len(inputs), size):
+            rows = inputs[first : first + size]
+            filled = np.zeros((size, *rows.shape[1:]), rows.dtype)
+            filled[: len(rows)] = rows
+            mask = (np.arange(size) < len(rows)).astype(np.float32)
+            outputs = np.asarray(outputs_of(self.state.variables(), filled, mask), np.float32)
+            parts.append(outputs.reshape(size, -1)[: len(rows)])
+        return np.concatenate(parts)
+
+
+def _configured(
+    saved: Mapping[str, Any], overrides: Iterable[str], plugins: Collection[str], where: str
+) -> ExperimentConfig:
+    """The config of the checkpoint, with overrides that make no other run of it."""
+    try:
+        before = make_config(saved, plugins=plugins)
+    except ConfigError as error:
+        raise ConfigError(f"{where}: {error}") from error
+    now = make_config(saved, overrides, plugins=plugins)
+    wrong = [
+        f"{key}: {now_is!r} now, {was!r} in the run"
+        for key, was, now_is in diff(before, now)
+        if not any(f"{key}.".startswith(f"{free}.") for free in _FREE)
+    ]
+    if wrong:
+        raise ConfigError(
+            "an evaluation has the model, the split and the options of its run; leave out\n  "
+            + "\n  ".join(wrong)
+        )
+    return now
+
+
+def _template(model: Model, config: ExperimentConfig, learnt: Learnt) -> TrainState:
+    """Shapes and dtypes of what is read of the checkpoint."""
+
+    def create() -> TrainState:
+        batch = {n: jnp.zeros(x.shape, x.dtype) for n, x in learnt.batch().items()}
+        key = jax.random.key(config.seed)
+        made = create_train_state(model, optax.identity(), batch, rng=key)
+        return made.replace(opt_state=())
+
+    state: TrainState = jax.eval_shape(create)
+    return state
+
+
+def _refuse_nonfinite(params: Any, path: Path) -> None:
+    for place, leaf in jax.tree_util.tree_leaves_with_path(params):
+        if jnp.issubdtype(leaf.dtype, jnp.inexact) and not bool(jnp.isfinite(leaf).all()):
+            name = jax.tree_util.keystr(place, simple=True, separator="/")
+            raise NonFiniteError(f"{path}: the parameter {name} is not finite")
