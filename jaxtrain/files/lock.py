@@ -54,8 +54,12 @@ def lock(directory: Path) -> Iterator[Callable[[], None]]:
     def introduce() -> None:
         nonlocal introduced
         introduced = True
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, _introduction(), 0)
+        try:
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, _introduction(), 0)
+        except OSError as error:  # a full disk: the descriptor does not know its file
+            error.filename = str(directory / NAME)
+            raise
 
     try:
         _acquire(descriptor, directory)

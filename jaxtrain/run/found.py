@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from jaxtrain.checkpoint import Saved, Survey, take_survey, vouched
-from jaxtrain.checkpoint.saved import read_saved
+from jaxtrain.checkpoint.saved import committed, read_saved
 from jaxtrain.config import load
 from jaxtrain.config.schema import CheckpointSection
 from jaxtrain.errors import CheckpointError, ConfigError
@@ -60,7 +60,7 @@ def survey(run: Path) -> Survey:
 
 def holds_a_run(path: Path) -> bool:
     """Whether it is the directory of a run; its checkpoints alone are enough."""
-    return (path / "config.yaml").is_file() or bool(vouched(path / "checkpoints"))
+    return (path / "config.yaml").is_file() or bool(committed(path / "checkpoints"))
 
 
 def _monitor(run: Path) -> tuple[str, Mode]:
