@@ -344,7 +344,8 @@ def _split(leaves: Mapping[str, Any], parts: Collection[str]) -> dict[str, dict[
 
 
 def _encode(meta: Mapping[str, Any]) -> bytes:
-    content = json.dumps(meta, indent=1, sort_keys=True).encode()
+    # In the order that things have: metrics are written into logs in the order they are kept in.
+    content = json.dumps(meta, indent=1).encode()
     if len(content) > MAX_META_BYTES:
         raise ValueError(f"meta.json takes {len(content):,} bytes; at most {MAX_META_BYTES:,} do")
     return content

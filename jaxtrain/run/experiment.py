@@ -230,7 +230,7 @@ class Experiment:
             self.trainer,
             resume=resume,
             epochs=self.config.train.epochs,
-            epoch_length=self.loader.steps_per_epoch,
+            loader=self.task.data.loader,
         )
         if standing.said is not None:
             refuse_other_data(standing.said.data, self.task.data.fingerprints())

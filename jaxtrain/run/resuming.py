@@ -18,6 +18,8 @@ from pathlib import Path
 from typing import Literal, TypeAlias
 
 from jaxtrain.checkpoint import CheckpointStore, RunMeta, Saved, environment
+from jaxtrain.data import Loader
+from jaxtrain.data.ordered_loader import OrderedLoader
 from jaxtrain.engine import Engine
 from jaxtrain.errors import CheckpointError, CheckpointMismatchError, ConfigError
 from jaxtrain.hooks import refuse_unfit
@@ -58,7 +60,7 @@ def look(
     *,
     resume: Resume,
     epochs: int,
-    epoch_length: int,
+    loader: Loader,
 ) -> Standing:
     """The newest good checkpoint, which the trainer could take up. Nothing is touched.
 
@@ -68,7 +70,7 @@ def look(
         trainer: made for the run.
         resume: "must" where there has to be one.
         epochs: how long the run is to be.
-        epoch_length: iterations of an epoch.
+        loader: what it reads.
 
     Returns:
         A standing without a checkpoint where the run has just begun.
@@ -87,13 +89,21 @@ def look(
             )
         return Standing()
     said = refuse_unfit(trainer, saved, store)
-    counters = said.engine["counters"]
-    if counters["epoch"] > epochs or counters["epoch_length"] not in (None, epoch_length):
+    where, counters = f"{saved.path / 'meta.json'}: engine", said.engine["counters"]
+    steps = loader.steps_per_epoch
+    if counters["epoch"] > epochs or counters["epoch_length"] not in (None, steps):
         raise CheckpointMismatchError(
-            f"{saved.path / 'meta.json'}: engine.counters: stands in epoch {counters['epoch']}, "
-            f"of epochs of {counters['epoch_length']} iterations; this run has {epochs} epochs of "
-            f"{epoch_length}"
+            f"{where}.counters: stands in epoch {counters['epoch']}, of epochs of "
+            f"{counters['epoch_length']} iterations; this run has {epochs} epochs of {steps}"
         )
+    if said.engine["cursor"] is not None and isinstance(loader, OrderedLoader):
+        epoch, batch = loader.position(said.engine["cursor"])
+        # A step, or one that was left out, takes a batch; nothing else does.
+        if epoch * steps + batch != said.iteration:
+            raise CheckpointMismatchError(
+                f"{where}.cursor: stands before batch {batch} of epoch {epoch}, from 0 each, which "
+                f"is none of {said.iteration} batches of {steps} an epoch"
+            )
     return Standing(saved, said, faults)
 
 

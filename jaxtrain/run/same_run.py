@@ -10,7 +10,7 @@ that says something else does, since somebody wants something else of the run.
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -67,27 +67,32 @@ def refuse_another_run(record: Path, saved: Sequence[Saved], config: ExperimentC
     keys = [*by_checkpoints, *(key for key in by_record if key not in by_checkpoints)]
     if not keys:
         return
-    lines = [
-        f"{key}: "
-        + ", ".join(
-            f"{value!r} in {source}"
-            for source, value in {**by_checkpoints.get(key, {}), **by_record.get(key, {})}.items()
-        )
-        + f", {now[key]!r} now"
-        for key in keys
-    ]
+    there = {key: {**by_checkpoints.get(key, {}), **by_record.get(key, {})} for key in keys}
+    lines = [f"{key}: {_told(there[key])}, {now[key]!r} now" for key in keys]
     more = f"\n  and {len(lines) - _SHOWN} more" if len(lines) > _SHOWN else ""
-    hint = ""
-    if by_checkpoints and not by_record:
-        hint = (
-            f"\n{record.name} says the same as the config of now: either it was edited since, or "
-            "the checkpoint was put there from another run"
-        )
-    kind = CheckpointMismatchError if by_checkpoints else ConfigError
-    raise kind(
+    text = (
         f"{run}: holds a run with another config; continuing it would mix the two. "
-        "Choose another workdir, or go back to:\n  " + "\n  ".join(lines[:_SHOWN]) + more + hint
+        "Choose another workdir, or go back to:\n  " + "\n  ".join(lines[:_SHOWN]) + more
     )
+    if by_record:
+        raise ConfigError(text)
+    raise CheckpointMismatchError(
+        f"{text}\n{record.name} says nothing else than the config of now: either it was edited "
+        "since, or the checkpoint was put there from another run"
+    )
+
+
+def _told(values: Mapping[str, Any]) -> str:
+    """Who says what: `3 in a and b, 4 in c`."""
+    told: list[tuple[Any, list[str]]] = []
+    for source, value in values.items():
+        for other, sources in told:
+            if _same(value, other):
+                sources.append(source)
+                break
+        else:
+            told.append((value, [source]))
+    return ", ".join(f"{value!r} in {' and '.join(sources)}" for value, sources in told)
 
 
 def tell_of_lost_record(record: Path, config: ExperimentConfig) -> None:

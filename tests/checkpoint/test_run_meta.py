@@ -159,7 +159,9 @@ def test_a_key_that_is_missing_is_named(key):
         place = place[name]
     del place[last]
     if len(path) or key in REQUIRED:
-        with pytest.raises(CheckpointError, match="engine|where a run stood" if last == "engine" else last):
+        with pytest.raises(
+            CheckpointError, match="engine|where a run stood" if last == "engine" else last
+        ):
             RunMeta.of(Saved(PATH, meta))
     else:
         RunMeta.of(Saved(PATH, meta))
