@@ -76,8 +76,8 @@ def checkpoint_line(found: Found, uses: list[str]) -> str:
     """One checkpoint: name, what it says of itself, and what becomes of it."""
     said = "" if found.saved is None else f"iteration {found.saved.iteration}"
     if found.saved is not None and isinstance(found.saved.meta.get("metrics"), dict):
-        figures = found.saved.meta["metrics"].items()
-        said += "".join(f", {n} {v:.4f}" for n, v in figures if isinstance(v, int | float))
+        figures = {name: found.saved.value(name) for name in found.saved.meta["metrics"]}
+        said += "".join(f", {n} {v:.4f}" for n, v in figures.items() if v is not None)
     verdict = f"good{': ' if uses else ''}{', '.join(uses)}" if not found.fault else found.fault
     return f"{found.path.name:14} {said:40}  {verdict}"
 

@@ -2,6 +2,7 @@
 
     write_summary(run_directory / "metrics.json", history.epochs,
                   training_time_seconds=history.seconds, test={"loss": 0.09, "accuracy": 0.973})
+    read_summary(run_directory / "metrics.json")
 
 | field                   | meaning                                                              |
 |-------------------------|----------------------------------------------------------------------|
@@ -30,9 +31,12 @@ from __future__ import annotations
 import json
 import math
 import os
+import reprlib
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
+from jaxtrain.errors import DataError
 from jaxtrain.files.atomic import replacing
 from jaxtrain.metrics import Mode, better, rank
 from jaxtrain.report.epochs import Epochs, best, column
@@ -84,6 +88,41 @@ def write_summary(path: str | os.PathLike[str], epochs: Epochs, **options: Any) 
     with replacing(path) as temporary:
         temporary.write_text(json.dumps(fields, indent=2, allow_nan=False) + "\n")
     return fields
+
+
+def read_summary(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """What `write_summary` wrote.
+
+    Raises:
+        DataError: the file is torn, or was changed to something else.
+    """
+    try:
+        fields = json.loads(Path(path).read_bytes(), parse_constant=_refuse_constant)
+        expected = summarize([], training_time_seconds=0.0)
+        if not isinstance(fields, dict):
+            raise ValueError(f"expected an object, found a {type(fields).__name__}")
+        for name in expected:
+            if name not in fields:
+                raise ValueError(f"{name} is missing")
+        for name, value in fields.items():
+            kinds = (str,) if name == "monitor" else (int, float, type(None))
+            if not isinstance(value, kinds) or isinstance(value, bool) or _is_beyond(value):
+                raise ValueError(f"{name!a} is {reprlib.repr(value)}")
+        "".join(fields).encode()  # half a character could not be shown
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{path}: can't be read as a report: {error}") from None
+    return fields
+
+
+def _refuse_constant(name: str) -> float:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _is_beyond(value: Any) -> bool:
+    """Whether it is a number that was never written: infinite, or with no room in a float."""
+    if isinstance(value, float):
+        return not math.isfinite(value)
+    return isinstance(value, int) and abs(value) >= 2**63
 
 
 def _bare_names(epochs: Epochs) -> list[str]:

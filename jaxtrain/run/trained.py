@@ -24,8 +24,8 @@ import numpy as np
 import optax
 
 from jaxtrain.batch import ROW_MASK
-from jaxtrain.checkpoint import CheckpointStore
-from jaxtrain.config import ExperimentConfig, diff, plugin_digest
+from jaxtrain.checkpoint import CheckpointStore, refuse_nonfinite
+from jaxtrain.config import ExperimentConfig, diff, imported_digests
 from jaxtrain.data import READERS, Dataset, NewRows, Rows, read_inputs
 from jaxtrain.engine import Engine
 from jaxtrain.errors import CheckpointError, ConfigError, NonFiniteError
@@ -124,7 +124,7 @@ class Trained:
         state, _ = store.load(
             checkpoint, _template(model, config, learnt), part="train_state", without=_NOT_NEEDED
         )
-        _refuse_nonfinite(state.params, checkpoint.path)
+        refuse_nonfinite(state.params, f"{checkpoint.path}: params")
         return cls(checkpoint.path, meta, config, learnt, model, state)
 
     # -- evaluation ----------------------------------------------------------------------------
@@ -155,10 +155,12 @@ class Trained:
         """A line for each plugin that is not as it was when the checkpoint was written."""
         saved = self.meta.get("plugins")
         saved = saved if isinstance(saved, dict) else {}
+        # Of those that were imported: what a checkpoint lists must not be executed for it.
+        now = imported_digests(self.config.plugins)
         return [
             f"the plugin {target} was changed since"
-            for target in self.config.plugins
-            if target in saved and plugin_digest(target) != saved[target]
+            for target, digest in now.items()
+            if target in saved and digest != saved[target]
         ]
 
     def evaluate(self, rows: Rows) -> dict[str, float]:
@@ -320,10 +322,3 @@ def _template(model: Model, config: ExperimentConfig, learnt: Learnt) -> TrainSt
 
     state: TrainState = jax.eval_shape(create)
     return state
-
-
-def _refuse_nonfinite(params: Any, path: Path) -> None:
-    for place, leaf in jax.tree_util.tree_leaves_with_path(params):
-        if jnp.issubdtype(leaf.dtype, jnp.inexact) and not bool(jnp.isfinite(leaf).all()):
-            name = jax.tree_util.keystr(place, simple=True, separator="/")
-            raise NonFiniteError(f"{path}: the parameter {name} is not finite")

@@ -185,7 +185,10 @@ def test_resume_must_and_never(whole, tmp_path):
 
 def test_another_config_does_not_continue_the_run(whole):
     before = (whole[1] / "config.yaml").read_text()
-    with pytest.raises(ConfigError, match=r"model.hidden: .*16.* there, .*17.* now"):
+    with pytest.raises(
+        ConfigError,
+        match=r"model.hidden: .*16.* in checkpoints/0+81, .*in config\.yaml, .*17.* now",
+    ):
         make(whole[1], "model.hidden=[17]").train()
     assert (whole[1] / "config.yaml").read_text() == before
 
