@@ -105,6 +105,21 @@ def test_a_wrong_gradient_is_found():
     assert check_gradient_numerically(right, cross_entropy(), state_of(right), BATCH).ok
 
 
+def test_black_images_are_no_fault_of_the_gradient():
+    """Biases that begin at 0 stand in the kink of a relu where all else that reaches it is 0."""
+    inputs = np.zeros((400, 8, 8, 1), np.float32)
+    inputs[:, 2:4, 2:4, 0] = np.random.default_rng(0).uniform(size=(400, 2, 2))
+    rows = Dataset(inputs, np.arange(400, dtype=np.int32) % 2, num_outputs=2)
+    splits = Splits(train=rows, validation=rows, test=rows)
+    config = make_config({"model": {"name": "cnn", "channels": [8]}})
+    data = RunData(config, splits, rows.loader(batch_size=32))
+    findings = {f.name: f for f in run_checks(data)}
+    assert findings["gradient equals finite differences"].ok
+    task = Task.of(data)
+    state, batch = task.initial_state(), small_batch(data)
+    assert not check_gradient_numerically(task.model, task.loss, state, batch).ok
+
+
 class HalfStopped(nn.Module):
     """A gradient that is right where it is, and missing for half of a kernel."""
 

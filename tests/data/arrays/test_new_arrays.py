@@ -63,7 +63,7 @@ def test_inputs_as_the_model_takes_them(saved, tmp_path, caplog):
     for dtype in (np.float32, np.float64, np.float16):
         rows = read_inputs(saved(inputs=X.astype(dtype)), example())
         assert (rows.inputs.dtype, rows.inputs.tolist()) == (np.float32, X.tolist())
-    assert list(rows.ids["row"]) == [0, 1, 2, 3]
+    assert list(rows.ids["index"]) == [0, 1, 2, 3]
     np.save(tmp_path / "new.npy", X.astype(np.uint8))
     rows = read_inputs(tmp_path / "new.npy", example(dtype=np.int32))
     assert (rows.inputs.dtype, rows.inputs.tolist()) == (np.int32, X.tolist())

@@ -38,7 +38,7 @@ def test_inputs_alone_and_with_labels(trained, tmp_path):
     np.save(tmp_path / "new.npy", X[:5])
     rows = reader.read(tmp_path / "new.npy")
     assert (rows.inputs.shape, rows.labels, rows.known) == ((5, 3), None, None)
-    assert list(rows.ids["row"]) == [0, 1, 2, 3, 4]
+    assert list(rows.ids["index"]) == [0, 1, 2, 3, 4]
     whole = reader.read(tmp_path / "train.npz")
     assert (whole.inputs[:5] == rows.inputs).all()
     assert whole.labels.tolist() == Y.tolist()

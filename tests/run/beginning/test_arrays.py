@@ -8,9 +8,8 @@ import pytest
 from jaxtrain.config.yaml_form import read
 from jaxtrain.data import read_idx
 from jaxtrain.errors import ConfigError, DataError
-from jaxtrain.run import Experiment, RunData, make_config
+from jaxtrain.run import Experiment, RunData, Task, make_config
 from jaxtrain.run.beginning import begin_with_arrays, config_text
-from jaxtrain.run.checks import run_checks
 
 DRAW = np.random.default_rng(0)
 X = DRAW.normal(50, 20, (100, 3))
@@ -49,22 +48,21 @@ def test_some_of_mnist_as_keras_has_it(begin, tmp_path, shared_data):
     assert found["x_train"].because == "uint8[2000, 28, 28], from 0 to 255"
     assert found["task"].taken_for == "classification"
     assert found["scale"].because == "bytes of images are divided by 255"
-    # The first epochs alone: the whole of it is a matter of half a minute.
-    config = config_of(beginning, train={"epochs": 2})
+    # The first epoch alone: the whole of it is a matter of half a minute.
+    config = config_of(beginning, train={"epochs": 1})
     figures = Experiment.of(config, tmp_path / "run").train()
-    assert figures["test_accuracy"] > 0.85
+    assert figures["test_accuracy"] > 0.8
 
 
-def test_a_regression_trains_at_once_and_passes_the_checks(begin, tmp_path):
+def test_a_regression_trains_at_once(begin, tmp_path):
     from sklearn.datasets import load_diabetes
 
     bunch = load_diabetes(scaled=False)
     beginning = begin(X=bunch.data, y=bunch.target)
-    config = config_of(beginning, checkpoint={"every_epochs": 10})
+    config = config_of(beginning, checkpoint={"every_epochs": 10}, train={"epochs": 10})
     assert (config.loss.name, config.model.name) == ("mean_squared_error", "mlp")
     assert config.data.standardise
-    data = RunData.of(config)
-    assert [f for f in run_checks(data) if not f.ok] == []
+    assert all(finding.ok for finding in RunData.of(config).findings)
     experiment = Experiment.of(config, tmp_path / "run")
     assert experiment.train()["test_loss"] < 0.75  # of 1, the variance
 
@@ -85,8 +83,8 @@ def test_texts_and_other_labels(begin):
         assert facts(beginning)["task"].taken_for == task
         assert beginning.config["data"].get("task") == given
         data = RunData.of(config_of(beginning))
-        assert data.train.task == task
-        Experiment.of(config_of(beginning))
+        assert (data.train.task, data.broken) == (task, ())
+    Task.of(data)
     assert facts(begin(x=X, y=names))["classes"].taken_for == "3: a (34), b (33), c (33)"
 
 
@@ -129,7 +127,8 @@ def test_images_by_shape_and_dtype(begin):
         assert beginning.config["model"]["name"] == model
         data = beginning.config["data"]
         assert {k: data[k] for k in ("images", "standardise") if k in data} == more, x.shape
-        Experiment.of(config_of(beginning))
+        shape = RunData.of(config_of(beginning)).train.inputs.shape
+        assert (len(shape) == 4) or model == "mlp"
     assert "data.images=true" in facts(begin(x=grey / 255, y=y))["model"].because
 
 
