@@ -18,6 +18,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from jaxtrain.checkpoint.quiet import quiet_writing
 from jaxtrain.errors import CheckpointError
 
 # Zarr has no name for these: their bytes are written.
@@ -43,6 +44,9 @@ def write_arrays(directory: Path, arrays: Mapping[str, np.ndarray]) -> None:
     Args:
         directory: must not exist yet.
         arrays: by path, the parts joined by `/`; their dtypes are of `STORABLE`.
+
+    Raises:
+        OSError: the disk is full, or fails in another way.
     """
     # Orbax refuses arrays without elements, too; their shape and dtype are all there is to keep.
     empty = {n: _described(a) for n, a in arrays.items() if a.size == 0}
@@ -51,7 +55,7 @@ def write_arrays(directory: Path, arrays: Mapping[str, np.ndarray]) -> None:
     for name in bytes_of:
         full[name] = np.ascontiguousarray(full[name]).reshape(-1).view(np.uint8)
     metadata = {"empty": empty, "bytes": bytes_of}
-    with _checkpointer() as (orbax, checkpointer):
+    with quiet_writing(directory), _checkpointer() as (orbax, checkpointer):
         nested = _nest(full) or {_NOTHING: np.zeros(1, np.uint8)}
         args = orbax.args.PyTreeSave(nested, custom_metadata=metadata)
         checkpointer.save(directory.absolute(), args=args)

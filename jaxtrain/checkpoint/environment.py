@@ -1,9 +1,10 @@
-"""What the bits of a run depend on besides its inputs: versions, flags, random streams."""
+"""What the bits of a run depend on besides its inputs: versions, flags, threads, random streams."""
 
 from __future__ import annotations
 
 import os
 import platform
+from collections.abc import Mapping
 from typing import Any
 
 import flax
@@ -24,6 +25,7 @@ _SETTINGS = (
 
 def current() -> dict[str, Any]:
     """Versions and settings as plain JSON values. Initialises the device."""
+    threads = {"cpu_threads": cpu_threads()} if jax.default_backend() == "cpu" else {}
     return {
         "jaxtrain": __version__,
         "python": platform.python_version(),
@@ -34,16 +36,37 @@ def current() -> dict[str, Any]:
         "numpy": np.__version__,
         "platform": jax.default_backend(),
         "device_kind": jax.devices()[0].device_kind,
+        **threads,
         "xla_flags": os.environ.get("XLA_FLAGS", ""),
         **{name: str(getattr(jax.config, name)) for name in _SETTINGS},
     }
 
 
-def changes(saved: dict[str, Any]) -> list[str]:
-    """Where `saved` differs from `current()`, as `name: saved value -> present value`."""
+def cpu_threads() -> int:
+    """How many threads XLA computes with on a CPU: how it shares out a sum depends on it.
+
+    As many as this process may use cores, which is not how many the machine has.
+    """
+    # What XLA itself looks at first.
+    reserved = os.environ.get("NPROC", "")
+    if reserved.isdecimal() and 0 < int(reserved) < 2**31:
+        return int(reserved)
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def changes(saved: Mapping[str, Any]) -> list[str]:
+    """Where `saved` differs from `current()`, as `name: saved value -> present value`.
+
+    A checkpoint of a version that did not note the threads says nothing of them.
+    """
     present = current()
+    names = saved.keys() | present.keys()
+    if "cpu_threads" not in saved and saved.get("platform") == "cpu":
+        names -= {"cpu_threads"}
     return [
         f"{name}: {saved.get(name)!r} -> {present.get(name)!r}"
-        for name in sorted(saved.keys() | present.keys())
+        for name in sorted(names)
         if saved.get(name) != present.get(name)
     ]

@@ -1,13 +1,15 @@
 """The first checkpoint that is sound, and what becomes of the bad ones before it.
 
-saved = soundest(directory, committed(directory)[::-1])      # the newest that can be used
+saved, faults = first_sound(directory, committed(directory)[::-1])      # nothing is moved
+set_all_aside(directory, faults)
+saved = soundest(directory, committed(directory)[::-1])                 # both
 """
 
 from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from jaxtrain.checkpoint.saved import BAD, Saved
@@ -15,6 +17,31 @@ from jaxtrain.checkpoint.verifier import Verifier
 from jaxtrain.errors import CheckpointError
 
 logger = logging.getLogger(__name__)
+
+Faults = Mapping[Path, str]
+"""What is wrong with each of the bad ones."""
+
+
+def first_sound(directory: Path, candidates: Sequence[Path]) -> tuple[Saved | None, Faults]:
+    """The first of `candidates` that passes its digests, and the bad ones before it.
+
+    Raises:
+        CheckpointError: where there are checkpoints, or were, but none that can be used.
+    """
+    faults: dict[Path, str] = {}
+    verifier = Verifier()
+    for path in candidates:
+        try:
+            return verifier.verify_commit(path), faults
+        except CheckpointError as error:
+            faults[path] = str(error)
+    aside = [str(path) for path in directory.glob(f"{BAD}/*")]
+    if faults or aside:
+        raise CheckpointError(
+            "every checkpoint is bad; not starting over from step 0 (for that, choose another "
+            "directory, or delete them):\n  " + "\n  ".join([*faults.values(), *aside])
+        )
+    return None, {}
 
 
 def soundest(directory: Path, candidates: Sequence[Path]) -> Saved | None:
@@ -24,24 +51,15 @@ def soundest(directory: Path, candidates: Sequence[Path]) -> Saved | None:
         CheckpointError: where there are checkpoints, or were, but none that can be used; they stay
             where they are.
     """
-    faults: dict[Path, str] = {}
-    verifier = Verifier()
-    for path in candidates:
-        try:
-            found = verifier.verify(path)
-        except CheckpointError as error:
-            faults[path] = str(error)
-            continue
-        for bad, fault in faults.items():
-            set_aside(bad, directory / BAD / bad.name, fault)
-        return found
-    aside = [str(path) for path in directory.glob(f"{BAD}/*")]
-    if faults or aside:
-        raise CheckpointError(
-            "every checkpoint is bad; not starting over from step 0 (for that, choose another "
-            "directory, or delete them):\n  " + "\n  ".join([*faults.values(), *aside])
-        )
-    return None
+    found, faults = first_sound(directory, candidates)
+    set_all_aside(directory, faults)
+    return found
+
+
+def set_all_aside(directory: Path, faults: Faults) -> None:
+    """Move the bad checkpoints of `directory` out of the way."""
+    for path, fault in faults.items():
+        set_aside(path, directory / BAD / path.name, fault)
 
 
 def set_aside(path: Path, target: Path, reason: str) -> None:

@@ -24,8 +24,31 @@ def load_tree(
     path: Path, template: Any, *, part: str | None = None, without: Collection[str] = ()
 ) -> tuple[Any, Saved]:
     """Verify a checkpoint, compare it with a template, and read it. See `CheckpointStore.load`."""
-    wanted = {} if part is None else {part: template}
     saved = Verifier().verify(path, lambda shared: _touches(shared, part))
+    tree = template if part is None else {part: template}
+    sources = _compared(saved, tree, part, without)
+    stored: dict[str, Any] = {}
+    for folder, names in sources:
+        stored |= read_arrays(folder, names)
+    loaded = from_host(stored, tree, keys=saved.keys)
+    return (loaded if part is None else loaded[part]), saved
+
+
+def compare_tree(saved: Saved, template: Any) -> None:
+    """See that a checkpoint holds a tree like `template`. No array is read, no digest compared.
+
+    Raises:
+        CheckpointError: it can't be read.
+        CheckpointMismatchError: listing every leaf that differs.
+    """
+    _compared(saved, template)
+
+
+def _compared(
+    saved: Saved, tree: Any, part: str | None = None, without: Collection[str] = ()
+) -> list[tuple[Path, list[str]]]:
+    """Where the leaves of `tree` are: folders, and the names of those in each."""
+    path = saved.path
     if saved.meta.get("format") != FORMAT:
         raise CheckpointError(
             f"{path}: format {saved.meta.get('format')!r}; this version reads {FORMAT}. Read it "
@@ -45,14 +68,9 @@ def load_tree(
         sources.append((folder, list(found)))
     if part is not None and not described:
         raise _no_such_part(saved, part)
-    tree = template if part is None else wanted
     # Compared before any array is read: no memory is taken for what a file merely claims.
     refuse_differences(described, tree, keys=saved.keys)
-    stored: dict[str, Any] = {}
-    for folder, names in sources:
-        stored |= read_arrays(folder, names)
-    loaded = from_host(stored, tree, keys=saved.keys)
-    return (loaded if part is None else loaded[part]), saved
+    return sources
 
 
 def is_within(name: str, part: str) -> bool:

@@ -53,19 +53,11 @@ def verify_manifest(directory: Path) -> None:
         CheckpointError: naming the first file that is missing, left over, changed, unreadable, or
             neither a file nor a directory.
     """
-    manifest = directory / NAME
     try:
         found = {path.relative_to(directory).as_posix(): path for path in _files(directory)}
-        with manifest.open("rb") as file:
-            head, _, body = file.read(_MAX_BYTES).decode().partition("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise CheckpointError(f"{manifest}: can't be read: {error}") from None
-    if head != _HEAD + hashlib.sha256(body.encode()).hexdigest():
-        raise CheckpointError(f"{manifest}: the manifest itself was changed or cut off")
-    expected = {}
-    for line in body.splitlines():
-        digest, _, name = line.partition("  ")
-        expected[name] = digest
+    except OSError as error:
+        raise CheckpointError(f"{directory}: can't be read: {error}") from None
+    expected = _listed(directory)
     # Names first: what the manifest does not list is not even opened.
     for name in sorted(expected.keys() ^ found.keys()):
         if name not in found:
@@ -78,6 +70,32 @@ def verify_manifest(directory: Path) -> None:
     for (name, path), digest in zip(found.items(), digests, strict=True):
         if expected[name] != digest:
             raise CheckpointError(f"{path}: the contents do not match their digest")
+
+
+def vouches_for(directory: Path, name: str) -> bool:
+    """Whether the manifest is whole, and one file of the directory is as it says; cheap."""
+    try:
+        return _listed(directory).get(name) == _digest(directory / name)
+    except (CheckpointError, OSError):
+        return False
+
+
+def _listed(directory: Path) -> dict[str, str]:
+    """The digests in the manifest, by name.
+
+    Raises:
+        CheckpointError: it can't be read, or is not what was written.
+    """
+    manifest = directory / NAME
+    try:
+        with manifest.open("rb") as file:
+            head, _, body = file.read(_MAX_BYTES).decode().partition("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise CheckpointError(f"{manifest}: can't be read: {error}") from None
+    if head != _HEAD + hashlib.sha256(body.encode()).hexdigest():
+        raise CheckpointError(f"{manifest}: the manifest itself was changed or cut off")
+    lines = (line.partition("  ") for line in body.splitlines())
+    return {name: digest for digest, _, name in lines}
 
 
 def _files(directory: Path) -> list[Path]:

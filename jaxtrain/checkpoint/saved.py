@@ -26,6 +26,11 @@ FORMAT = 2
 MAX_META_BYTES = 1 << 26
 """A meta.json beyond this is neither written nor read: parsing takes many times its size."""
 
+MAX_ITERATION = 10**18 - 1
+"""What a name has room for."""
+
+_MAX_DEPTH = 64  # of what is nested in a meta.json; a checkpoint of a run has some eight
+
 BAD = ".bad"
 """The folder that damaged checkpoints are moved to."""
 
@@ -84,6 +89,19 @@ def number(value: object) -> float | None:
         return None
 
 
+def misnamed(saved: Saved) -> str:
+    """What is wrong with the name of a commit; empty where nothing is.
+
+    One that was renamed to a higher number would pass for the newest.
+    """
+    if not re.fullmatch(_COMMIT, saved.path.name) or _order(saved.path)[0] == saved.iteration:
+        return ""
+    return (
+        f"{saved.path}: was renamed: it is a checkpoint of iteration {saved.iteration}, which is "
+        f"called {saved.iteration:08d}"
+    )
+
+
 def committed(directory: Path) -> list[Path]:
     """The checkpoints in `directory`, oldest first. Symbolic links are none."""
     return sorted(_folders(directory, _COMMIT), key=_order)
@@ -132,10 +150,10 @@ def read_saved(path: Path) -> Saved | None:
             content = file.read(MAX_META_BYTES + 1)
         if len(content) > MAX_META_BYTES:
             return None
-        meta = json.loads(content)
+        meta = json.loads(content, object_pairs_hook=_without_duplicates)
     except (OSError, ValueError, RecursionError):
         return None
-    if not isinstance(meta, dict) or not _is_count(meta.get("iteration")):
+    if not isinstance(meta, dict) or not _is_plain(meta) or not _is_count(meta.get("iteration")):
         return None
     if meta.get("format") == FORMAT and not (
         _is_table(meta.get("shared"), _DIGEST) and _is_table(meta.get("keys"), ".*")
@@ -163,7 +181,36 @@ def _order(path: Path) -> tuple[int, int]:
 
 
 def _is_count(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MAX_ITERATION
+
+
+def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object; of one that has a key twice, two readers may see two values."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("a key is there twice")
+    return found
+
+
+def _is_plain(meta: dict[str, Any]) -> bool:
+    """Whether all of it can be walked through and shown: neither too deep nor half a character."""
+    level: list[Any] = [meta]
+    for _ in range(_MAX_DEPTH):
+        below: list[Any] = []
+        for value in level:
+            if isinstance(value, dict):
+                below += [*value, *value.values()]
+            elif isinstance(value, list):
+                below += value
+            elif isinstance(value, str) and not value.isascii():
+                try:
+                    value.encode()
+                except UnicodeEncodeError:
+                    return False
+        if not below:
+            return True
+        level = below
+    return False
 
 
 def _is_table(value: object, pattern: str) -> bool:

@@ -30,9 +30,9 @@ from typing import Any
 import jax
 
 from jaxtrain.checkpoint.arrays import write_arrays
-from jaxtrain.checkpoint.fallback import soundest
+from jaxtrain.checkpoint.fallback import Faults, first_sound, set_all_aside, soundest
 from jaxtrain.checkpoint.leaves import key_types, named_leaves, to_host
-from jaxtrain.checkpoint.loading import is_within, load_tree
+from jaxtrain.checkpoint.loading import compare_tree, is_within, load_tree
 from jaxtrain.checkpoint.manifest import write_manifest
 from jaxtrain.checkpoint.saved import (
     FORMAT,
@@ -43,12 +43,13 @@ from jaxtrain.checkpoint.saved import (
     digests_in_use,
     free_name,
     half_written,
+    misnamed,
     number,
     read_saved,
 )
 from jaxtrain.checkpoint.shared import Part, SharedParts
 from jaxtrain.errors import CheckpointError
-from jaxtrain.files.atomic import make_directory, sync
+from jaxtrain.files import make_directory, refuse_gone, sync
 from jaxtrain.metrics import Direction, improves
 
 logger = logging.getLogger(__name__)
@@ -86,6 +87,7 @@ class CheckpointStore:
         self._copy: dict[str, Any] = {}  # the last one of the state, for the next to write over
         self._best: float | None = None  # of the monitor, over what was saved
         self._shared = SharedParts(self.directory)
+        self._is_made = False
 
     # -- writing -------------------------------------------------------------------------------
 
@@ -148,10 +150,12 @@ class CheckpointStore:
                 self._writer.shutdown()
 
     def _commit(self, arrays: dict[str, Any], parts: list[Part], meta: dict[str, Any]) -> None:
+        self._refuse_gone()
         final = free_name(self.directory, meta["iteration"])
         temporary = self.directory / f".tmp-{final.name}"
         try:
             make_directory(self.directory)
+            self._is_made = True
             self._sweep()
             # The order is what makes a kill or a power cut at any instant harmless. What a
             # checkpoint refers to is on the disk before it, its data before the manifest that
@@ -169,7 +173,17 @@ class CheckpointStore:
             # On a full disk, what is half written is in the way of all else.
             shutil.rmtree(temporary, ignore_errors=True)
             self._best = None  # it may have been that of this save; to be looked up again
+            self._refuse_gone()
             raise self._failed(meta["iteration"], error) from error
+
+    def _refuse_gone(self) -> None:
+        """See that nobody took the directory away, or the one around it, since it was made."""
+        refuse_gone(self.directory)
+        if self._is_made and not self.directory.is_dir():
+            raise CheckpointError(
+                f"{self.directory}: the directory is gone, and the checkpoints in it: it was "
+                "deleted or renamed while the run was going on"
+            )
 
     def _failed(self, iteration: int, error: Exception) -> CheckpointError:
         return CheckpointError(
@@ -227,8 +241,23 @@ class CheckpointStore:
             CheckpointError: where there are checkpoints but all of them are bad; they stay where
                 they are. Or the last asynchronous save failed.
         """
+        saved, faults = self.look()
+        self.set_aside(faults)
+        return saved
+
+    def look(self) -> tuple[Saved | None, Faults]:
+        """What `latest` would give, and the bad ones that it would move; nothing is moved.
+
+        Raises:
+            CheckpointError: as for `latest`.
+        """
         self.wait()
-        return soundest(self.directory, committed(self.directory)[::-1])
+        self._is_made = self.directory.is_dir()
+        return first_sound(self.directory, committed(self.directory)[::-1])
+
+    def set_aside(self, faults: Faults) -> None:
+        """Move bad checkpoints, as `look` has found them, to `.bad/`, with a warning each."""
+        set_all_aside(self.directory, faults)
 
     def best(self) -> Saved | None:
         """The checkpoint with the best monitored value that passes its digests.
@@ -285,8 +314,19 @@ class CheckpointStore:
                     self._shared.know(name, leaves, folder.name)
         return tree, found.meta
 
+    def compare(self, saved: Saved, template: Any) -> None:
+        """See that `load` would find what `template` expects; reads no array.
+
+        Raises:
+            CheckpointError: where it can't be read.
+            CheckpointMismatchError: listing every leaf that differs from the template.
+        """
+        self.wait()
+        compare_tree(saved, template)
+
     def _committed(self) -> list[Saved]:
-        return [s for s in map(read_saved, committed(self.directory)) if s is not None]
+        found = map(read_saved, committed(self.directory))
+        return [s for s in found if s is not None and not misnamed(s)]
 
     def _ranked(self, saved: list[Saved]) -> list[Saved]:
         return best_first(saved, monitor=self.monitor, mode=self._mode)
@@ -304,7 +344,8 @@ def _split(leaves: Mapping[str, Any], parts: Collection[str]) -> dict[str, dict[
 
 
 def _encode(meta: Mapping[str, Any]) -> bytes:
-    content = json.dumps(meta, indent=1, sort_keys=True).encode()
+    # In the order that things have: metrics are written into logs in the order they are kept in.
+    content = json.dumps(meta, indent=1).encode()
     if len(content) > MAX_META_BYTES:
         raise ValueError(f"meta.json takes {len(content):,} bytes; at most {MAX_META_BYTES:,} do")
     return content

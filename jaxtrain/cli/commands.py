@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from jaxtrain.cli import check, checkpoints, evaluate, listing, plan, predict, train
+from jaxtrain.cli import check, checkpoints, evaluate, init, listing, plan, predict, train
 from jaxtrain.cli.command import Command
 
 COMMANDS: Final[Mapping[str, Command]] = {
+    "init": init.COMMAND,
     "train": train.COMMAND,
     "evaluate": evaluate.COMMAND,
     "predict": predict.COMMAND,

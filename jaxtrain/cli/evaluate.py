@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from jaxtrain.cli.command import Command
 from jaxtrain.cli.trained import add_checkpoint_words, take_checkpoint, trained_of
+from jaxtrain.errors import DataNotFoundError
 
 if TYPE_CHECKING:
     from jaxtrain.data import Rows
@@ -34,7 +35,10 @@ def _evaluate(options: argparse.Namespace, overrides: list[str]) -> int:
     if options.input is not None:
         sets: dict[str, Rows] = {"input": trained.dataset(trained.read(options.input))}
     else:
-        sets, changed = trained.sets()
+        try:
+            sets, changed = trained.sets()
+        except DataNotFoundError as error:
+            raise DataNotFoundError(f"{error}; --input FILE evaluates other rows") from error
         differs += changed
     for line in differs:
         logger.warning("not what the run was made with: %s", line)

@@ -20,9 +20,10 @@ def _add_words(parser: argparse.ArgumentParser) -> None:
 def _plan(options: argparse.Namespace, overrides: list[str]) -> int:
     task = task_of(config_of(options, overrides))
     from jaxtrain.run import Experiment
-    from jaxtrain.run.planning import calibrate, describe_plan
+    from jaxtrain.run.planning import calibrate, describe_plan, refuse_what_train_refuses
 
     experiment = Experiment(task, state=task.abstract_state())
+    refuse_what_train_refuses(experiment)
     print(f"run        {experiment.directory.path}")
     print(describe_plan(experiment))
     if options.calibrate:

@@ -54,8 +54,12 @@ def introduction(experiment: Experiment) -> str:
 
 def outcome(figures: Mapping[str, Any], directory: Path) -> str:
     """The test figures, and where to look for more."""
+    from jaxtrain.hooks.console import figure
+
     shown = ", ".join(
-        f"{name[5:]} {value:.4f}" for name, value in figures.items() if name.startswith("test_")
+        f"{name[5:]} {'not finite' if value is None else figure(value)}"
+        for name, value in figures.items()
+        if name.startswith("test_")
     )
     return (
         f"test: {shown} (epoch {figures['checkpoint_epoch']}, best by {figures['monitor']})\n"
@@ -72,8 +76,8 @@ def checkpoint_line(found: Found, uses: list[str]) -> str:
     """One checkpoint: name, what it says of itself, and what becomes of it."""
     said = "" if found.saved is None else f"iteration {found.saved.iteration}"
     if found.saved is not None and isinstance(found.saved.meta.get("metrics"), dict):
-        figures = found.saved.meta["metrics"].items()
-        said += "".join(f", {n} {v:.4f}" for n, v in figures if isinstance(v, int | float))
+        figures = {name: found.saved.value(name) for name in found.saved.meta["metrics"]}
+        said += "".join(f", {n} {v:.4f}" for n, v in figures.items() if v is not None)
     verdict = f"good{': ' if uses else ''}{', '.join(uses)}" if not found.fault else found.fault
     return f"{found.path.name:14} {said:40}  {verdict}"
 

@@ -19,6 +19,11 @@ def _add_words(parser: argparse.ArgumentParser) -> None:
         default="auto",
         help="continue a run that is there (auto), insist on one, or refuse one",
     )
+    parser.add_argument(
+        "--allow-changed-plugins",
+        action="store_true",
+        help="go on with plugins that were edited since the last checkpoint: with a warning",
+    )
 
 
 def _train(options: argparse.Namespace, overrides: list[str]) -> int:
@@ -29,7 +34,11 @@ def _train(options: argparse.Namespace, overrides: list[str]) -> int:
 
         experiment = Experiment(task)
         print(introduction(experiment), flush=True)
-        figures = experiment.train(resume=options.resume, guard=signals.guard)
+        figures = experiment.train(
+            resume=options.resume,
+            guard=signals.guard,
+            allow_changed_plugins=options.allow_changed_plugins,
+        )
     print(outcome(figures, experiment.directory.path))
     return 0
 

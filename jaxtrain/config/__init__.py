@@ -12,7 +12,7 @@ from jaxtrain.config.checking import check
 from jaxtrain.config.differences import MISSING, diff, non_defaults
 from jaxtrain.config.output import dump, dumps, to_dict
 from jaxtrain.config.overrides import from_cli_dotlist
-from jaxtrain.config.plugins import import_plugin, plugin_digest
+from jaxtrain.config.plugins import import_plugin, imported_digests, plugin_digest
 from jaxtrain.config.reading import SUFFIXES, load
 from jaxtrain.config.schema import (
     DEFAULT_HOOKS,
@@ -57,6 +57,7 @@ __all__ = [
     "from_cli_dotlist",
     "from_dict",
     "import_plugin",
+    "imported_digests",
     "load",
     "merge",
     "non_defaults",

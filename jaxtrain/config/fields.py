@@ -81,6 +81,8 @@ def _from_text(value: Any, text: str, kinds: set[Any]) -> Any:
     may_be_none = types.NoneType in kinds
     if kinds - {types.NoneType} == {str}:
         return None if value is None and may_be_none and text else text
+    if str in kinds and isinstance(value, str) and "," not in text:
+        return value  # a word in the place of a list: class_weights=balanced
     if tuple in kinds and value is not None and not isinstance(value, tuple):
         items = parse(f"[{text}]")
         return items if isinstance(items, tuple) else value

@@ -2,7 +2,8 @@
 
     import_plugin("my_package.my_models")
     import_plugin("./my_models.py")
-    plugin_digest("./my_models.py")          # for a record of what a run was made with
+    plugin_digest("./my_models.py")
+    imported_digests(config.plugins)         # for a record of what a run was made with
 
 Called only for what the user named in so many words, never for what a config says.
 """
@@ -14,6 +15,7 @@ import importlib
 import sys
 import traceback
 import types
+from collections.abc import Iterable
 from pathlib import Path
 
 from jaxtrain.blame import in_a_line
@@ -69,7 +71,28 @@ def plugin_digest(target: str) -> str:
     Raises:
         ConfigError: as `import_plugin`, which it calls; or the module has no source file.
     """
-    module = import_plugin(target)
+    digest = _digest(import_plugin(target))
+    if digest is None:
+        raise ConfigError(f"plugin {target!r}: expected a module with a source file, found none")
+    return digest
+
+
+def imported_digests(targets: Iterable[str]) -> dict[str, str]:
+    """The digests of those of `targets` that this process has imported, by target.
+
+    Nothing is imported for it: a config may list plugins, but not have them executed. Of a module
+    without a source file the digest is empty.
+    """
+    found = {}
+    for target in targets:
+        name = _module_name(Path(target).resolve()) if target.endswith(".py") else target
+        if name in sys.modules:
+            found[target] = _digest(sys.modules[name]) or ""
+    return found
+
+
+def _digest(module: types.ModuleType) -> str | None:
+    """Of a module's source; None where it has none."""
     if hasattr(module, "__path__"):
         roots = [Path(root) for root in module.__path__]
         files = {
@@ -79,7 +102,7 @@ def plugin_digest(target: str) -> str:
         path = Path(getattr(module, "__file__", None) or "")
         files = {"": path} if path.suffix == ".py" and path.is_file() else {}
     if not files:
-        raise ConfigError(f"plugin {target!r}: expected a module with a source file, found none")
+        return None
     digest = hashlib.sha256()
     for name, path in sorted(files.items()):
         content = path.read_bytes()
@@ -87,11 +110,16 @@ def plugin_digest(target: str) -> str:
     return digest.hexdigest()
 
 
+def _module_name(path: Path) -> str:
+    """Under which name a plugin's file is imported: two files of one name are two modules."""
+    digest = hashlib.sha256(str(path).encode()).hexdigest()[:8]
+    return f"jaxtrain_plugin_{path.stem}_{digest}"
+
+
 def _from_path(path: Path, target: str) -> types.ModuleType:
     if not path.is_file():
         raise ConfigError(f"plugin {target!r}: no such file: {path}")
-    digest = hashlib.sha256(str(path).encode()).hexdigest()[:8]
-    name = f"jaxtrain_plugin_{path.stem}_{digest}"  # two files of one name are two modules
+    name = _module_name(path)
     if name in sys.modules:
         return sys.modules[name]
     module = sys.modules[name] = types.ModuleType(name)  # dataclasses look for it while it runs

@@ -6,7 +6,16 @@ loader = jaxtrain.data.ArrayLoader(splits.train, batch_size=32, seed=0)
 
 from jaxtrain.data.ahead import Ahead
 from jaxtrain.data.array_loader import ArrayLoader
-from jaxtrain.data.arrays import ArrayFile, ArraysReader, array_file, arrays_reader, read_inputs
+from jaxtrain.data.arrays import (
+    ArrayFile,
+    ArraysInspection,
+    ArraysReader,
+    array_file,
+    arrays_reader,
+    inspect_arrays,
+    read_inputs,
+)
+from jaxtrain.data.class_counts import class_counts
 from jaxtrain.data.dataset import Dataset
 from jaxtrain.data.dataset_checks import Finding, check_dataset
 from jaxtrain.data.digits_source import digits
@@ -24,6 +33,7 @@ from jaxtrain.data.images import (
 )
 from jaxtrain.data.loader import Cursor, IndexedLoader, Loader, one_epoch
 from jaxtrain.data.mnist_source import fashion_mnist, mnist
+from jaxtrain.data.overlap import check_overlap, row_hashes, shared_rows
 from jaxtrain.data.prefetch import PrefetchLoader, prefetch_to_device
 from jaxtrain.data.reader import READERS, NewRows, Reader
 from jaxtrain.data.records import Records
@@ -31,9 +41,7 @@ from jaxtrain.data.rows import LoaderRows, Rows
 from jaxtrain.data.shuffle import split_indices
 from jaxtrain.data.sources import SOURCES
 from jaxtrain.data.splits import Splits
-from jaxtrain.data.table import Table, read_table
-from jaxtrain.data.table_encoder import CategoryColumn, NumericColumn, TableEncoder
-from jaxtrain.data.table_source import adult, csv_table
+from jaxtrain.data.tables import TableEncoder, TableReader, adult, csv_table
 from jaxtrain.data.target_scale import TargetScale
 
 __all__ = [
@@ -42,8 +50,8 @@ __all__ = [
     "Ahead",
     "ArrayFile",
     "ArrayLoader",
+    "ArraysInspection",
     "ArraysReader",
-    "CategoryColumn",
     "Cursor",
     "Dataset",
     "Finding",
@@ -54,19 +62,20 @@ __all__ = [
     "Loader",
     "LoaderRows",
     "NewRows",
-    "NumericColumn",
     "PrefetchLoader",
     "Reader",
     "Records",
     "Rows",
     "Splits",
-    "Table",
     "TableEncoder",
+    "TableReader",
     "TargetScale",
     "adult",
     "array_file",
     "arrays_reader",
     "check_dataset",
+    "check_overlap",
+    "class_counts",
     "csv_table",
     "digits",
     "download_file",
@@ -75,6 +84,7 @@ __all__ = [
     "fingerprint",
     "image_folder",
     "image_reader",
+    "inspect_arrays",
     "inspect_images",
     "mnist",
     "one_epoch",
@@ -83,6 +93,7 @@ __all__ = [
     "read_idx",
     "read_inputs",
     "read_labelled_images",
-    "read_table",
+    "row_hashes",
+    "shared_rows",
     "split_indices",
 ]

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from jaxtrain.batch import MASK, ROW_MASK, has_rows
+from jaxtrain.data.class_counts import class_counts
 from jaxtrain.data.dataset import Dataset
 from jaxtrain.data.loader import closing
 from jaxtrain.data.rows import Rows
@@ -139,9 +140,7 @@ def _label_range(rows: Rows, labels: np.ndarray, counts: np.ndarray) -> Finding:
 
 
 def _class_balance(dataset: Dataset) -> Finding:
-    labels = dataset.labels.reshape(-1)
-    known = labels[(labels >= 0) & (labels < dataset.num_outputs)].astype(np.int64)
-    counts = np.bincount(known, minlength=dataset.num_outputs)
+    labels, counts = dataset.labels.reshape(-1), np.array(class_counts(dataset))
     absent = np.flatnonzero(counts == 0)
     least, most = int(counts.argmin()), int(counts.argmax())
     shares = (

@@ -25,7 +25,8 @@ def find_file(root: str | Path, name: str, *, remedy: str) -> Path:
 
     Args:
         root: a directory; `~` is the user's home.
-        name: the file's name without `.gz` (a name that has it is looked for as it stands).
+        name: the file's name without `.gz` (a name that has it is looked for as it stands), a path
+            below `root`, or an absolute one.
         remedy: what the user can do about a missing file; ends the message.
 
     Raises:
@@ -36,7 +37,7 @@ def find_file(root: str | Path, name: str, *, remedy: str) -> Path:
         plain = Path(root).expanduser() / name
     except RuntimeError as error:
         raise ConfigError(f"root: {str(root)!r}: no such user's home directory") from error
-    candidates = [plain] if name.endswith(".gz") else [plain, plain.with_name(f"{name}.gz")]
+    candidates = [plain] if name.endswith(".gz") else [plain, Path(f"{plain}.gz")]
     for path in candidates:
         try:
             if path.is_file():

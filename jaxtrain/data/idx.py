@@ -99,7 +99,8 @@ def read_labelled_images(
     """Images `[B, H, W]` uint8 and their labels `[B]` uint8, each label below `num_classes`.
 
     Raises:
-        DataError: what `read_idx` refuses, counts that differ, or a label out of range.
+        DataError: what `read_idx` refuses, counts that differ, a label out of range, no images, or
+            images without pixels.
     """
     labels = read_idx(labels_path, axes=1)
     wrong = np.flatnonzero(labels >= num_classes)
@@ -115,5 +116,10 @@ def read_labelled_images(
         raise DataError(
             f"{images_path} holds {len(images):,} images, {labels_path} holds {len(labels):,} "
             "labels; expected one label for each image"
+        )
+    if not images.size:
+        raise DataError(
+            f"{images_path}: expected images with pixels, found {len(images):,} of "
+            f"{images.shape[1]}x{images.shape[2]}"
         )
     return images, labels

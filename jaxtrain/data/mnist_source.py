@@ -20,7 +20,7 @@ from jaxtrain.data.idx import read_labelled_images
 from jaxtrain.data.shuffle import split_indices
 from jaxtrain.data.sources import SOURCES
 from jaxtrain.data.splits import Splits
-from jaxtrain.errors import DataNotFoundError
+from jaxtrain.errors import DataError, DataNotFoundError
 
 TRAIN_IMAGES = "train-images-idx3-ubyte"
 TRAIN_LABELS = "train-labels-idx1-ubyte"
@@ -96,7 +96,7 @@ def mnist(
 
     Raises:
         DataNotFoundError: a file is missing, and was not to be, or could not be, downloaded.
-        DataError: a file is broken.
+        DataError: a file is broken, or the test images have another size than those of training.
     """
     return _load(
         MNIST, validation_fraction, seed, root, download, mirror, normalize=normalize, flat=flat
@@ -161,6 +161,12 @@ def _load(
     test_pixels, test_labels = read_labelled_images(
         paths[TEST_IMAGES], paths[TEST_LABELS], num_classes=classes
     )
+    if pixels.shape[1:] != test_pixels.shape[1:]:
+        wanted, found = ("x".join(map(str, each.shape[1:])) for each in (pixels, test_pixels))
+        raise DataError(
+            f"{paths[TEST_IMAGES]}: expected images of {wanted} pixels, as in "
+            f"{paths[TRAIN_IMAGES]}, found {found}"
+        )
     # Split while a pixel is one byte: as float32 the same rows are four times the copy.
     kept, held_out = split_indices(len(labels), validation_fraction, seed)
     train_pixels = pixels[kept] if len(held_out) else pixels

@@ -515,6 +515,7 @@ class Engine:
         Raises:
             RuntimeError: the engine is running.
             ConfigError: the record is none of a run. Nothing was taken up then.
+            CheckpointError: a hook can't take up what it said.
         """
         self._refuse_while_running("restore")
         refuse_no_record(record)

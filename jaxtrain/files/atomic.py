@@ -15,8 +15,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-UNFINISHED = ".*.tmp"
-"""What the temporary files are called, as a glob: a kill leaves one behind."""
+from jaxtrain.files.anchor import refuse_gone
 
 _UNFINISHED = re.compile(r"\.(?P<name>.+)\.[0-9]+\.tmp")
 
@@ -27,8 +26,12 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
 
     The directory is made where it is missing. If the block raises, `path` is left as it was and
     the temporary file is removed.
+
+    Raises:
+        CheckpointError: the directory was anchored, and is gone.
     """
     path = Path(path)
+    refuse_gone(path)
     make_directory(path.parent)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
@@ -36,6 +39,7 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
         # The bytes must be on the disk before the name is: the other way round, a power cut
         # could leave an empty file under the good name.
         sync(temporary)
+        refuse_gone(path)
         os.replace(temporary, path)
         sync(path.parent)
     except OSError as error:
@@ -60,6 +64,7 @@ def unfinished(directory: Path, *names: str) -> list[Path]:
         path
         for path in directory.iterdir()
         if (found := _UNFINISHED.fullmatch(path.name)) and found["name"] in names
+        if path.is_file() and not path.is_symlink()
     )
 
 

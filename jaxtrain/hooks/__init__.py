@@ -8,7 +8,7 @@
 They may be attached in any order: what reads an epoch's metrics runs after what adds to them.
 """
 
-from jaxtrain.hooks.checkpoint import Checkpoint, resume
+from jaxtrain.hooks.checkpoint import Checkpoint, refuse_unfit, resume
 from jaxtrain.hooks.console import Console
 from jaxtrain.hooks.csv import CSV
 from jaxtrain.hooks.early_stopping import EarlyStopping
@@ -43,6 +43,7 @@ __all__ = [
     "TimeLimit",
     "Validation",
     "read_rows",
+    "refuse_unfit",
     "resume",
     "run_unless_stopping",
 ]

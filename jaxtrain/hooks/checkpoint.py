@@ -20,11 +20,17 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
-from jaxtrain.checkpoint import CheckpointStore, Saved, named_leaves
+from jaxtrain.checkpoint import CheckpointStore, RunMeta, Saved, named_leaves
 from jaxtrain.data import Cursor
 from jaxtrain.engine import Engine, Events
 from jaxtrain.engine.batches import PlainIterable, as_loader
-from jaxtrain.errors import CheckpointError, ConfigError, did_you_mean
+from jaxtrain.errors import (
+    CheckpointError,
+    CheckpointMismatchError,
+    ConfigError,
+    JaxtrainError,
+    did_you_mean,
+)
 from jaxtrain.hooks.registry import EPOCH_METRICS
 from jaxtrain.hooks.rows import epoch_figures
 
@@ -146,9 +152,19 @@ class Checkpoint:
 
     def refuse_other_data(self, cursor: Cursor | None) -> None:
         """Raise a CheckpointMismatchError where `cursor` is none of this hook's loader."""
-        if self._loader is not None and cursor is not None:
+        if self._loader is None or cursor is None:
+            return
+        try:
             close = getattr(self._loader.batches(cursor), "close", lambda: None)
-            close()
+        except JaxtrainError:
+            raise
+        # A loader may be anybody's, and raise anything over what is no place of its.
+        except Exception as error:
+            raise CheckpointMismatchError(
+                f"the saved place in the data is none of a {type(self._loader).__name__}: "
+                f"{type(error).__name__}: {error}"
+            ) from error
+        close()
 
 
 def _place(record: Mapping[str, Any]) -> dict[str, Any]:
@@ -175,6 +191,30 @@ def _refuse_placeless(loader: Any) -> None:
         )
 
 
+def refuse_unfit(engine: Engine, saved: Saved, store: CheckpointStore) -> RunMeta:
+    """See that `resume` would find what it expects; nothing is taken up, and no array is read.
+
+    Args:
+        engine: made like the one that was saved.
+        saved: which checkpoint.
+        store: where it is.
+
+    Returns:
+        What the checkpoint says of its run.
+
+    Raises:
+        CheckpointMismatchError: another model or optimizer, every difference listed; or the loader
+            of the engine's Checkpoint hook has other data.
+        CheckpointError: the checkpoint can't be read, or is none of a run.
+    """
+    said = RunMeta.of(saved)
+    template, _ = engine.snapshot()
+    store.compare(saved, template)
+    for hook in _own(engine):
+        hook.refuse_other_data(said.engine["cursor"])
+    return said
+
+
 def resume(engine: Engine, saved: Saved, store: CheckpointStore) -> None:
     """Put engine and hooks where they were when `saved` was taken; the next run goes on there.
 
@@ -188,24 +228,28 @@ def resume(engine: Engine, saved: Saved, store: CheckpointStore) -> None:
     Raises:
         CheckpointMismatchError: another model or optimizer, every difference listed; or the loader
             of the engine's Checkpoint hook has other data. Nothing was taken up then.
-        CheckpointError: the checkpoint can't be read, or is none of a run.
+        CheckpointError: the checkpoint can't be read, or is none of a run; or a hook can't take up
+            what was saved of it.
     """
-    if "engine" not in saved.meta:
-        raise CheckpointError(
-            f"{saved.path}: does not say where a run stood, since hooks.Checkpoint has not saved "
-            "it; store.load reads its arrays"
-        )
     template, _ = engine.snapshot()
-    arrays, meta = store.load(saved, template)
-    own = [hook for hook in engine.hooks.values() if isinstance(hook, Checkpoint)]
+    record = RunMeta.of(saved).engine
+    arrays, _ = store.load(saved, template)
+    own = _own(engine)
     for hook in own:
-        hook.refuse_other_data(meta["engine"]["cursor"])
-    if meta["engine"]["cursor"] is None and meta["engine"]["counters"]["iteration"]:
+        hook.refuse_other_data(record["cursor"])
+    if record["cursor"] is None and record["counters"]["iteration"]:
         logger.warning(
             "%s: it was saved without a place in the data; the run goes on with whatever batches "
             "come first: not bit-exact",
             saved.path,
         )
-    engine.restore(arrays, meta["engine"])
+    try:
+        engine.restore(arrays, record)
+    except CheckpointError as error:
+        raise CheckpointError(f"{saved.path / 'meta.json'}: engine.{error}") from error
     for hook in own:
-        hook.note_saved(meta["engine"])
+        hook.note_saved(record)
+
+
+def _own(engine: Engine) -> list[Checkpoint]:
+    return [hook for hook in engine.hooks.values() if isinstance(hook, Checkpoint)]

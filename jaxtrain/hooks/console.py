@@ -50,11 +50,13 @@ class Console:
 
 
 def figure(value: float) -> str:
-    """A number as a person reads it: four digits.
+    """A number as a person reads it: four digits, or all that stand before the point.
 
-    >>> figure(0.96123), figure(1.0), figure(0.001), figure(3e-7), figure(12345.6)
-    ('0.9612', '1.0000', '0.0010', '3.000e-07', '1.235e+04')
+    >>> figure(0.96123), figure(1.0), figure(0.001), figure(3e-7), figure(12345.6), figure(2e9)
+    ('0.9612', '1.0000', '0.0010', '3.000e-07', '12,345.6', '2.000e+09')
     """
+    if 1e4 <= abs(value) < 1e9:
+        return f"{value:,.1f}"  # an error in the unit of the data: a price, say
     plain = value == 0 or 1e-3 <= abs(value) < 1e4
     return f"{value:.4f}" if plain else f"{value:.3e}"
 

@@ -10,13 +10,16 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Sequence
+import logging
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from jaxtrain.engine import Engine, Events
-from jaxtrain.files.atomic import replacing
+from jaxtrain.files import append_line, replacing
 from jaxtrain.hooks.registry import EPOCH_METRICS, HOOKS
 from jaxtrain.hooks.rows import completed_epochs, epoch_row
+
+logger = logging.getLogger(__name__)
 
 
 @HOOKS.register("csv")
@@ -47,8 +50,11 @@ class CSV:
         self._columns = []
         if not self.path.exists():
             return
-        done = completed_epochs(engine.state)
-        kept = [row for row in self._read() if _epoch(row) <= done]
+        done, last = completed_epochs(engine.state), engine.state.iteration
+        rows, dropped = self._read()
+        if dropped:
+            logger.warning("%s: dropped %d lines that can't be those of epochs", self.path, dropped)
+        kept = [r for r in rows if int(r["epoch"]) <= done and int(r["iteration"]) <= last]
         if kept:
             self._rewrite(kept)
         else:
@@ -59,30 +65,57 @@ class CSV:
         row = {name: str(value) for name, value in epoch_row(engine).items()}
         new = [name for name in row if name not in self._columns]
         if new:
-            earlier = self._read() if self._columns else []
+            earlier = self._read()[0] if self._columns else []
             self._columns += new
             self._rewrite([*earlier, row])
         else:
-            with self.path.open("a", newline="") as file:
-                file.write(_text([row], self._columns))
+            append_line(self.path, _text([row], self._columns).encode())
 
-    def _read(self) -> list[dict[str, str]]:
-        """The whole lines of the file; one that a kill has torn is left out."""
-        *lines, _torn = self.path.read_text().split("\n")
-        reader = csv.DictReader(lines)
-        self._columns = list(reader.fieldnames or [])
-        return [row for row in reader if None not in row and None not in row.values()]
+    def _read(self) -> tuple[list[dict[str, str]], int]:
+        """The lines that can be those of epochs, and how many others there were.
+
+        One that a kill has torn is none of either. A line is read for itself: a line that is not
+        even text says nothing against the others.
+        """
+        *lines, _torn = self.path.read_bytes().split(b"\n")
+        texts = [_decoded(line) for line in lines]
+        header = _cells(texts[0]) if texts else []
+        sound = {"epoch", "iteration"} <= {*header} and len({*header}) == len(header)
+        self._columns = header if sound else []
+        rows = []
+        for text in texts[1:]:
+            cells = _cells(text)
+            row = dict(zip(header, cells, strict=False))
+            if sound and len(cells) == len(header) and _is_epoch(row):
+                rows.append(row)
+        return rows, len(lines) - len(rows) - sound
 
     def _rewrite(self, rows: Iterable[dict[str, str]]) -> None:
         header = dict(zip(self._columns, self._columns, strict=True))
         with replacing(self.path) as temporary:
-            temporary.write_text(_text([header, *rows], self._columns), newline="")
+            temporary.write_text(
+                _text([header, *rows], self._columns), newline="", encoding="utf-8"
+            )
 
 
-def _epoch(row: dict[str, str]) -> float:
-    """The epoch of a line; that of a damaged one lies in the future, and so it goes."""
-    text = row.get("epoch", "")
-    return int(text) if text.isdecimal() else float("inf")
+def _decoded(line: bytes) -> str:
+    try:
+        return line.decode()
+    except UnicodeDecodeError:
+        return ""
+
+
+def _cells(text: str) -> list[str]:
+    try:
+        return next(csv.reader([text], strict=True), [])
+    except csv.Error:  # NULs, a field without an end
+        return []
+
+
+def _is_epoch(row: Mapping[str, str]) -> bool:
+    """Whether it says of which epoch it is, and where that ended."""
+    cells = (row["epoch"], row["iteration"])
+    return all(c.isascii() and c.isdecimal() and len(c) < 19 and int(c) > 0 for c in cells)
 
 
 def _text(rows: Iterable[dict[str, str]], columns: Sequence[str]) -> str:

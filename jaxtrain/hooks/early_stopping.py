@@ -8,6 +8,7 @@ The count goes on where it stood when a run is resumed.
 from __future__ import annotations
 
 import logging
+import reprlib
 from typing import Annotated, Any
 
 import pydantic
@@ -15,6 +16,7 @@ import pydantic
 from jaxtrain.engine import Engine, Events
 from jaxtrain.hooks.monitor import Monitor
 from jaxtrain.hooks.registry import EPOCH_METRICS, HOOKS
+from jaxtrain.hooks.rows import is_count, is_figure
 from jaxtrain.metrics import Mode
 
 logger = logging.getLogger(__name__)
@@ -62,10 +64,19 @@ class EarlyStopping:
         return {"best": self.best, "best_epoch": self.best_epoch, "waited": self.waited}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Go on from what `state()` returned."""
-        self.best = state["best"]
-        self.best_epoch = state["best_epoch"]
-        self.waited = state["waited"]
+        """Go on from what `state()` returned.
+
+        Raises:
+            ValueError: it is not that.
+        """
+        best, best_epoch, waited = state["best"], state["best_epoch"], state["waited"]
+        if not (
+            (best is None or is_figure(best))
+            and (best_epoch is None or is_count(best_epoch))
+            and (waited == 0 or is_count(waited))
+        ):
+            raise ValueError(f"expected what state() gave, found {reprlib.repr(state)}")
+        self.best, self.best_epoch, self.waited = best, best_epoch, waited
 
     def _start(self, engine: Engine) -> None:
         self.monitor.require(engine)

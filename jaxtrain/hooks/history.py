@@ -10,12 +10,14 @@ The learning curves and metrics.json are made from it.
 
 from __future__ import annotations
 
+import math
+import reprlib
 import time
 from typing import Any
 
 from jaxtrain.engine import Engine, Events
 from jaxtrain.hooks.registry import EPOCH_METRICS
-from jaxtrain.hooks.rows import Row, completed_epochs, epoch_row
+from jaxtrain.hooks.rows import Row, completed_epochs, epoch_row, is_figure, is_row
 
 
 class History:
@@ -55,9 +57,26 @@ class History:
         return {"epochs": [dict(row) for row in self.epochs], "seconds": self.seconds}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Go on from what `state()` returned."""
-        self.epochs[:] = [dict(row) for row in state["epochs"]]
-        self._seconds = state["seconds"]
+        """Go on from what `state()` returned.
+
+        Raises:
+            ValueError: it is not that.
+        """
+        rows, seconds = state["epochs"], state["seconds"]
+        if not is_figure(seconds) or not 0 <= seconds < math.inf:
+            raise ValueError(f"seconds: expected a number from 0 on, found {reprlib.repr(seconds)}")
+        if not isinstance(rows, list):
+            raise ValueError(f"epochs: expected a list, found {reprlib.repr(rows)}")
+        before = 0
+        for row in rows:
+            if not is_row(row) or row["epoch"] <= before:
+                raise ValueError(
+                    f"epochs: expected the row of an epoch after {before}, found "
+                    f"{reprlib.repr(row)}"
+                )
+            before = row["epoch"]
+        self.epochs[:] = [dict(row) for row in rows]
+        self._seconds = float(seconds)
 
     def _start(self, engine: Engine) -> None:
         del self.epochs[completed_epochs(engine.state) :]  # all of them, where it begins anew

@@ -9,11 +9,9 @@ or a careless editor has done to single lines.
 
 from __future__ import annotations
 
-import errno
 import json
 import logging
 import math
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -21,9 +19,9 @@ from typing import Any
 import pydantic
 
 from jaxtrain.engine import Engine, EngineState, Events
-from jaxtrain.files.atomic import replacing
+from jaxtrain.files import append_line, replacing
 from jaxtrain.hooks.registry import EPOCH_METRICS, HOOKS
-from jaxtrain.hooks.rows import completed_epochs, epoch_row, iteration_row
+from jaxtrain.hooks.rows import completed_epochs, epoch_row, is_count, iteration_row
 
 logger = logging.getLogger(__name__)
 
@@ -61,13 +59,21 @@ class JSONL:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         if not self.path.exists():
             return
-        rows, skipped = read_rows(self.path)
-        if skipped:
-            logger.warning("%s: dropped %d lines that are not JSON objects", self.path, skipped)
-        kept = [row for row in rows if _stays(row, engine.state)]
-        if skipped or len(kept) < len(rows):
+        lines = self.path.read_bytes().splitlines(keepends=True)
+        rows = [(line, _row(line)) for line in lines]
+        right = [(line, row) for line, row in rows if row is not None and _can_be_right(row)]
+        if dropped := len(rows) - len(right):
+            garbage = sum(row is None for _, row in rows)
+            whats = {
+                "that are not JSON objects": garbage,
+                "that do not say epoch and iteration": dropped - garbage,
+            }
+            told = " and ".join(f"{count} lines {what}" for what, count in whats.items() if count)
+            logger.warning("%s: dropped %s", self.path, told)
+        kept = [line for line, row in right if _stays(row, engine.state)]
+        if dropped or len(kept) < len(right):
             with replacing(self.path) as temporary:
-                temporary.write_bytes(b"".join(map(_line, kept)))
+                temporary.write_bytes(b"".join(kept))
 
     def _write_iteration(self, engine: Engine) -> None:
         _append(self.path, {"event": "iteration", **iteration_row(engine)})
@@ -84,25 +90,36 @@ def read_rows(path: str | Path) -> tuple[list[dict[str, Any]], int]:
     Returns:
         The rows, and how many lines were skipped because they are torn or not JSON objects.
     """
-    rows = []
-    skipped = 0
-    for line in Path(path).read_bytes().splitlines(keepends=True):
-        try:
-            row = json.loads(line) if line.endswith(b"\n") else None
-        except (ValueError, RecursionError):  # not JSON, or not even UTF-8
-            row = None
-        if isinstance(row, dict):
-            rows.append(row)
-        else:
-            skipped += 1
-    return rows, skipped
+    found = [_row(line) for line in Path(path).read_bytes().splitlines(keepends=True)]
+    rows = [row for row in found if row is not None]
+    return rows, len(found) - len(rows)
+
+
+def _row(line: bytes) -> dict[str, Any] | None:
+    """The JSON object that a line is; None where it is torn, or anything else."""
+    if not line.endswith(b"\n"):
+        return None
+    try:
+        row = json.loads(line, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError):  # not JSON, or not even UTF-8
+        return None
+    return row if isinstance(row, dict) else None
+
+
+def _refuse_constant(name: str) -> float:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _can_be_right(row: Mapping[str, Any]) -> bool:
+    """Whether a row says where in the run it belongs: else nobody knows if it comes again."""
+    return is_count(row.get("iteration")) and is_count(row.get("epoch"))
 
 
 def _stays(row: Mapping[str, Any], state: EngineState) -> bool:
     """Whether the run, standing at `state`, has this row behind it."""
     if row.get("event") == "epoch":
-        return row.get("epoch", math.inf) <= completed_epochs(state)
-    return row.get("iteration", math.inf) <= state.iteration
+        return bool(row["epoch"] <= completed_epochs(state))
+    return bool(row["iteration"] <= state.iteration)
 
 
 def _line(row: Mapping[str, Any]) -> bytes:
@@ -114,19 +131,4 @@ def _line(row: Mapping[str, Any]) -> bytes:
 
 
 def _append(path: Path, row: Mapping[str, Any], *, sync: bool = False) -> None:
-    """Add one line by one write, so that a kill can't leave half of it."""
-    line = _line(row)
-    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
-    try:
-        size = os.fstat(descriptor).st_size
-        written = os.write(descriptor, line)
-        if written < len(line):  # a disk that is nearly full takes a part
-            os.ftruncate(descriptor, size)
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
-        if sync:
-            os.fsync(descriptor)
-    except OSError as error:
-        error.filename = error.filename or str(path)
-        raise
-    finally:
-        os.close(descriptor)
+    append_line(path, _line(row), sync=sync)

@@ -9,11 +9,13 @@ It is read from the step's output, once an epoch.
 
 from __future__ import annotations
 
+import reprlib
 from typing import Any
 
 from jaxtrain.engine import Engine, Events
 from jaxtrain.errors import ConfigError
 from jaxtrain.hooks.registry import EPOCH_METRICS, HOOKS
+from jaxtrain.hooks.rows import is_figure
 
 
 @HOOKS.register("learning_rate")
@@ -42,8 +44,15 @@ class LearningRate:
         return {"learning_rate": self._now()}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Go on from what `state()` returned."""
-        self._restored = state["learning_rate"]
+        """Go on from what `state()` returned.
+
+        Raises:
+            ValueError: it is not that.
+        """
+        rate = state["learning_rate"]
+        if rate is not None and not is_figure(rate):
+            raise ValueError(f"learning_rate: expected a number, found {reprlib.repr(rate)}")
+        self._restored = rate
 
     def _now(self) -> float | None:
         scalars = self._engine.scalars() if self._engine is not None else {}

@@ -9,9 +9,14 @@ that was not.
 
 from __future__ import annotations
 
+from typing import Any
+
 from jaxtrain.engine import Engine, EngineState
 
 Row = dict[str, int | float]
+
+# A number above that nobody has counted to, and no float or device has room for it.
+_BOUND = 2**63
 
 # Parts of other figures: the loss is loss_sum / loss_weight, and `finite` has its own hook.
 _PARTS = frozenset({"loss_sum", "loss_weight", "finite"})
@@ -43,6 +48,26 @@ def epoch_row(engine: Engine) -> Row:
     """`epoch`, `iteration` and the metrics of the epoch."""
     state = engine.state
     return {"epoch": state.epoch, "iteration": state.iteration, **epoch_figures(engine)}
+
+
+def is_count(value: Any) -> bool:
+    """Whether it can be an epoch or iteration, as one finds it in a file: from 1 on."""
+    return isinstance(value, int) and not isinstance(value, bool) and 0 < value < _BOUND
+
+
+def is_figure(value: Any) -> bool:
+    """Whether it can be a figure, as one finds it in a file."""
+    return isinstance(value, float) or (isinstance(value, int) and -_BOUND < value < _BOUND)
+
+
+def is_row(row: Any) -> bool:
+    """Whether it can be the row of an epoch, as one finds it in a file."""
+    return (
+        isinstance(row, dict)
+        and is_count(row.get("epoch"))
+        and is_count(row.get("iteration"))
+        and all(isinstance(name, str) and is_figure(value) for name, value in row.items())
+    )
 
 
 def completed_epochs(state: EngineState) -> int:

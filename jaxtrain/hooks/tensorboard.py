@@ -7,12 +7,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import time
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pydantic
 
 from jaxtrain.engine import Engine, Events
+from jaxtrain.files import refuse_gone
 from jaxtrain.hooks.registry import EPOCH_METRICS, HOOKS
 from jaxtrain.hooks.rows import epoch_figures, step_scalars
 
@@ -46,22 +50,56 @@ class TensorBoard:
         engine.attach_handler(over, self._close)
 
     def _open(self, engine: Engine) -> None:
-        from tensorboardX import SummaryWriter
+        # Its EventsWriter, not its SummaryWriter, which writes in a thread: where the disk is full,
+        # nobody hears of it there.
+        from tensorboardX.event_file_writer import EventsWriter
+        from tensorboardX.proto.event_pb2 import SessionLog
 
-        self._writer = SummaryWriter(
-            logdir=str(self.directory), purge_step=engine.state.iteration + 1
-        )
+        refuse_gone(self.directory)
+        self.directory.mkdir(parents=True, exist_ok=True)
+        with self._named():
+            self._writer = EventsWriter(str(self.directory.absolute() / "events"))
+            begin = SessionLog(status=SessionLog.START)
+            self._add(step=engine.state.iteration + 1, session_log=begin)
 
     def _write_step(self, engine: Engine) -> None:
-        for name, value in step_scalars(engine).items():
-            self._writer.add_scalar(f"step/{name}", value, engine.state.iteration)
+        values = {f"step/{name}": value for name, value in step_scalars(engine).items()}
+        self._add_scalars(values, engine.state.iteration)
 
     def _write_epoch(self, engine: Engine) -> None:
-        for name, value in epoch_figures(engine).items():
-            self._writer.add_scalar(name, value, engine.state.iteration)
-        self._writer.flush()
+        refuse_gone(self.directory)
+        self._add_scalars(epoch_figures(engine), engine.state.iteration)
+        with self._named():
+            self._writer.flush()
 
-    def _close(self, engine: Engine, *_: object) -> None:
-        if self._writer is not None:
-            self._writer.close()
-            self._writer = None
+    def _add_scalars(self, values: Mapping[str, float], step: int) -> None:
+        from tensorboardX.summary import scalar
+
+        with self._named():
+            for name, value in values.items():
+                self._add(step=step, summary=scalar(name, value))
+
+    def _add(self, **content: Any) -> None:
+        from tensorboardX.proto.event_pb2 import Event
+
+        self._writer.write_event(Event(wall_time=time.time(), **content))
+
+    def _close(self, engine: Engine, *raised: object) -> None:
+        writer, self._writer = self._writer, None
+        if writer is None:
+            return
+        try:
+            with self._named():
+                writer.close()
+        except OSError:
+            if not raised:  # else another error is on its way, and perhaps of the same disk
+                raise
+
+    @contextlib.contextmanager
+    def _named(self) -> Iterator[None]:
+        """Where a write fails, say where."""
+        try:
+            yield
+        except OSError as error:
+            error.filename = error.filename or str(self.directory / "events.out.tfevents")
+            raise

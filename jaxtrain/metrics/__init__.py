@@ -5,12 +5,17 @@ from jaxtrain.metrics.direction import Direction, Mode, better, improves, rank
 from jaxtrain.metrics.exact import Count, Sum
 from jaxtrain.metrics.host_metric import HostMetric, is_host_metric
 from jaxtrain.metrics.mean import Loss, Mean
+from jaxtrain.metrics.mean_absolute_error import MeanAbsoluteError
 from jaxtrain.metrics.mean_squared_error import MeanSquaredError
 from jaxtrain.metrics.metric import Metric, naming
 from jaxtrain.metrics.model_output_metric import ModelOutputMetric, as_metric
 from jaxtrain.metrics.monoid import MonoidMetric
+from jaxtrain.metrics.r2_score import R2Score, R2State
 from jaxtrain.metrics.ratio import FractionState, MeanState
 from jaxtrain.metrics.registry import METRICS
+from jaxtrain.metrics.regression import RegressionMetric
+from jaxtrain.metrics.rescaled import Rescaled
+from jaxtrain.metrics.root_mean_squared_error import RootMeanSquaredError
 from jaxtrain.metrics.stateful import StatefulMetric
 
 __all__ = [
@@ -22,12 +27,18 @@ __all__ = [
     "HostMetric",
     "Loss",
     "Mean",
+    "MeanAbsoluteError",
     "MeanSquaredError",
     "MeanState",
     "Metric",
     "Mode",
     "ModelOutputMetric",
     "MonoidMetric",
+    "R2Score",
+    "R2State",
+    "RegressionMetric",
+    "Rescaled",
+    "RootMeanSquaredError",
     "StatefulMetric",
     "Sum",
     "as_metric",

@@ -1,7 +1,7 @@
 """Which way a metric is better.
 
     better("val/loss")                   # "min"
-    better("val/accuracy")               # "max"
+    better("val/accuracy")               # "max", and so is "val/r2"
     better("val/accuracy", "min")        # "min": who says so has the last word
 
 What picks a best epoch (the checkpoints, early stopping, the reports) asks here.
@@ -15,21 +15,27 @@ from typing import Literal, TypeAlias
 Direction: TypeAlias = Literal["min", "max"]
 Mode: TypeAlias = Literal["auto", "min", "max"]
 
+_LARGER_IS_BETTER = frozenset({"accuracy", "r2"})
+
 
 def better(name: str, mode: Mode = "auto") -> Direction:
     """Whether a small ("min") or a large ("max") value of the metric called `name` is better.
 
     Args:
         name: as in `engine.state.metrics`; what stands before the last `/` does not matter.
-        mode: "min" or "max" is the answer; "auto" is "max" for an accuracy, which a metric is
-            whose last part has that word in it, and "min" for everything else.
+        mode: "min" or "max" is the answer; "auto" is "max" for an accuracy and for an R², which a
+            metric is whose last part has the word `accuracy` or `r2` in it, and "min" for
+            everything else.
 
     >>> better("val/accuracy"), better("top5_accuracy"), better("accuracy/loss"), better("val/f1")
     ('max', 'max', 'min', 'min')
+    >>> better("val/r2_score"), better("val/rmse")
+    ('max', 'min')
     """
     if mode != "auto":
         return mode
-    return "max" if "accuracy" in name.rpartition("/")[2].split("_") else "min"
+    words = name.rpartition("/")[2].split("_")
+    return "min" if _LARGER_IS_BETTER.isdisjoint(words) else "max"
 
 
 def rank(value: float | None, direction: Direction) -> float:

@@ -20,15 +20,16 @@ from jax.typing import ArrayLike
 
 
 class Count(NamedTuple):
-    """A whole number: `high * 2**32 + low`, both uint32 scalars."""
+    """A whole number: `high * 2**32 + low`, both uint32 of one shape."""
 
     high: jax.Array
     low: jax.Array
 
     @classmethod
     def of(cls, value: ArrayLike) -> Count:
-        """A count of `value`, a whole number from 0 to 2**32 - 1."""
-        return cls(high=jnp.zeros((), jnp.uint32), low=jnp.asarray(value, jnp.uint32))
+        """A count of `value`, a whole number from 0 to 2**32 - 1, or of each in an array."""
+        low = jnp.asarray(value, jnp.uint32)
+        return cls(high=jnp.zeros_like(low), low=low)
 
     def plus(self, value: ArrayLike) -> Count:
         """The count after `value` more (a whole number from 0 to 2**32 - 1)."""
@@ -47,7 +48,7 @@ class Count(NamedTuple):
 
 
 class Sum(NamedTuple):
-    """A real number: `total + error`, both float32 scalars, `error` below half a unit of `total`.
+    """A real number: `total + error`, both float32 of one shape; `error` is below half a unit.
 
     After Møller (1965) and Knuth, The Art of Computer Programming 2, 4.2.2: the rounding error of
     a float addition is itself a float, and six additions find it.
@@ -58,8 +59,9 @@ class Sum(NamedTuple):
 
     @classmethod
     def of(cls, value: ArrayLike) -> Sum:
-        """A sum that is `value` so far."""
-        return cls(total=jnp.asarray(value, jnp.float32), error=jnp.zeros((), jnp.float32))
+        """A sum that is `value` so far, or one for each in an array."""
+        total = jnp.asarray(value, jnp.float32)
+        return cls(total=total, error=jnp.zeros_like(total))
 
     def plus(self, value: ArrayLike) -> Sum:
         """The sum after `value` more."""

@@ -22,9 +22,10 @@ class MeanState(NamedTuple):
     weight: Sum
 
     @classmethod
-    def empty(cls) -> MeanState:
-        """No values yet."""
-        return cls(Sum.of(0.0), Sum.of(0.0))
+    def empty(cls, shape: tuple[int, ...] = ()) -> MeanState:
+        """No values yet; for an array of means, of that shape."""
+        zeros = jnp.zeros(shape, jnp.float32)
+        return cls(Sum.of(zeros), Sum.of(zeros))
 
     def plus(self, total: ArrayLike, weight: ArrayLike) -> MeanState:
         """With `total` and `weight` added."""

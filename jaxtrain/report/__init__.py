@@ -7,6 +7,6 @@ A history is a list of one dict an epoch, as `hooks.History` keeps it.
 """
 
 from jaxtrain.report.curves import LearningCurves, draw_curves
-from jaxtrain.report.summary import summarize, write_summary
+from jaxtrain.report.summary import read_summary, summarize, write_summary
 
-__all__ = ["LearningCurves", "draw_curves", "summarize", "write_summary"]
+__all__ = ["LearningCurves", "draw_curves", "read_summary", "summarize", "write_summary"]

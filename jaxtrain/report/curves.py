@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jaxtrain.engine import Engine, Events
+from jaxtrain.errors import CheckpointError
 from jaxtrain.files.atomic import replacing
 from jaxtrain.metrics import Mode
 from jaxtrain.report.epochs import Epochs, best, column
@@ -80,8 +81,9 @@ class LearningCurves:
         if time.monotonic() - self._drawn >= _SECONDS_BETWEEN:
             self._draw(engine)
 
-    def _draw(self, engine: Engine, *_: object) -> None:
-        if not self.epochs:
+    def _draw(self, engine: Engine, *raised: object) -> None:
+        # Where the disk is what went wrong, a picture would only add a second line to that error.
+        if not self.epochs or isinstance(next(iter(raised), None), OSError | CheckpointError):
             return
         self._drawn = time.monotonic()
         try:

@@ -2,6 +2,7 @@
 
     write_summary(run_directory / "metrics.json", history.epochs,
                   training_time_seconds=history.seconds, test={"loss": 0.09, "accuracy": 0.973})
+    read_summary(run_directory / "metrics.json")
 
 | field                   | meaning                                                              |
 |-------------------------|----------------------------------------------------------------------|
@@ -11,6 +12,7 @@
 | `final_val_accuracy`    | `val/accuracy` of the last epoch that was validated                  |
 | `best_val_loss`         | the smallest `val/loss` of all epochs                                |
 | `best_val_accuracy`     | the largest `val/accuracy` of all epochs                             |
+| `final_…`, `best_val_…` | the same of every other metric; the best R² is the largest           |
 | `monitor`               | the metric by which the best epoch, and its checkpoint, was chosen   |
 | `best_epoch`            | that epoch, counted from 1                                           |
 | `total_epochs`          | epochs completed                                                     |
@@ -29,11 +31,14 @@ from __future__ import annotations
 import json
 import math
 import os
+import reprlib
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
+from jaxtrain.errors import DataError
 from jaxtrain.files.atomic import replacing
-from jaxtrain.metrics import Mode
+from jaxtrain.metrics import Mode, better, rank
 from jaxtrain.report.epochs import Epochs, best, column
 
 
@@ -60,13 +65,11 @@ def summarize(
         checkpoint_epoch: the epoch whose checkpoint was tested.
     """
     best_row = best(epochs, monitor, mode)
+    names = _bare_names(epochs)
     fields = {
-        "final_train_loss": _last(epochs, "train/loss"),
-        "final_train_accuracy": _last(epochs, "train/accuracy"),
-        "final_val_loss": _last(epochs, "val/loss"),
-        "final_val_accuracy": _last(epochs, "val/accuracy"),
-        "best_val_loss": min(column(epochs, "val/loss")[1], default=None),
-        "best_val_accuracy": max(column(epochs, "val/accuracy")[1], default=None),
+        **{f"final_train_{name}": _last(epochs, f"train/{name}") for name in names},
+        **{f"final_val_{name}": _last(epochs, f"val/{name}") for name in names},
+        **{f"best_val_{name}": _best(epochs, f"val/{name}") for name in names},
         "monitor": monitor,
         "best_epoch": None if best_row is None else best_row["epoch"],
         "total_epochs": len(epochs),
@@ -85,6 +88,53 @@ def write_summary(path: str | os.PathLike[str], epochs: Epochs, **options: Any) 
     with replacing(path) as temporary:
         temporary.write_text(json.dumps(fields, indent=2, allow_nan=False) + "\n")
     return fields
+
+
+def read_summary(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """What `write_summary` wrote.
+
+    Raises:
+        DataError: the file is torn, or was changed to something else.
+    """
+    try:
+        fields = json.loads(Path(path).read_bytes(), parse_constant=_refuse_constant)
+        expected = summarize([], training_time_seconds=0.0)
+        if not isinstance(fields, dict):
+            raise ValueError(f"expected an object, found a {type(fields).__name__}")
+        for name in expected:
+            if name not in fields:
+                raise ValueError(f"{name} is missing")
+        for name, value in fields.items():
+            kinds = (str,) if name == "monitor" else (int, float, type(None))
+            if not isinstance(value, kinds) or isinstance(value, bool) or _is_beyond(value):
+                raise ValueError(f"{name!a} is {reprlib.repr(value)}")
+        "".join(fields).encode()  # half a character could not be shown
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{path}: can't be read as a report: {error}") from None
+    return fields
+
+
+def _refuse_constant(name: str) -> float:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _is_beyond(value: Any) -> bool:
+    """Whether it is a number that was never written: infinite, or with no room in a float."""
+    if isinstance(value, float):
+        return not math.isfinite(value)
+    return isinstance(value, int) and abs(value) >= 2**63
+
+
+def _bare_names(epochs: Epochs) -> list[str]:
+    """Loss and accuracy, which programs look for in every run, then what else there is."""
+    keys = (key.partition("/") for row in epochs for key in row)
+    found = (name for group, _, name in keys if group in ("train", "val"))
+    return list(dict.fromkeys(["loss", "accuracy", *found]))
+
+
+def _best(epochs: Epochs, name: str) -> float | None:
+    values = column(epochs, name)[1]
+    return min(values, key=lambda value: rank(value, better(name)), default=None)
 
 
 def _last(epochs: Epochs, name: str) -> float | None:

@@ -23,9 +23,11 @@ from jaxtrain.data.epoch_order import LastBatch
 from jaxtrain.models import Model
 from jaxtrain.optim import OPTIMIZERS
 from jaxtrain.run.data import RunData
+from jaxtrain.run.experiment import Experiment
+from jaxtrain.run.figures import loss_for
+from jaxtrain.run.planning import refuse_what_train_refuses
 from jaxtrain.run.task import Task, step_options
 from jaxtrain.step import (
-    LOSSES,
     LossFn,
     TrainState,
     create_train_state,
@@ -49,15 +51,17 @@ def run_checks(data: RunData) -> Iterator[Finding]:
     Where the data are broken, what they are broken by is all that can be said.
 
     Raises:
-        ConfigError: the parts don't fit each other.
+        ConfigError: the parts don't fit each other, or training would refuse to begin.
     """
     yield from data.findings
     if data.broken:
         return
     task = Task.of(data)
+    refuse_what_train_refuses(Experiment(task, state=task.abstract_state()))
     batch, state = small_batch(data), task.initial_state()
     yield check_gradients_reach(task.model, task.loss, state, batch)
-    yield check_gradient_numerically(task.model, task.loss, state, batch)
+    moved = state.replace(params=_off_the_kinks(state.params))
+    yield check_gradient_numerically(task.model, task.loss, moved, batch)
     yield _overfit(task, batch)
     yield check_repeats(task.train_step, state, batch)
 
@@ -121,6 +125,8 @@ def _check_gradient(model: Model, loss: LossFn, state: TrainState, batch: Batch)
     name, start = "gradient equals finite differences", float(objective(state.params))
     if not (np.isfinite(start) and np.isfinite(largest)):
         return Finding(name, False, f"the loss is {start}, the gradient's norm {largest}")
+    if not largest:
+        return Finding(name, False, "the gradient is 0 throughout: nothing to compare with")
     random = np.random.default_rng(0)
     worst = {"along it": (0.0, ""), "along random directions": (0.0, "")}
     for i, (path, grad) in enumerate(zip(paths, jax.tree.leaves(grads), strict=True)):
@@ -231,13 +237,26 @@ def check_repeats(step: Any, state: TrainState, batch: Batch, *, steps: int = 5)
     return Finding(name, False, f"after {steps} steps, {different} parameter arrays differ")
 
 
+def _off_the_kinks(params: Any) -> Any:
+    """Parameters a little beside those that a model begins with.
+
+    Biases begin at 0. Where an image is black, all that reaches a relu is such a bias: it stands
+    in the one point where a relu has no derivative, and differences are half of what they should
+    be.
+    """
+    random = np.random.default_rng(0)
+    return jax.tree.map(
+        lambda leaf: leaf + (0.01 * random.normal(size=leaf.shape)).astype(leaf.dtype), params
+    )
+
+
 def _overfit(task: Task, batch: Batch) -> Finding:
     """With the run's own model and optimizer, at a constant rate and without smoothing."""
     config = task.config
     tx = OPTIMIZERS.build(config.optimizer, learning_rate=config.optimizer.learning_rate)
-    section, loss = config.loss, task.loss
-    if hasattr(section, "label_smoothing"):
-        loss = LOSSES.build(section.model_copy(update={"label_smoothing": 0.0}))
+    loss = task.loss
+    if hasattr(config.loss, "label_smoothing"):
+        loss = loss_for(config, class_counts=task.data.class_counts(), label_smoothing=0.0)
     return check_overfits(task.model, loss, tx, batch, seed=config.seed, **step_options(config))
 
 

@@ -20,11 +20,21 @@ from typing import Any
 import jax
 
 from jaxtrain.config import ExperimentConfig
-from jaxtrain.data import SOURCES, Finding, Rows, Splits, check_dataset
+from jaxtrain.data import (
+    SOURCES,
+    Dataset,
+    Finding,
+    Rows,
+    Splits,
+    check_dataset,
+    check_overlap,
+    class_counts,
+)
 from jaxtrain.errors import ConfigError, DataError
 
-# A finding of one of these names is worth a look, and nothing that training can't do with.
-_REMARKS = ("class balance",)
+# A finding with one of these in its name is worth a look, and nothing that training can't do with.
+_REMARKS = ("class balance", "overlap")
+_IMBALANCED = 0.1  # the rarest class has less than this share of the most frequent one's rows
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,19 +96,70 @@ class RunData:
         """Which data the run is about, set by set."""
         return {"train": self.loader.fingerprint()} | _of_held_out(self.splits)
 
+    def class_counts(self) -> tuple[int, ...] | None:
+        """How many training rows each class has; None for a regression, and out of memory."""
+        train = self.splits.train
+        if not isinstance(train, Dataset) or train.task != "classification":
+            return None
+        return class_counts(train)
+
     @cached_property
     def findings(self) -> tuple[Finding, ...]:
-        """What the checks of the data found, set by set: `train shapes`, ...; computed once."""
-        return tuple(
+        """What the checks of the data found; computed once.
+
+        Set by set (`train shapes`, ...), then how the sets go together: that there are classes to
+        tell apart (`train classes`), sets of another kind than the training rows (`test kind`), and
+        rows that stand in two of them (`test overlap with train`).
+        """
+        ignored = getattr(self.config.loss, "ignore_label", None)
+        alone = [
             Finding(f"{name} {finding.name}", finding.ok, finding.detail)
             for name, split in self.sets.items()
-            for finding in check_dataset(split)
-        )
+            for finding in check_dataset(split, ignore_label=ignored)
+        ]
+        alone = [self._with_remedy(finding) for finding in alone]
+        return (*alone, *self._classes(), *self._kinds(), *check_overlap(self.sets))
 
     @property
     def broken(self) -> tuple[Finding, ...]:
         """Those findings that no model can be trained with."""
-        return tuple(f for f in self.findings if not f.ok and not f.name.endswith(_REMARKS))
+        return tuple(f for f in self.findings if not f.ok and not _is_remark(f))
+
+    @property
+    def remarks(self) -> tuple[Finding, ...]:
+        """Those findings that a person should look at, though training goes on."""
+        return tuple(f for f in self.findings if not f.ok and _is_remark(f))
+
+    def _with_remedy(self, finding: Finding) -> Finding:
+        """Where classes are rare, say what can be done about it."""
+        counts = self.class_counts() if finding.name == "train class balance" else None
+        weighted = getattr(self.config.loss, "class_weights", self) is not None
+        if not counts or weighted or min(counts) >= _IMBALANCED * max(counts):
+            return finding
+        remedy = "; loss.class_weights=balanced makes the rare ones count as much as the others"
+        return Finding(finding.name, finding.ok, finding.detail + remedy)
+
+    def _classes(self) -> list[Finding]:
+        """Whether there are classes to tell apart."""
+        train = self.splits.train
+        if train is None or train.task != "classification":
+            return []
+        counts = self.class_counts()
+        there = train.num_outputs if counts is None else sum(count > 0 for count in counts)
+        detail = f"{there} of {train.num_outputs} classes have rows"
+        if there < 2:
+            detail += "; expected at least two to tell apart"
+        return [Finding("train classes", there >= 2, detail)]
+
+    def _kinds(self) -> list[Finding]:
+        """The sets of which something else is to be learnt than of the training rows."""
+        found = {n: f"{s.task} with {s.num_outputs} outputs" for n, s in self.sets.items()}
+        wanted = found.get("train")
+        return [
+            Finding(f"{name} kind", False, f"a {kind}; expected that of train, a {wanted}")
+            for name, kind in found.items()
+            if wanted is not None and kind != wanted
+        ]
 
     def refuse_broken(self) -> None:
         """Raise where there is a finding of that kind.
@@ -109,6 +170,10 @@ class RunData:
         if self.broken:
             lines = (f"{self.train.name}: {f.name}: {f.detail}" for f in self.broken)
             raise DataError("\n".join(lines))
+
+
+def _is_remark(finding: Finding) -> bool:
+    return any(name in finding.name for name in _REMARKS)
 
 
 def read_splits(config: ExperimentConfig, *, fitted: Mapping[str, Any] | None = None) -> Splits:

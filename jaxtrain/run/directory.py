@@ -1,11 +1,15 @@
 """The directory of a run: what belongs to it, and whether a config may continue it.
 
     directory = RunDirectory.of(config)          # runs/<project>/<run id>, or config.workdir
+    directory.refuse_others(config)              # touches nothing
     with directory.held(config):                 # made, or found to hold the same run; locked
         directory / "metrics.json"
 
 A run id is made of the seed and a digest of everything that decides the run's figures. So the same
 command finds its own directory again and continues, and another command gets another.
+
+What a run is its checkpoints say, each of which holds the whole config. `config.yaml` says it for
+people: where it can't be read, the checkpoints do, and it is written anew.
 """
 
 from __future__ import annotations
@@ -17,44 +21,32 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from jaxtrain.checkpoint import environment
-from jaxtrain.config import (
-    MISSING,
-    ExperimentConfig,
-    diff,
-    dump,
-    load,
-    non_defaults,
-    to_dict,
-)
+from jaxtrain.checkpoint import environment, vouched
+from jaxtrain.config import ExperimentConfig, dump, imported_digests, non_defaults, to_dict
 from jaxtrain.errors import ConfigError
-from jaxtrain.files.atomic import UNFINISHED, replacing
+from jaxtrain.files import inside, make_directory, refuse_gone, refuse_links, replacing, unfinished
 from jaxtrain.files.lock import NAME as LOCK
 from jaxtrain.files.lock import lock
-from jaxtrain.files.names import inside, refuse_links
 from jaxtrain.files.paths import typed_directory
+from jaxtrain.hooks import CSV, JSONL
+from jaxtrain.report import LearningCurves
+from jaxtrain.run.deciding import is_free
+from jaxtrain.run.same_run import refuse_another_run, tell_of_lost_record
 
-# What may change between two sittings of one run: none of it has a part in the figures.
-_FREE = {
-    "workdir",
-    "project",
-    "device",
-    "hooks",
-    "checkpoint.every",
-    "checkpoint.every_epochs",
-    "checkpoint.keep",
-    "checkpoint.asynchronous",
-    "data.root",
-    "data.download",
-    "data.mirror",
-    "data.prefetch",
-}
-_SHOWN = 10
+# What a run writes by `replacing`: what a kill may leave half of.
+_REPLACED = (
+    "config.yaml",
+    "metadata.json",
+    "metrics.json",
+    JSONL.FILE_NAME,
+    CSV.FILE_NAME,
+    LearningCurves.FILE_NAME,
+)
 
 
 class RunDirectory:
@@ -67,6 +59,7 @@ class RunDirectory:
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
         self._held = False
+        self._introduce: Callable[[], None] | None = None
 
     @classmethod
     def of(cls, config: ExperimentConfig) -> RunDirectory:
@@ -94,7 +87,7 @@ class RunDirectory:
 
     def holds_a_run(self) -> bool:
         """Whether a run was begun here."""
-        return (self / "config.yaml").exists()
+        return (self / "config.yaml").exists() or bool(vouched(self.checkpoints))
 
     @contextlib.contextmanager
     def held(self, config: ExperimentConfig) -> Iterator[None]:
@@ -106,50 +99,76 @@ class RunDirectory:
             ConfigError: the directory holds something else, or another run, each difference that
                 matters listed; or another process has it. Nothing was changed then.
         """
-        self._refuse_others(config)
-        self.path.mkdir(parents=True, exist_ok=True)
-        with lock(self.path):
-            self._refuse_others(config)  # somebody may have come in between
-            for left in self.path.glob(UNFINISHED):  # by a kill; nobody else writes here now
-                left.unlink()
-            dump(config, self / "config.yaml")
-            self._held = True
+        self.refuse_others(config)
+        with self.locked():
+            self.refuse_others(config)  # somebody may have come in between
+            self.claim(config)
+            yield
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep other processes out. But for the directory itself, where there is none, and the lock
+        file in it, nothing is made or changed before `claim`.
+
+        Raises:
+            ConfigError: another process has the directory.
+        """
+        make_directory(self.path)
+        with lock(self.path) as introduce:
+            self._introduce = introduce
             try:
                 yield
             finally:
-                self._held = False
+                self._held, self._introduce = False, None
 
-    def _refuse_others(self, config: ExperimentConfig) -> None:
-        if not self.path.exists():
+    def claim(self, config: ExperimentConfig) -> None:
+        """In `locked`: nothing was refused, the run is going to write here. `config.yaml` is first.
+
+        Raises:
+            OSError: the disk is full, say.
+        """
+        assert self._introduce is not None, "claim is for inside of `locked`"
+        self._introduce()
+        for left in unfinished(self.path, *_REPLACED):  # by a kill; nobody else writes here now
+            left.unlink()
+        if self.holds_a_run():
+            tell_of_lost_record(self / "config.yaml", config)
+        dump(config, self / "config.yaml")
+        self._held = True
+
+    def refuse_others(self, config: ExperimentConfig) -> None:
+        """See that the directory is one that a run of `config` may begin or go on in.
+
+        Nothing is touched. Arrays and digests are not looked at; the checkpoint that the run goes
+        on from is, before it is used.
+
+        Raises:
+            ConfigError: it holds other things, or another run.
+            CheckpointMismatchError: a checkpoint in it is of another run.
+        """
+        if not os.path.lexists(self.path):
             return
         if not self.path.is_dir():
-            raise ConfigError(f"{self.path}: expected a directory, found a file")
-        if self.holds_a_run():
+            raise ConfigError(f"{self.path}: expected a directory, found something else")
+        saved = vouched(self.checkpoints)
+        if saved or (self / "config.yaml").exists():
             refuse_links(self.path)
-            self._refuse_another(config)
-        elif not all(p.name == LOCK or p.match(UNFINISHED) for p in self.path.iterdir()):
+            refuse_another_run(self / "config.yaml", saved, config)
+            return
+        own = {self / LOCK, *unfinished(self.path, *_REPLACED)}
+        if strange := sorted(path.name for path in self.path.iterdir() if path not in own):
             raise ConfigError(
-                f"{self.path}: expected an empty directory or a run's, found other files; choose "
-                "another workdir"
+                f"{self.path}: expected an empty directory or a run's, found other files "
+                f"({strange[0]}{', …' if len(strange) > 1 else ''}); choose another workdir"
             )
 
-    def _refuse_another(self, config: ExperimentConfig) -> None:
-        saved = _deciding(load(self / "config.yaml").to_dict())
-        told = {key for key, _, _ in non_defaults(config)}
-        lines = []
-        for key, old, new in diff(saved, _deciding(to_dict(config))):
-            # A key that the saved config does not know has come since; its default is what was.
-            is_new = old is MISSING and not any(f"{t}.".startswith(f"{key}.") for t in told)
-            # Where no schedule is stretched by it, a run may simply get longer.
-            longer = key == "train.epochs" and config.schedule.name == "constant" and new >= old
-            if not (is_new or longer):
-                lines.append(f"{key}: {old!r} there, {new!r} now")
-        if lines:
-            more = f"\n  and {len(lines) - _SHOWN} more" if len(lines) > _SHOWN else ""
-            raise ConfigError(
-                f"{self.path}: holds a run with another config; continuing it would mix the two. "
-                "Choose another workdir, or go back to:\n  " + "\n  ".join(lines[:_SHOWN]) + more
-            )
+    def refuse_gone(self) -> None:
+        """See that the directory is still there, and the one that was locked.
+
+        Raises:
+            CheckpointError: somebody deleted, renamed or replaced it.
+        """
+        refuse_gone(self.path)
 
     def write_metadata(self, config: ExperimentConfig, status: str, **more: Any) -> None:
         """Write `metadata.json`: who, where, with which versions, and how it ended.
@@ -168,6 +187,7 @@ class RunDirectory:
             "git_revision": _git_revision(),
             "seed": config.seed,
             "environment": environment.current(),
+            "plugins": imported_digests(config.plugins),
             "config": to_dict(config),
             **more,
         }
@@ -177,24 +197,9 @@ class RunDirectory:
 
 def run_id(config: ExperimentConfig) -> str:
     """`seed<seed>-<digest>`; the digest covers what decides the figures and is no default."""
-    told = {key: value for key, _, value in non_defaults(config) if not _is_free(key)}
+    told = {key: value for key, _, value in non_defaults(config) if not is_free(key)}
     text = json.dumps(told, sort_keys=True, default=repr)
     return f"seed{config.seed}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
-
-
-def _is_free(key: str) -> bool:
-    """Whether a dotted key, or a section around it, is free to change."""
-    parts = key.split(".")
-    return any(".".join(parts[:depth]) in _FREE for depth in range(1, len(parts) + 1))
-
-
-def _deciding(config: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """The config without what is free to change."""
-    return {
-        key: _deciding(value, f"{prefix}{key}.") if isinstance(value, dict) else value
-        for key, value in config.items()
-        if prefix + key not in _FREE
-    }
 
 
 def _git_revision() -> str | None:

@@ -13,7 +13,6 @@ The last of three stages. With the other two in one's own hands:
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext, suppress
@@ -21,22 +20,24 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from jaxtrain.checkpoint import Saved
-from jaxtrain.config import ExperimentConfig
+from jaxtrain.checkpoint import RunMeta, Saved
+from jaxtrain.config import ExperimentConfig, imported_digests
 from jaxtrain.data import prefetch_to_device
 from jaxtrain.engine import Engine, Events
-from jaxtrain.errors import CheckpointError, ConfigError, Interrupted, Preempted
+from jaxtrain.errors import CheckpointError, ConfigError, DataError, Interrupted, Preempted
 from jaxtrain.hooks import History, NaNGuard, run_unless_stopping
 from jaxtrain.hooks import resume as resume_from
-from jaxtrain.report import write_summary
+from jaxtrain.report import read_summary, write_summary
 from jaxtrain.run.data import RunData
 from jaxtrain.run.device import choose_device
 from jaxtrain.run.directory import RunDirectory
 from jaxtrain.run.monitors import refuse_unknown_monitors
 from jaxtrain.run.resuming import (
     Resume,
-    newest,
+    Standing,
+    look,
     refuse_other_data,
+    refuse_other_plugins,
     refuse_unwanted,
     warn_of_other_conditions,
 )
@@ -146,6 +147,7 @@ class Experiment:
         *,
         resume: Resume = "auto",
         guard: Callable[[Engine], AbstractContextManager[Any]] = nullcontext,
+        allow_changed_plugins: bool = False,
     ) -> dict[str, Any]:
         """Train, or go on with what is in the run directory, and write its report.
 
@@ -156,6 +158,8 @@ class Experiment:
             resume: "auto" continues a run that is there and begins one where there is none;
                 "must" wants one to be there, "never" wants none.
             guard: a context to run in, given the trainer, such as one that heeds signals.
+            allow_changed_plugins: go on with plugins that were edited since the last checkpoint,
+                with a warning.
 
         Returns:
             The fields of metrics.json. Test figures are those of the best checkpoint.
@@ -163,18 +167,29 @@ class Experiment:
         Raises:
             Preempted: stopped by a signal; everything is saved.
             ConfigError: the directory holds another run, or another process has it.
-            CheckpointError: a save failed, or no checkpoint can be read.
+            CheckpointMismatchError: the checkpoint is of other data, plugins or another model.
+                Of this and ConfigError comes nothing: no file in the directory is another then.
+            CheckpointError: a save failed, or no checkpoint can be read; or the directory was
+                deleted or renamed meanwhile.
             NonFiniteError: NaN or Inf in the loss or gradient.
         """
         refuse_unwanted(self.directory, resume)
         refuse_unknown_monitors(self.config, self.trainer)
+        self.directory.refuse_others(self.config)
+        for finding in self.task.data.remarks:
+            logger.warning("%s: %s", finding.name, finding.detail)
         # From here to the end a signal is heeded, and no other process may write here.
-        with guard(self.trainer), self.directory.held(self.config):
+        with guard(self.trainer), self.directory.locked():
+            # Again: another process may have come in between. Nothing is touched before `claim`.
+            self.directory.refuse_others(self.config)
+            standing = self._look(resume, allow_changed_plugins)
+            self.directory.claim(self.config)
             try:
-                return self._train(resume)
+                return self._train(standing)
             except BaseException as error:
                 status = "interrupted" if isinstance(error, Preempted) else f"failed: {error}"
-                with suppress(OSError):  # a full disk, say: `error` tells of it already
+                # A full disk, or a directory that is gone: `error` tells of it already.
+                with suppress(OSError, CheckpointError):
                     self._note(status)
                 self._finish_writing()
                 raise
@@ -209,12 +224,29 @@ class Experiment:
     def _first_state(self) -> TrainState:
         return self.task.initial_state() if self._given_state is None else self._given_state
 
-    def _train(self, resume: Resume) -> dict[str, Any]:
-        stands = self._take_up(resume)
-        summary = self.directory / "metrics.json"
-        if self._is_finished() and summary.exists():
+    def _look(self, resume: Resume, allow_changed_plugins: bool) -> Standing:
+        """Where the run in the directory stands, if it is this one."""
+        standing = look(
+            self.directory,
+            self.store,
+            self.trainer,
+            resume=resume,
+            epochs=self.config.train.epochs,
+            loader=self.task.data.loader,
+        )
+        if standing.said is not None:
+            refuse_other_data(standing.said.data, self.task.data.fingerprints())
+            refuse_other_plugins(
+                standing.said.plugins,
+                imported_digests(self.config.plugins),
+                allowed=allow_changed_plugins,
+            )
+        return standing
+
+    def _train(self, standing: Standing) -> dict[str, Any]:
+        stands = self._take_up(standing)
+        if self._is_finished() and (figures := self._read_report()) is not None:
             logger.info("%s: the run is finished already; nothing to do", self.directory.path)
-            figures: dict[str, Any] = json.loads(summary.read_text())
             return figures
         self._note("running")
         if not (stands and self._is_finished()):
@@ -235,9 +267,21 @@ class Experiment:
         done = state.epoch >= self.config.train.epochs and not state.epoch_open
         return done or state.stopped == "terminate"
 
-    def _take_up(self, resume: Resume) -> bool:
+    def _read_report(self) -> dict[str, Any] | None:
+        """The report of a run that is finished; None where it is to be made."""
+        path = self.directory / "metrics.json"
+        if not path.exists():
+            return None
+        try:
+            return read_summary(path)
+        except DataError as error:
+            logger.warning("%s; it is written anew, from the checkpoints", error)
+            return None
+
+    def _take_up(self, standing: Standing) -> bool:
         """Put the trainer where the run stands; True where it stands there, or further, itself."""
-        saved = newest(self.directory, self.store, resume)
+        saved = standing.saved
+        self.store.set_aside(standing.faults)
         now = self.trainer.state
         reached = 0 if saved is None else saved.iteration
         if self._has_run and now.stopped != "failed" and now.iteration >= reached:
@@ -249,8 +293,7 @@ class Experiment:
                 )
             self._begin_anew()
             return False
-        refuse_other_data(saved, self.task.data.fingerprints())
-        warn_of_other_conditions(saved)
+        warn_of_other_conditions(standing)
         resume_from(self.trainer, saved, self.store)
         logger.info("continuing after iteration %d, from %s", saved.iteration, saved.path)
         return False
@@ -291,7 +334,7 @@ class Experiment:
             mode=direction(self.config),
             parameters=self.task.parameter_count(),
             test=test,
-            checkpoint_epoch=best.meta["epoch"],
+            checkpoint_epoch=RunMeta.of(best).epoch,
         )
 
     def _note(self, status: str) -> None:

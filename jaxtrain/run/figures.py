@@ -1,6 +1,7 @@
-"""The metrics of a run: those that its config names, or else those that fit what there is to learn.
+"""By what a model is judged: the loss and the metrics that a config names, or that fit its task.
 
-metrics = metrics_for(config, task="regression", num_outputs=1)
+loss = loss_for(config, class_counts=(900, 100))
+metrics = metrics_for(config, task="regression", num_outputs=1, scale=splits.target_scale)
 """
 
 from __future__ import annotations
@@ -8,23 +9,79 @@ from __future__ import annotations
 from typing import Any
 
 from jaxtrain.config import ExperimentConfig
-from jaxtrain.metrics import Accuracy, Loss, MeanSquaredError, Metric
+from jaxtrain.data import TargetScale
+from jaxtrain.errors import ConfigError
+from jaxtrain.metrics import (
+    Accuracy,
+    Loss,
+    MeanAbsoluteError,
+    MeanSquaredError,
+    Metric,
+    R2Score,
+    Rescaled,
+    RootMeanSquaredError,
+)
 from jaxtrain.metrics.registry import METRICS
+from jaxtrain.step import LOSSES, LossFn
 
 
-def metrics_for(config: ExperimentConfig, *, task: str, num_outputs: int) -> dict[str, Metric[Any]]:
+def loss_for(
+    config: ExperimentConfig, *, class_counts: tuple[int, ...] | None, **changes: Any
+) -> LossFn:
+    """The loss that `config` names.
+
+    Args:
+        config: its `loss` section.
+        class_counts: how many training rows of each class there are, where that is known.
+        changes: options in the place of the config's.
+
+    Raises:
+        ConfigError: it can't be made of them.
+    """
+    try:
+        loss: LossFn = LOSSES.build(
+            config.loss.model_copy(update=changes), class_counts=class_counts
+        )
+    except ConfigError as error:
+        raise ConfigError(
+            f"loss {config.loss.name!r}, data {config.data.name!r}: {error}"
+        ) from None
+    return loss
+
+
+def metrics_for(
+    config: ExperimentConfig, *, task: str, num_outputs: int, scale: TargetScale | None
+) -> dict[str, Metric[Any]]:
     """Metrics by bare names.
+
+    Where the targets were standardised they are in the unit of the data all the same. The loss is
+    not: it is what is minimised, and that is of standardised numbers.
 
     Args:
         config: its `metrics` section may name them.
         task: "classification" or "regression".
         num_outputs: the classes, or the columns of the target.
+        scale: of standardised targets.
     """
     if config.metrics is not None:
-        return {
+        found = {
             key: METRICS.build(section, num_outputs=num_outputs)
             for key, section in config.metrics.items()
         }
-    if task == "regression":
-        return {"loss": Loss(), "mse": MeanSquaredError()}
-    return {"loss": Loss(), "accuracy": Accuracy()}
+    elif task == "classification":
+        found = {"loss": Loss(), "accuracy": Accuracy()}
+    else:
+        found = {"loss": Loss()}
+        # Runs that knew no other figure may pick their best checkpoint by this one.
+        found |= {"mse": MeanSquaredError()} if scale is None else {}
+        found |= {
+            "mae": MeanAbsoluteError(),
+            "rmse": RootMeanSquaredError(columns=num_outputs),
+            "r2": R2Score(columns=num_outputs),
+        }
+    if scale is None:
+        return found
+    return {
+        key: metric if isinstance(metric, Loss) else Rescaled(metric, scale.mean, scale.deviation)
+        for key, metric in found.items()
+    }

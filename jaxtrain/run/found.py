@@ -8,13 +8,16 @@ Nothing is changed by it.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
-from jaxtrain.checkpoint import Saved, Survey, take_survey
-from jaxtrain.checkpoint.saved import read_saved
+from jaxtrain.checkpoint import Saved, Survey, take_survey, vouched
+from jaxtrain.checkpoint.saved import committed, read_saved
 from jaxtrain.config import load
+from jaxtrain.config.schema import CheckpointSection
 from jaxtrain.errors import CheckpointError, ConfigError
-from jaxtrain.metrics import better
+from jaxtrain.metrics import Mode, better
 
 
 def find_checkpoint(path: Path) -> Saved:
@@ -49,9 +52,29 @@ def survey(run: Path) -> Survey:
     Raises:
         ConfigError: it is none.
     """
-    if not (run / "config.yaml").is_file():
+    if not holds_a_run(run):
         raise ConfigError(f"{run}: expected a run directory, found no config.yaml in it")
-    saved = load(run / "config.yaml")
-    monitor = str(saved.get("checkpoint.monitor"))
-    mode = better(monitor, saved.get("checkpoint.mode", "auto"))
-    return take_survey(run / "checkpoints", monitor=monitor, mode=mode)
+    monitor, mode = _monitor(run)
+    return take_survey(run / "checkpoints", monitor=monitor, mode=better(monitor, mode))
+
+
+def holds_a_run(path: Path) -> bool:
+    """Whether it is the directory of a run; its checkpoints alone are enough."""
+    return (path / "config.yaml").is_file() or bool(committed(path / "checkpoints"))
+
+
+def _monitor(run: Path) -> tuple[str, Mode]:
+    """By what the best checkpoint is chosen: as the newest says, else as config.yaml does."""
+    sections: list[Any] = []
+    for saved in reversed(vouched(run / "checkpoints")):
+        config = saved.meta.get("config")
+        sections.append(config.get("checkpoint") if isinstance(config, dict) else None)
+    with suppress(ConfigError, OSError):
+        sections.append(load(run / "config.yaml").to_dict().get("checkpoint"))
+    for section in sections:
+        if isinstance(section, dict) and isinstance(section.get("monitor"), str):
+            mode = section.get("mode", "auto")
+            if mode in ("auto", "min", "max"):
+                return section["monitor"], mode
+    default = CheckpointSection()
+    return default.monitor, default.mode

@@ -15,10 +15,9 @@ from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import pydantic
 
-from jaxtrain.data import Dataset, TargetScale
+from jaxtrain.data import TargetScale
 from jaxtrain.errors import CheckpointError, DataError
 from jaxtrain.run.data import RunData
 
@@ -89,7 +88,7 @@ class Learnt(pydantic.BaseModel):
             task=train.task,
             num_outputs=train.num_outputs,
             label_names=tuple(train.label_names),
-            class_counts=class_counts(data),
+            class_counts=data.class_counts(),
             target_scale=None if splits.target_scale is None else {**splits.target_scale.to_json()},
             reader=None if splits.reader is None else {**splits.reader.state()},
             example=example,
@@ -134,16 +133,3 @@ class Learnt(pydantic.BaseModel):
             name: jax.ShapeDtypeStruct(one.shape, jnp.dtype(one.dtype))
             for name, one in self.example.items()
         }
-
-
-def class_counts(data: RunData) -> tuple[int, ...] | None:
-    """The training rows of each class `[K]`; None of a regression, or where they aren't in memory.
-
-    Labels that are no class count for none.
-    """
-    train = data.train
-    if train.task != "classification" or not isinstance(train, Dataset):
-        return None
-    labels = train.labels.reshape(-1)
-    known = labels[(labels >= 0) & (labels < train.num_outputs)].astype(np.int64)
-    return tuple(np.bincount(known, minlength=train.num_outputs).tolist())

@@ -1,7 +1,9 @@
 """What a run will do, before it does any of it; and, if asked, which form of dispatch is faster.
 
 task = Task.of(RunData.of(config))
-print(describe_plan(Experiment(task, state=task.abstract_state())))
+experiment = Experiment(task, state=task.abstract_state())
+refuse_what_train_refuses(experiment)
+print(describe_plan(experiment))
 print(calibrate(task))
 """
 
@@ -29,11 +31,23 @@ from jaxtrain.engine.filters import (
 from jaxtrain.engine.form import FORMS
 from jaxtrain.run.data import RunData
 from jaxtrain.run.experiment import Experiment
+from jaxtrain.run.memory import available_memory
+from jaxtrain.run.monitors import refuse_unknown_monitors
 from jaxtrain.run.task import Task
 
 _NOT_INPUTS = ("labels", MASK, ROW_MASK)
 _ROUNDS = 5
 _SECONDS_A_ROUND = 0.5
+
+
+def refuse_what_train_refuses(experiment: Experiment) -> None:
+    """Raise what `experiment.train()` would before it begins; nothing is touched.
+
+    Raises:
+        ConfigError: a monitor that nobody provides, or a directory that holds another run.
+    """
+    refuse_unknown_monitors(experiment.config, experiment.trainer)
+    experiment.directory.refuse_others(experiment.config)
 
 
 def describe_plan(experiment: Experiment) -> str:
@@ -48,6 +62,7 @@ def describe_plan(experiment: Experiment) -> str:
     executable = engine.compiled(loader)
     lines = [
         *_data_lines(experiment.task.data),
+        *_remark_lines(experiment.task.data),
         *_model_lines(experiment.task),
         f"length     {config.train.epochs} epochs of {steps:,} iterations: {total:,}",
         f"form       {engine.form} ({_why(engine)})",
@@ -98,6 +113,10 @@ def _data_lines(data: RunData) -> list[str]:
     ]
 
 
+def _remark_lines(data: RunData) -> list[str]:
+    return [f"REMARK     {finding.name}: {finding.detail}" for finding in data.remarks]
+
+
 def _model_lines(task: Task) -> list[str]:
     sizes = {
         jax.tree_util.keystr(path, simple=True, separator="/"): int(np.prod(leaf.shape))
@@ -146,7 +165,26 @@ def _memory_lines(executable: Any) -> list[str]:
         "of those the same": found.alias_size_in_bytes,
         "temporary": found.temp_size_in_bytes,
     }
-    return ["memory     " + ", ".join(f"{size / 2**20:,.1f} MiB {k}" for k, size in sizes.items())]
+    line = "memory     " + ", ".join(f"{_mebibytes(size)} {kind}" for kind, size in sizes.items())
+    needed = sizes["arguments"] + sizes["outputs"] - sizes["of those the same"] + sizes["temporary"]
+    memory = available_memory()
+    if memory is None or needed <= memory.size:
+        return [line]
+    # What stays between the steps is the model's, what comes and goes the batch's.
+    remedy = (
+        "data.batch_size, or raise train.accumulate"
+        if sizes["temporary"] > needed / 2
+        else "the model, or take an optimizer that remembers less (the data count, too)"
+    )
+    return [
+        line,
+        f"TOO MUCH   {_mebibytes(needed)} are more than {memory.whose} has, "
+        f"{_mebibytes(memory.size)}: the run will most likely die; reduce {remedy}",
+    ]
+
+
+def _mebibytes(size: int) -> str:
+    return f"{size / 2**20:,.1f} MiB"
 
 
 def _in_words(chosen: Filter) -> str:

@@ -21,17 +21,25 @@ from typing import Any
 import jax
 import numpy as np
 import optax
-from flax.errors import FlaxError
 
+from jaxtrain.blame import in_a_line, place_of
 from jaxtrain.config import ExperimentConfig
-from jaxtrain.errors import ConfigError
-from jaxtrain.metrics import Accuracy, Loss, MeanSquaredError, Metric
-from jaxtrain.metrics.registry import METRICS
+from jaxtrain.errors import ConfigError, JaxtrainError, WorkerError
+from jaxtrain.metrics import Metric
 from jaxtrain.models import MODELS, Model
 from jaxtrain.optim import make_optimizer
 from jaxtrain.run.data import RunData
 from jaxtrain.run.device import refuse_other_device
-from jaxtrain.step import LOSSES, TrainState, create_train_state, make_eval_step, make_train_step
+from jaxtrain.run.figures import loss_for, metrics_for
+from jaxtrain.run.fitting import refuse_other_loss, refuse_other_outputs
+from jaxtrain.step import (
+    TrainState,
+    create_train_state,
+    forward,
+    make_eval_step,
+    make_train_step,
+    streams,
+)
 
 Step = Callable[[TrainState, Mapping[str, Any]], tuple[TrainState, dict[str, Any]]]
 
@@ -80,15 +88,21 @@ class Task:
         config = data.config
         refuse_other_device(config.device)
         data.refuse_broken()
-        model = model or MODELS.build(config.model, num_outputs=data.train.num_outputs)
-        loss = loss or LOSSES.build(config.loss)
+        by_config = loss is None
+        if by_config:
+            refuse_other_loss(data)
+        whose = f"model {config.model.name!r}" if model is None else "the model"
+        if model is None:
+            with _fitting(whose):
+                model = MODELS.build(config.model, num_outputs=data.train.num_outputs)
+        loss = loss_for(config, class_counts=data.class_counts()) if by_config else loss
         if tx is None:
             total_steps = config.train.epochs * data.loader.steps_per_epoch
             tx = make_optimizer(config.optimizer, config.schedule, total_steps)
         train_step = make_train_step(model, loss, tx, **step_options(config))
         eval_step = make_eval_step(model, loss, precision=config.precision)
         task = cls(data, model, loss, tx, train_step, eval_step)
-        task._refuse_misfit()
+        task._refuse_misfit(whose, by_config=by_config)
         return task
 
     @property
@@ -122,28 +136,35 @@ class Task:
 
     def metrics(self) -> dict[str, Metric[Any]]:
         """The metrics that the config names, or else those that fit the task, by bare names."""
-        train, wanted = self.data.train, self.config.metrics
-        if wanted is not None:
-            return {
-                key: METRICS.build(section, num_outputs=train.num_outputs)
-                for key, section in wanted.items()
-            }
-        if train.task == "regression":
-            return {"loss": Loss(), "mse": MeanSquaredError()}
-        return {"loss": Loss(), "accuracy": Accuracy()}
+        train = self.data.train
+        return metrics_for(
+            self.config,
+            task=train.task,
+            num_outputs=train.num_outputs,
+            scale=self.data.splits.target_scale,
+        )
 
-    def _refuse_misfit(self) -> None:
-        """Shapes and dtypes that don't go together show themselves before anything is computed."""
+    def _refuse_misfit(self, model: str, *, by_config: bool) -> None:
+        """Shapes and dtypes that don't go together show themselves before anything is computed.
+
+        Args:
+            model: what to call it.
+            by_config: whether the loss is the config's, which is known to read classes or targets.
+        """
         config = self.config
-        with _fitting(
-            f"data {config.data.name!r}, model {config.model.name!r}, loss {config.loss.name!r} "
-            "and the other options do not fit together"
-        ):
+        with _fitting(model):
             state = self.abstract_state()
+            seen = jax.eval_shape(self._pass, state, self.data.example())
+        if by_config:
+            refuse_other_outputs(self.data, seen.outputs, self.data.example(), model=model)
+        with _fitting(
+            f"data {config.data.name!r}, {model}, loss {config.loss.name!r} and"
+            " the other options do not fit together"
+        ):
             _, output = jax.eval_shape(self.train_step, state, self.data.example())
         outputs = {"train": output}
         for name in self.data.sets:
-            with _fitting(f"the {name} set does not fit model {config.model.name!r} and the loss"):
+            with _fitting(f"the {name} set does not fit {model} and the loss"):
                 batch = self.data.eval_loader(name).example()
                 _, outputs[f"eval {name}"] = jax.eval_shape(self.eval_step, state, batch)
         for key, metric in self.metrics().items():
@@ -151,13 +172,26 @@ class Task:
                 for output in outputs.values():
                     jax.eval_shape(metric.update, jax.eval_shape(metric.empty), output)
 
+    def _pass(self, state: TrainState, batch: Mapping[str, Any]) -> Any:
+        """The model alone, in training."""
+        run = forward(self.model, self.config.precision)
+        return run(state.variables(), batch, train=True, rngs=streams(state.rng))
+
 
 @contextmanager
 def _fitting(what: str) -> Iterator[None]:
+    """Whatever code of the user's raises while it is traced comes out as what does not fit."""
     try:
         yield
-    except (TypeError, ValueError, FlaxError) as error:
+    except (MemoryError, WorkerError):
+        raise
+    except JaxtrainError as error:
         raise ConfigError(f"{what}: {error}") from error
+    except (Exception, SystemExit) as error:
+        place = place_of(error)
+        raise ConfigError(
+            f"{what}: {in_a_line(error)}" + (f" (raised in {place})" if place else "")
+        ) from error
 
 
 def step_options(config: ExperimentConfig) -> dict[str, Any]:

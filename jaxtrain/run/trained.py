@@ -24,18 +24,18 @@ import numpy as np
 import optax
 
 from jaxtrain.batch import ROW_MASK
-from jaxtrain.checkpoint import CheckpointStore
-from jaxtrain.config import ExperimentConfig, diff, plugin_digest
+from jaxtrain.checkpoint import CheckpointStore, refuse_nonfinite
+from jaxtrain.config import ExperimentConfig, diff, imported_digests
 from jaxtrain.data import READERS, Dataset, NewRows, Rows, read_inputs
 from jaxtrain.engine import Engine
 from jaxtrain.errors import CheckpointError, ConfigError, NonFiniteError
 from jaxtrain.models import MODELS, Model
 from jaxtrain.run.data import differences, evaluation_loader, fingerprints, read_splits
-from jaxtrain.run.figures import metrics_for
+from jaxtrain.run.figures import loss_for, metrics_for
 from jaxtrain.run.found import find_checkpoint
 from jaxtrain.run.learnt import Learnt
 from jaxtrain.run.registries import make_config
-from jaxtrain.step import LOSSES, TrainState, create_train_state, forward, make_eval_step
+from jaxtrain.step import TrainState, create_train_state, forward, make_eval_step
 
 # What says where the data lie, how a file is written, and what is made of the figures. All else in
 # the config decided what was learnt, or which rows were held out.
@@ -124,7 +124,7 @@ class Trained:
         state, _ = store.load(
             checkpoint, _template(model, config, learnt), part="train_state", without=_NOT_NEEDED
         )
-        _refuse_nonfinite(state.params, checkpoint.path)
+        refuse_nonfinite(state.params, f"{checkpoint.path}: params")
         return cls(checkpoint.path, meta, config, learnt, model, state)
 
     # -- evaluation ----------------------------------------------------------------------------
@@ -155,10 +155,12 @@ class Trained:
         """A line for each plugin that is not as it was when the checkpoint was written."""
         saved = self.meta.get("plugins")
         saved = saved if isinstance(saved, dict) else {}
+        # Of those that were imported: what a checkpoint lists must not be executed for it.
+        now = imported_digests(self.config.plugins)
         return [
             f"the plugin {target} was changed since"
-            for target in self.config.plugins
-            if target in saved and plugin_digest(target) != saved[target]
+            for target, digest in now.items()
+            if target in saved and digest != saved[target]
         ]
 
     def evaluate(self, rows: Rows) -> dict[str, float]:
@@ -167,13 +169,18 @@ class Trained:
         Raises:
             NonFiniteError: the loss is NaN or Inf.
         """
-        loss = LOSSES.build(self.config.loss, class_counts=self.learnt.class_counts)
+        loss = loss_for(self.config, class_counts=self.learnt.class_counts)
         step = make_eval_step(self.model, loss, precision=self.config.precision)
         form = None if self.config.train.form == "auto" else self.config.train.form
         evaluator = Engine(step, self.state, form=form)
         learnt = self.learnt
         evaluator.add_metrics(
-            metrics_for(self.config, task=learnt.task, num_outputs=learnt.num_outputs)
+            metrics_for(
+                self.config,
+                task=learnt.task,
+                num_outputs=learnt.num_outputs,
+                scale=learnt.scale,
+            )
         )
         figures = dict(evaluator.run(evaluation_loader(self.config, rows)).metrics)
         if not np.isfinite(figures.get("loss", 0.0)):
@@ -315,10 +322,3 @@ def _template(model: Model, config: ExperimentConfig, learnt: Learnt) -> TrainSt
 
     state: TrainState = jax.eval_shape(create)
     return state
-
-
-def _refuse_nonfinite(params: Any, path: Path) -> None:
-    for place, leaf in jax.tree_util.tree_leaves_with_path(params):
-        if jnp.issubdtype(leaf.dtype, jnp.inexact) and not bool(jnp.isfinite(leaf).all()):
-            name = jax.tree_util.keystr(place, simple=True, separator="/")
-            raise NonFiniteError(f"{path}: the parameter {name} is not finite")

@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import Any
 
 from jaxtrain.checkpoint import CheckpointStore, environment
-from jaxtrain.config import ExperimentConfig, to_dict
+from jaxtrain.config import ExperimentConfig, imported_digests, to_dict
 from jaxtrain.engine import Engine
 from jaxtrain.hooks import HOOKS, Checkpoint, History, Validation
 from jaxtrain.metrics import Direction, better
@@ -86,6 +86,7 @@ def make_hooks(
             "config": to_dict(config),
             "environment": environment.current(),
             "data": data.fingerprints(),
+            "plugins": imported_digests(config.plugins),
             "learnt": dict(Learnt.of(data).to_json()),
         },
     )

@@ -1,5 +1,6 @@
 """The pure part: TrainState, losses, precision, and the steps made of small parts."""
 
+from jaxtrain.step.class_weights import ClassWeights, weights_by_class
 from jaxtrain.step.eval_step import make_eval_step
 from jaxtrain.step.forward import Forward, Pass, forward, streams
 from jaxtrain.step.gradient import Gradient, accumulated, gradient, scaled
@@ -16,6 +17,7 @@ from jaxtrain.step.update import moved, update
 __all__ = [
     "LOSSES",
     "POLICIES",
+    "ClassWeights",
     "Forward",
     "Gradient",
     "LossFn",
@@ -47,4 +49,5 @@ __all__ = [
     "streams",
     "total_and_weight",
     "update",
+    "weights_by_class",
 ]

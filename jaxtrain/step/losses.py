@@ -9,6 +9,11 @@ outputs, `outputs` and `labels` name the ones to read:
 
     cross_entropy(outputs="digit", labels="digit")       # of {"digit": logits, "colour": ...}
 
+Where some classes are rare, they can count for more:
+
+    cross_entropy(class_weights=(1.0, 9.0))
+    cross_entropy((900, 100), class_weights="balanced")  # the training rows of each class
+
 Axes: B batch, K classes, D features.
 """
 
@@ -19,12 +24,14 @@ from typing import Annotated, Any, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 import pydantic
 
 from jaxtrain.batch import Batch, entry, full_mask, masks
-from jaxtrain.errors import DataError
+from jaxtrain.errors import ConfigError, DataError
 from jaxtrain.registry import Registry
+from jaxtrain.step.class_weights import ClassWeights, weights_by_class
 from jaxtrain.step.sharding import is_sharded
 
 
@@ -41,7 +48,9 @@ LOSSES = Registry("loss", returns=LossFn, hint="a loss is a function (outputs, b
 
 @LOSSES.register("cross_entropy")
 def cross_entropy(
+    class_counts: tuple[int, ...] | None = None,
     *,
+    class_weights: ClassWeights | None = None,
     label_smoothing: Annotated[float, pydantic.Field(ge=0, lt=1)] = 0.0,
     ignore_label: int | None = None,
     outputs: str | None = None,
@@ -52,17 +61,29 @@ def cross_entropy(
     A label that is no class makes the loss NaN, so that a step says `finite: False`; where a mask
     is 0 nothing is looked at.
 
+    With weights the loss is a weighted mean, as PyTorch's is: the total adds up `w[label]` times
+    each element's loss, the weight `w[label]` itself. An element of a class of weight 0 counts
+    nowhere.
+
     Args:
+        class_counts: how many training rows each class has, K numbers: for "balanced" weights.
+        class_weights: K numbers of at least 0; or "balanced", which weighs each class by
+            `rows / (classes * rows of the class)`, so that all count alike. A class without rows
+            has the weight 0 then. None weighs all elements alike.
         label_smoothing: this share of each target is spread evenly over all K classes
-            (Szegedy et al. 2016, arXiv 1512.00567).
+            (Szegedy et al. 2016, arXiv 1512.00567). With weights, the share on class k counts by
+            the weight of k.
         ignore_label: elements with this label do not count, as -100 in some data sets; neither in
             the total, nor in the weight, nor in the gradient.
         outputs: the key of the logits, where the model's outputs are a dict.
         labels: the key of the labels in the batch.
 
     Raises:
+        ConfigError: "balanced" without counts, or weights that weigh nothing or are no weights;
+            (from the loss) as many weights as there are no classes.
         DataError: (from the loss) where logits and labels do not fit, or are not there.
     """
+    by_class = weights_by_class(class_weights, class_counts, ignored=ignore_label)
 
     def loss(found: Any, batch: Batch) -> tuple[jax.Array, jax.Array]:
         logits = _array(found, outputs, "cross_entropy").astype(jnp.float32)
@@ -76,9 +97,25 @@ def cross_entropy(
         if ignore_label is not None:
             ones = jnp.ones((), jnp.float32) if weights is None else weights
             weights = jnp.where(_is(targets, ignore_label), 0.0, ones)
-        logits = _zeroed(logits, weights)
-        each = _negative_log_likelihood(logits, targets, label_smoothing)
-        return _summed(each, weights)
+        if by_class is None:
+            logits = _zeroed(logits, weights)
+            return _summed(_negative_log_likelihood(logits, targets, label_smoothing), weights)
+        if len(by_class) != logits.shape[-1]:
+            raise ConfigError(
+                f"class_weights: expected a number for each of the {logits.shape[-1]} classes, "
+                f"found {len(by_class)}"
+            )
+        of_labels = _at_labels(by_class, targets, sharded=is_sharded(logits))
+        ones = jnp.ones((), jnp.float32) if weights is None else weights
+        counts = jnp.where(of_labels > 0, ones, 0.0)
+        logits = _zeroed(logits, counts)
+        plain = _negative_log_likelihood(logits, targets, 0.0)
+        total, weight = _summed(plain, counts * of_labels)
+        if label_smoothing:
+            # Not weighted by the label: each class's share has the weight of that class.
+            spread, _ = _summed(_spread(logits, by_class), counts)
+            total = (1 - label_smoothing) * total + label_smoothing * spread
+        return total, weight
 
     return loss
 
@@ -152,6 +189,24 @@ def _is(labels: jax.Array, label: int) -> jax.Array:
     if not bounds.min <= label <= bounds.max:
         return jnp.zeros(labels.shape, bool)
     return labels == label
+
+
+def _at_labels(by_class: np.ndarray, labels: jax.Array, *, sharded: bool) -> jax.Array:
+    """The weights of labels [...]; 1 where a label is no class, so that its NaN is not hidden."""
+    is_class = (labels >= 0) & (labels < len(by_class))
+    if sharded:  # see `_negative_log_likelihood`
+        each = (1,) * labels.ndim + (-1,)
+        places = jnp.arange(len(by_class), dtype=labels.dtype).reshape(each)
+        chosen = jnp.where(labels[..., None] == places, by_class.reshape(each), 0.0).sum(axis=-1)
+    else:
+        chosen = jnp.asarray(by_class)[jnp.where(is_class, labels, 0)]
+    return jnp.where(is_class, chosen, 1.0)
+
+
+def _spread(logits: jax.Array, by_class: np.ndarray) -> jax.Array:
+    """The mean over all classes of `-w[k] log p[k]`, of logits [..., K]."""
+    log_p = jax.nn.log_softmax(logits, axis=-1)
+    return -(log_p * by_class.reshape((1,) * (logits.ndim - 1) + (-1,))).mean(axis=-1)
 
 
 def _negative_log_likelihood(

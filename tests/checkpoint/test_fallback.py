@@ -2,11 +2,13 @@
 
 import json
 import logging
+import shutil
 
 import pytest
 
-from jaxtrain.checkpoint.fallback import soundest
+from jaxtrain.checkpoint.fallback import first_sound, set_all_aside, soundest
 from jaxtrain.checkpoint.manifest import write_manifest
+from jaxtrain.checkpoint.saved import committed
 from jaxtrain.errors import CheckpointError
 
 
@@ -162,3 +164,49 @@ def test_a_good_digest_of_a_meta_that_is_none_is_bad_all_the_same(make_store, va
         with pytest.raises(CheckpointError, match=r"meta\.json: is not what it must be"):
             store.load(path, values(2))
     assert store.latest().iteration == 1
+
+
+def test_looking_moves_nothing(make_store, values, caplog):
+    store = make_store(keep=5)
+    fill(store, values, _1=None, _2=None)
+    bad = store.saved()[-1].path
+    spoil(store.saved()[-1])
+    saved, faults = store.look()
+    assert saved.iteration == 1
+    assert list(faults) == [bad]
+    assert names(store) == ["00000001", "00000002"]
+    assert caplog.records == []
+    assert first_sound(store.directory, committed(store.directory)[::-1]) == (saved, faults)
+    store.set_aside(faults)
+    assert names(store) == [".bad", "00000001"]
+    assert "set aside as" in caplog.text
+    set_all_aside(store.directory, {})
+
+
+def test_one_that_was_renamed_to_a_higher_number_is_set_aside(make_store, values, caplog):
+    """At 888f0db it was the newest: the run went on from iteration 1, called 900."""
+    store = make_store(keep=5)
+    fill(store, values, _1=0.1, _2=0.2)
+    (store.directory / "00000001").rename(store.directory / "00000900")
+    assert store.best().iteration == 2
+    assert [saved.iteration for saved in store.saved()] == [2]
+    assert store.latest().iteration == 2
+    assert names(store) == [".bad", "00000002"]
+    assert "00000900: was renamed: it is a checkpoint of iteration 1" in caplog.text
+
+
+def test_one_that_was_renamed_is_neither_counted_nor_deleted_by_a_save(make_store, values):
+    store = make_store(keep=1)
+    fill(store, values, _1=None)
+    (store.directory / "00000001").rename(store.directory / "00000900")
+    fill(store, values, _2=None, _3=None)
+    assert names(store) == ["00000003", "00000900"]
+
+
+def test_a_copy_elsewhere_under_a_name_of_ones_own_still_loads(make_store, values, tmp_path):
+    store = make_store()
+    fill(store, values, _1=None)
+    for name in ("best", "20240101"):
+        copy = shutil.copytree(store.directory / "00000001", tmp_path / name)
+        tree, meta = store.load(copy, values(0))
+        assert (float(tree["w"][0]), meta["iteration"]) == (1, 1)

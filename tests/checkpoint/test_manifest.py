@@ -4,7 +4,7 @@ import subprocess
 
 import pytest
 
-from jaxtrain.checkpoint.manifest import NAME, verify_manifest, write_manifest
+from jaxtrain.checkpoint.manifest import NAME, verify_manifest, vouches_for, write_manifest
 from jaxtrain.errors import CheckpointError
 
 
@@ -132,3 +132,19 @@ def test_a_manifest_of_any_directory(tmp_path):
     (tmp_path / "empty").write_text("x")
     with pytest.raises(CheckpointError, match="empty"):
         verify_manifest(tmp_path)
+
+
+def test_one_file_can_be_asked_for_alone(checkpoint, flip):
+    assert vouches_for(checkpoint, "meta.json")
+    other = next(path for path in (checkpoint / "arrays").rglob("*") if path.is_file())
+    flip(other, 3)
+    assert vouches_for(checkpoint, "meta.json")
+    assert not vouches_for(checkpoint, other.relative_to(checkpoint).as_posix())
+    assert not vouches_for(checkpoint, "gone")
+    flip(checkpoint / "meta.json", 3)
+    assert not vouches_for(checkpoint, "meta.json")
+    flip(checkpoint / "meta.json", 3)
+    flip(checkpoint / NAME, 900)
+    assert not vouches_for(checkpoint, "meta.json")
+    (checkpoint / NAME).unlink()
+    assert not vouches_for(checkpoint, "meta.json")

@@ -9,6 +9,7 @@ from jaxtrain.checkpoint.saved import (
     digests_in_use,
     free_name,
     half_written,
+    misnamed,
     number,
     read_saved,
     shared_parts,
@@ -168,3 +169,58 @@ def test_of_one_iteration_saved_twice_the_first_comes_first(tmp_path):
 def test_what_is_a_number():
     assert [number(x) for x in (3, -0.5, INF)] == [3, -0.5, INF]
     assert [number(x) for x in (None, "3", True, NAN, 10**400, [1])] == [None] * 6
+
+
+@pytest.mark.parametrize(
+    ("name", "good"),
+    [
+        ("00000009", True),
+        ("00000009.3", True),
+        ("00000900", False),
+        ("00000900.1", False),
+        ("000000009", True),  # as much, written otherwise
+        ("best", True),  # no name of a commit: somebody's copy
+        ("shared-abc", True),
+    ],
+)
+def test_the_name_of_a_commit_is_its_iteration(tmp_path, name, good):
+    """At 888f0db one that was renamed to a higher number passed for the newest."""
+    fault = misnamed(Saved(tmp_path / name, {"iteration": 9}))
+    assert (fault == "") is good
+    if not good:
+        assert f"{name}: was renamed: it is a checkpoint of iteration 9, which is called" in fault
+
+
+SPECIALS = {
+    "a key twice": b'{"format": 2, "iteration": 1, "iteration": 2, "shared": {}, "keys": {}}',
+    "a key twice below": b'{"format": 2, "iteration": 1, "shared": {"a": {"b": 1, "b": 1}}}',
+    "half a character": b'{"format": 2, "iteration": 1, "shared": {}, "keys": {}, "x": "\\ud800"}',
+    "a key with half a character": b'{"iteration": 1, "metrics": {"\\ud800": 1.0}}',
+    "too deep": b'{"iteration": 1, "x": ' + b"[" * 100 + b"]" * 100 + b"}",
+    "much too deep": b'{"iteration": 1, "x": ' + b"[" * 10**5 + b"]" * 10**5 + b"}",
+    "a huge whole number": b'{"iteration": 1' + b"0" * 5000 + b"}",
+    "a whole number beyond all names": b'{"iteration": 1000000000000000000}',
+    "an infinite one": b'{"iteration": 1e999}',
+    "NaN": b'{"iteration": NaN}',
+    "UTF-16": '{"iteration": 1, "a": "é"}'.encode("utf-16"),
+    "a NUL": b'{"iteration": 1}\0',
+    "nothing": b"",
+    "more than that": b'{"iteration": 1}{}',
+}
+
+
+@pytest.mark.parametrize("special", SPECIALS)
+def test_json_that_no_save_writes_is_none(tmp_path, special):
+    (tmp_path / "meta.json").write_bytes(SPECIALS[special])
+    if special == "UTF-16":  # which json reads as well as UTF-8
+        assert read_saved(tmp_path).meta == {"iteration": 1, "a": "é"}
+    else:
+        assert read_saved(tmp_path) is None
+
+
+def test_whole_characters_of_all_kinds_and_some_depth_are_as_they_are(tmp_path):
+    deep = "é\U0001f600"
+    for _ in range(50):
+        deep = [deep]
+    (tmp_path / "meta.json").write_text(json.dumps({"iteration": 1, "x": deep, "y": NAN}))
+    assert read_saved(tmp_path).meta["x"] == deep

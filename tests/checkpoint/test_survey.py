@@ -64,3 +64,12 @@ def test_what_is_nobodys_half_written_checkpoint_is_not_listed(directory):
     (directory / ".tmp-shared-{}".format("0" * 64)).mkdir()
     listed = [f.path.name for f in survey(directory).found if "half-written" in f.fault]
     assert listed == [".tmp-00000009", ".tmp-old-00000001", ".tmp-shared-" + "0" * 64]
+
+
+def test_one_that_was_renamed_is_neither_resumed_nor_the_best(directory):
+    (directory / "00000002").rename(directory / "00000900")
+    found = survey(directory)
+    assert found.resume.iteration == 3
+    assert found.best.iteration == 3
+    (fault,) = [f.fault for f in found.found if f.fault]
+    assert "was renamed: it is a checkpoint of iteration 2" in fault

@@ -4,7 +4,7 @@ import pytest
 
 from jaxtrain.checkpoint import CheckpointStore, verify
 from jaxtrain.checkpoint import verifier as module
-from jaxtrain.checkpoint.verifier import Verifier, shared_fault
+from jaxtrain.checkpoint.verifier import Verifier, shared_fault, vouched
 from jaxtrain.errors import CheckpointError
 
 
@@ -99,3 +99,30 @@ def test_only_what_is_wanted_of_it_is_verified(run):
     assert Verifier().verify(directory / "00000001", lambda part: part != "params").iteration == 1
     with pytest.raises(CheckpointError):
         Verifier().verify(directory / "00000001", lambda part: part == "params")
+
+
+def test_a_commit_has_the_name_of_its_iteration_and_a_copy_any(run):
+    directory, _ = run
+    (directory / "00000002").rename(directory / "00000900")
+    assert verify(directory / "00000900").iteration == 2
+    with pytest.raises(CheckpointError, match="00000900: was renamed"):
+        Verifier().verify_commit(directory / "00000900")
+    assert "was renamed" in Verifier().fault(directory / "00000900")
+    assert Verifier().verify_commit(directory / "00000001").iteration == 1
+
+
+def test_one_is_vouched_for_by_the_digest_of_its_meta_alone(run, flip):
+    directory, base = run
+
+    def found():
+        return [saved.iteration for saved in vouched(directory)]
+
+    assert found() == [1, 2]
+    flip(base / "digest", 3)
+    flip(next(p for p in (directory / "00000001/arrays").rglob("*") if p.is_file()), 3)
+    assert found() == [1, 2]
+    (directory / "00000001").rename(directory / "00000007")
+    assert found() == [2]
+    flip(directory / "00000002/meta.json", 100)
+    assert found() == []
+    assert vouched(directory / "none") == []

@@ -56,6 +56,14 @@ def test_the_outcome_names_the_test_figures_and_the_files():
     ]
 
 
+def test_the_outcome_of_a_regression_is_in_the_unit_of_the_data():
+    figures = {"test_loss": 0.25, "test_mae": 68432.25, "test_rmse": 812.5, "test_r2": None}
+    said = outcome({**figures, "checkpoint_epoch": 2, "monitor": "val/loss"}, Path("runs/a"))
+    assert said.splitlines()[0] == (
+        "test: loss 0.2500, mae 68,432.2, rmse 812.5000, r2 not finite (epoch 2, best by val/loss)"
+    )
+
+
 def test_findings_and_checkpoints_take_a_line_each():
     assert finding_line(Finding("shapes", True, "fine")) == "ok    shapes: fine"
     assert finding_line(Finding("shapes", False, "odd")) == "FAIL  shapes: odd"

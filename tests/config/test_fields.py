@@ -46,6 +46,12 @@ def test_in_words(annotation, words):
         ((64.0, 32), tuple[int, ...], "64.0,32", (64, 32)),
         (None, tuple[int, ...] | None, "null", None),
         ("fast", float, "fast", "fast"),
+        ("even", Literal["even"] | tuple[float, ...] | None, "even", "even"),
+        ("evne", Literal["even"] | tuple[float, ...] | None, "evne", "evne"),
+        ((1, 2.5), Literal["even"] | tuple[float, ...] | None, "1,2.5", (1, 2.5)),
+        (3, Literal["even"] | tuple[float, ...] | None, "3", (3,)),
+        ("even", tuple[str, ...], "even", ("even",)),
+        ("even", tuple[str, ...] | None, "even", ("even",)),
     ],
 )
 def test_out_of_text(value, annotation, text, expected):

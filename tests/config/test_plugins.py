@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from jaxtrain.config import import_plugin, plugin_digest
+from jaxtrain.config import import_plugin, imported_digests, plugin_digest
 from jaxtrain.errors import ConfigError
 
 
@@ -117,3 +117,19 @@ def test_the_digest_of_a_package_is_that_of_all_its_files(plugin, tmp_path):
 def test_a_module_without_source_has_no_digest():
     with pytest.raises(ConfigError, match="plugin 'itertools': expected a module with a source"):
         plugin_digest("itertools")
+
+
+def test_only_what_was_imported_has_a_digest_and_nothing_is_imported_for_it(plugin, tmp_path):
+    """A config lists its plugins as a record: reading it must not execute them."""
+    imported = plugin("mine.py", "x = 1\n")
+    plugin("listed.py", "open('executed', 'w').close()\n")
+    import_plugin(str(imported))
+    targets = (str(imported), str(tmp_path / "listed.py"), "listed", "not a name", "itertools")
+    assert imported_digests(targets) == {
+        str(imported): plugin_digest(str(imported)),
+        "itertools": "",  # it has no source
+    }
+    assert not Path("executed").exists()
+    before = imported_digests([str(imported)])
+    imported.write_text("x = 2\n")
+    assert imported_digests([str(imported)]) != before

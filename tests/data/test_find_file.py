@@ -55,3 +55,14 @@ def test_corrupt_gzip(tmp_path, spoil, message):
     with pytest.raises(DataError, match=message) as caught, open_data(path) as stream:
         stream.read()
     assert str(path) in str(caught.value)
+
+
+def test_a_name_may_be_a_path_and_be_packed_there(tmp_path):
+    """Seen (C15): a traceback for any name with a slash in it."""
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "x.csv.gz").write_bytes(b"")
+    assert find_file(tmp_path, "a/x.csv", remedy="") == tmp_path / "a" / "x.csv.gz"
+    assert find_file("/no", str(tmp_path / "a" / "x.csv"), remedy="").name == "x.csv.gz"
+    for name in ("a/no.csv", "", "..", "/"):
+        with pytest.raises(DataNotFoundError):
+            find_file(tmp_path, name, remedy="")

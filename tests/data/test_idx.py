@@ -119,3 +119,15 @@ def test_label_out_of_range(tmp_path):
         "2 of 5 records are out of range"
     )
     assert caught.value.exit_code == 3
+
+
+@pytest.mark.parametrize(
+    ("shape", "found"),
+    [((0, 3, 2), "0 of 3x2"), ((5, 3, 0), "5 of 3x0"), ((5, 0, 2), "5 of 0x2")],
+)
+def test_images_without_pixels_and_no_images_are_refused(tmp_path, shape, found):
+    """Finding C17: a division by zero, long after."""
+    images = written(tmp_path / "images", idx(np.zeros(shape)))
+    labels = written(tmp_path / "labels", idx(np.zeros(shape[0])))
+    with pytest.raises(DataError, match=f"images: expected images with pixels, found {found}"):
+        read_labelled_images(images, labels, num_classes=10)

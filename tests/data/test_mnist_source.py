@@ -120,3 +120,15 @@ def test_the_real_statistics(shared_data):
     assert high == pytest.approx((1 - 0.1307) / 0.3081, abs=1e-3)
     counts = [5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949]
     assert np.bincount(splits.train.labels).tolist() == counts
+
+
+@pytest.mark.parametrize("size", [(28, 29), (27, 28), (14, 56)])
+def test_test_images_of_another_size_are_refused(root, size):
+    """Finding C17: the whole training ran, then a traceback."""
+    name = "t10k-images-idx3-ubyte"
+    (root / f"{name}.gz").unlink()
+    header = bytes([0, 0, 8, 3]) + struct.pack(">3I", 20, *size)
+    (root / name).write_bytes(header + bytes(20 * size[0] * size[1]))
+    text = f"{name}: expected images of 28x28 pixels, as in .*train-images.*found "
+    with pytest.raises(DataError, match=text + "x".join(map(str, size))):
+        mnist(0.2, 0, root=str(root))

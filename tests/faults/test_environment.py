@@ -40,6 +40,25 @@ def test_fault_29_the_same_environment_is_none(runs):
     assert "not bit-exact" not in runs.said("run")
 
 
+@pytest.mark.skipif(
+    not hasattr(os, "sched_setaffinity") or len(os.sched_getaffinity(0)) < 2,
+    reason="needs a second core to take away",
+)
+def test_fault_29_fewer_cores_are_a_loud_warning(runs, whole):
+    """A CPU's sums are shared out over its threads: other bits; at 888f0db without a word."""
+    cores = len(os.sched_getaffinity(0))
+    assert runs.run("run", [["interrupt_at", {"iteration": 12}]]) == 75
+    assert runs.run("run", [["cores", {"count": 1}]]) == 0
+    said = runs.said("run")
+    assert "the continuation is not bit-exact" in said
+    assert f"cpu_threads: {cores} -> 1" in said
+    # And back: what was saved there says so, too.
+    assert runs.run("other", [["cores", {"count": 1}], ["interrupt_at", {"iteration": 12}]]) == 75
+    assert "not bit-exact" not in runs.said("other")
+    assert runs.run("other") == 0
+    assert f"cpu_threads: 1 -> {cores}" in runs.said("other")
+
+
 def versions(python: str) -> dict[str, str]:
     code = "import json, jax, flax; print(json.dumps([jax.__version__, flax.__version__]))"
     done = subprocess.run([python, "-c", code], capture_output=True, text=True, check=True)

@@ -11,6 +11,7 @@ import pytest
 from jaxtrain.hooks import read_rows
 
 STEP = "jaxtrain.engine.device.dispatch:Dispatch.run"
+INTRODUCTION = ("run: ", "data: ", "model: ", "differs from the defaults: ")
 MANY_ROWS = {
     "data__batch_size": "16",
     "hooks__jsonl__every": "1",
@@ -62,7 +63,14 @@ def test_fault_8_disk_full_while_saving(runs, undisturbed, tmp_path, small_disk)
     expected = undisturbed(**changes)
     code, said = disk_gets_full(runs, small_disk, tmp_path / "there", 10, **changes)
     assert code == 4, said
-    assert "Traceback" not in said
+    # One line, with the place and the cause; at 888f0db a hundred of orbax's came first.
+    lines = [line for line in said.splitlines() if not line.startswith(("epoch ", *INTRODUCTION))]
+    assert len(lines) == 1, said
+    where = re.escape(str(small_disk / "run/checkpoints"))
+    assert re.match(
+        rf"checkpoint error: {where}: saving iteration \d+ failed: .*No space", lines[0]
+    )
+    assert "Earlier checkpoints are untouched" in lines[0]
     (small_disk / "ballast").unlink()
     assert runs.command("checkpoints", str(small_disk / "run"))[0] == 0
     runs.finish("disk/run", expected, **changes)
@@ -75,9 +83,36 @@ def test_fault_9_disk_full_while_writing_metrics(runs, undisturbed, tmp_path, sm
     assert code == 4, said
     # Whichever of the two needs a new page of the disk first.
     assert re.search(r"No space left on device: '.*/metrics\.(jsonl|csv)'", said), said
+    assert "Traceback" not in said
     assert read_rows(small_disk / "run/metrics.jsonl")[1] == 0
     (small_disk / "ballast").unlink()
     runs.finish("disk/run", expected, **MANY_ROWS)
+
+
+@pytest.mark.parametrize(
+    ("nth", "file", "changes"),
+    [
+        (0, ".lock", {}),
+        (3, "events.out.tfevents", {"hooks__tensorboard__every": "1", "hooks__jsonl": "null"}),
+    ],
+    ids=["before the first file", "events of TensorBoard"],
+)
+def test_fault_9_disk_full_elsewhere_is_one_line_too(
+    runs, tmp_path, small_disk, nth, file, changes
+):
+    """At 888f0db tensorboardX's thread and its last words at the exit were tracebacks."""
+    runs.log = lambda name: tmp_path / "run.log"
+    changes = {**changes, "checkpoint__every": "null", "checkpoint__every_epochs": "9"}
+    if nth:
+        changes |= {"hooks__csv": "null"}
+        code, said = disk_gets_full(runs, small_disk, tmp_path / "there", nth, **changes)
+    else:
+        fill(small_disk)
+        code, said = runs.run("disk/run", **changes), runs.said("disk/run")
+    assert code == 4, said
+    lines = [line for line in said.splitlines() if not line.startswith(("epoch ", *INTRODUCTION))]
+    assert len(lines) == 1, said
+    assert re.match(rf"storage error: .*No space left on device: '.*/{file}'$", lines[0]), said
 
 
 @pytest.mark.parametrize("target", ["write_arrays", "write_manifest", "sync"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import socket
 
@@ -31,3 +32,60 @@ def test_fault_28_a_dead_process_keeps_no_lock(runs, whole, tmp_path):
     assert first.wait() == -signal.SIGKILL
     assert str(first.pid) in (tmp_path / "run/.lock").read_text()
     runs.finish("run", whole)
+
+
+def test_fault_28_two_that_begin_at_once_are_one_run(runs, whole, tmp_path):
+    """Held behind the first look, when nothing was there: the second is refused by the lock."""
+    at_lock = [tmp_path / "lock0", tmp_path / "lock1"]
+    steps = tmp_path / "steps"
+    first, second = (
+        runs.spawner.start(
+            runs.words(tmp_path / "run"),
+            tmp_path / f"{number}.log",
+            [
+                ["hold_at", {"target": "jaxtrain.run.directory:lock", "path": str(path)}],
+                ["hold_at", {"target": LATE, "nth": 2, "path": str(steps)}],
+            ],
+        )
+        for number, path in enumerate(at_lock)
+    )
+    for path in at_lock:
+        runs.wait_for(path)
+    at_lock[0].unlink()
+    runs.wait_for(steps)
+    at_lock[1].unlink()
+    assert second.wait() == 2, second.said
+    assert f"in use by process {first.pid}" in second.said
+    steps.unlink()
+    assert first.wait() == 0, first.said
+    runs.assert_equal("run", whole)
+
+
+def test_fault_28_and_of_two_configs_one_is_told_apart(runs, whole, tmp_path):
+    """The other has begun and ended since the first look."""
+    there = tmp_path / "there"
+    late = runs.spawner.start(
+        runs.words(tmp_path / "run", seed="5"),
+        tmp_path / "late.log",
+        [["hold_at", {"target": "jaxtrain.run.directory:lock", "path": str(there)}]],
+    )
+    runs.wait_for(there)
+    assert runs.run("run") == 0
+    there.unlink()
+    assert late.wait() == 2, late.said
+    assert "seed: 0 in checkpoints/" in late.said
+    runs.assert_equal("run", whole)
+
+
+def test_fault_28_a_directory_that_is_deleted_while_it_trains_is_exit_4(runs, tmp_path):
+    """At 888f0db: exit 0, and half of a directory."""
+    there = tmp_path / "there"
+    inject = [["hold_at", {"target": LATE, "nth": 9, "path": str(there)}]]
+    process = runs.start("run", inject)
+    runs.wait_for(there)
+    shutil.rmtree(tmp_path / "run")
+    there.unlink()
+    assert process.wait() == 4, process.said
+    assert process.said.count("the directory is gone") == 1
+    assert "Traceback" not in process.said
+    assert not (tmp_path / "run").exists()

@@ -172,3 +172,23 @@ def test_an_equal_value_does_not_start_the_count_again(make_engine):
     hook = EarlyStopping(patience=2)
     assert run(make_engine, [0.5, 0.5, 0.5, 0.1], hook).epoch == 3
     assert hook.best_epoch == 1
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        {},
+        {"best": "0.5", "best_epoch": 3, "waited": 2},
+        {"best": 10**400, "best_epoch": 3, "waited": 2},
+        {"best": 0.5, "best_epoch": 0, "waited": 2},
+        {"best": 0.5, "best_epoch": 3, "waited": -1},
+        {"best": 0.5, "best_epoch": 3, "waited": None},
+        {"best": [], "best_epoch": 3, "waited": 2},
+    ],
+)
+def test_what_is_no_state_of_it_is_refused_and_changes_nothing(state):
+    hook = EarlyStopping()
+    hook.restore({"best": 0.5, "best_epoch": 3, "waited": 2})
+    with pytest.raises((ValueError, TypeError, KeyError)):
+        hook.restore(state)
+    assert hook.state() == {"best": 0.5, "best_epoch": 3, "waited": 2}

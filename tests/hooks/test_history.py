@@ -1,3 +1,5 @@
+import pytest
+
 from jaxtrain.engine import Events
 from jaxtrain.hooks import History
 from jaxtrain.hooks import history as module
@@ -69,3 +71,48 @@ def test_a_run_that_goes_on_drops_what_it_will_live_again_and_times_on(make_engi
     now[0] += 7
     assert history.epochs == rows[:2]
     assert history.seconds == 12.0
+
+
+ROW = {"epoch": 1, "iteration": 9, "val/loss": float("nan"), "count": 3}
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        None,
+        [],
+        {},
+        {"epochs": [ROW]},
+        {"epochs": None, "seconds": 1.0},
+        {"epochs": {"a": 1}, "seconds": 1.0},
+        {"epochs": [None], "seconds": 1.0},
+        {"epochs": [{**ROW, "epoch": None}], "seconds": 1.0},
+        {"epochs": [{**ROW, "epoch": True}], "seconds": 1.0},
+        {"epochs": [{**ROW, "iteration": 0}], "seconds": 1.0},
+        {"epochs": [{**ROW, "iteration": 10**30}], "seconds": 1.0},
+        {"epochs": [{**ROW, "val/loss": "0.5"}], "seconds": 1.0},
+        {"epochs": [{**ROW, "val/loss": None}], "seconds": 1.0},
+        {"epochs": [{**ROW, "val/loss": 10**400}], "seconds": 1.0},
+        {"epochs": [{**ROW, "val/loss": [1.0]}], "seconds": 1.0},
+        {"epochs": [ROW, ROW], "seconds": 1.0},
+        {"epochs": [ROW], "seconds": None},
+        {"epochs": [ROW], "seconds": -1.0},
+        {"epochs": [ROW], "seconds": float("nan")},
+        {"epochs": [ROW], "seconds": float("inf")},
+        {"epochs": [ROW], "seconds": 10**400},
+    ],
+)
+def test_what_is_no_state_of_it_is_refused_and_changes_nothing(state):
+    history = History()
+    history.restore({"epochs": [ROW], "seconds": 2})
+    with pytest.raises((ValueError, TypeError, KeyError)):
+        history.restore(state)
+    assert history.epochs == [ROW]
+    assert history.seconds == 2.0
+
+
+def test_it_may_have_come_to_a_run_later():
+    history = History()
+    rows = [{"epoch": 5, "iteration": 50}, {"epoch": 6, "iteration": 60}]
+    history.restore({"epochs": rows, "seconds": 0.0})
+    assert history.epochs == rows

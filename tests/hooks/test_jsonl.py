@@ -102,7 +102,7 @@ def test_garbage_is_skipped_counted_and_removed(make_run, saved, caplog):
     again.restore(*saved(engine))
     with caplog.at_level(logging.WARNING):
         again.run([0], max_epochs=2)
-    assert "dropped 4 lines" in caplog.text
+    assert "dropped 4 lines that are not JSON objects\n" in caplog.text
     assert path.read_bytes() == good
 
 
@@ -176,3 +176,60 @@ def test_a_run_that_goes_on_drops_the_rows_that_it_will_write_again(make_run):
     engine.state.epoch, engine.state.iteration, engine.state.epoch_open = 1, 1, True
     engine.fire(Events.RESUMED)
     assert read_rows(path) == ([{"event": "iteration", "epoch": 1, "iteration": 1}], 0)
+
+
+ODD = [
+    b'{"event": "iteration", "epoch": 1, "iteration": null, "loss": 1}\n',
+    b'{"event": "iteration", "epoch": 1, "iteration": "1", "loss": 1}\n',
+    b'{"event": "iteration", "epoch": 1, "iteration": true, "loss": 1}\n',
+    b'{"event": "iteration", "epoch": 1, "iteration": 1.5}\n',
+    b'{"event": "iteration", "epoch": 1, "iteration": -1}\n',
+    b'{"event": "iteration", "epoch": 1, "iteration": [1]}\n',
+    b'{"event": "iteration", "epoch": 1, "iteration": 1e999}\n',
+    b'{"event": "iteration", "epoch": 1, "iteration": 1' + b"0" * 400 + b"}\n",
+    b'{"event": "epoch", "epoch": null, "iteration": 1}\n',
+    b'{"event": "epoch", "epoch": {}, "iteration": 1}\n',
+    b'{"event": "epoch", "iteration": 1}\n',
+    b'{"event": ["epoch"], "iteration": null, "epoch": 1}\n',
+    b"{}\n",
+]
+GARBAGE = [
+    b'{"event": "iteration", "epoch": 1, "iteration": 1' + b"0" * 5000 + b"}\n",
+    b'{"event": "iteration", "epoch": 1, "iteration": NaN}\n',
+    b'{"event": "iteration", "epoch": 1, "iteration": 1, "loss": Infinity}\n',
+    b'{"iteration": 1, "epoch": 1, "x": ' + b"[" * 10**5 + b"]" * 10**5 + b"}\n",
+    b"\0\0\0\n",
+]
+
+
+@pytest.mark.parametrize("line", [*ODD, *GARBAGE], ids=range(len(ODD) + len(GARBAGE)))
+def test_a_row_that_can_not_be_right_is_dropped_and_told(make_run, saved, caplog, line):
+    """At 888f0db an iteration of null ended the continuation with a TypeError."""
+    engine, directory = make_run("run", every=1)
+    engine.run([0], max_epochs=2)
+    path = directory / "metrics.jsonl"
+    good = path.read_bytes()
+    first, rest = good.split(b"\n", 1)
+    path.write_bytes(first + b"\n" + line + rest)
+    again, _ = make_run("run", every=1)
+    again.restore(*saved(engine))
+    with caplog.at_level(logging.WARNING):
+        again.run([0], max_epochs=2)
+    what = "that do not say epoch and iteration" if line in ODD else "that are not JSON objects"
+    assert f"metrics.jsonl: dropped {line.count(10)} lines {what}\n" in caplog.text
+    assert path.read_bytes() == good
+
+
+def test_rows_that_stay_stay_to_the_byte(make_run, saved, caplog):
+    """Those of somebody else, too, who writes them in another way."""
+    engine, directory = make_run("run", every=1)
+    engine.run([0], max_epochs=1)
+    path = directory / "metrics.jsonl"
+    mine = b'{ "note":"\\ud800", "epoch":1,"iteration":1 ,"big": 1' + b"0" * 400 + b"}\n"
+    kept = path.read_bytes() + mine
+    path.write_bytes(b"{}\n" + kept)
+    again, _ = make_run("run", every=1)
+    again.restore(*saved(engine))
+    again.run([0], max_epochs=1)
+    assert path.read_bytes() == kept
+    assert "dropped 1 lines" in caplog.text

@@ -32,3 +32,21 @@ def test_a_run_saved_between_the_last_step_and_the_end_of_an_epoch_knows_it(make
     again.run([0, 0])
     assert again.state.iteration == 2
     assert again.state.metrics["learning_rate"] == 0.5
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        {},
+        {"learning_rate": "0.5"},
+        {"learning_rate": [0.5]},
+        {"learning_rate": 10**400},
+        None,
+    ],
+)
+def test_what_is_no_state_of_it_is_refused_and_changes_nothing(state):
+    hook = LearningRate()
+    hook.restore({"learning_rate": 0.5})
+    with pytest.raises((ValueError, TypeError, KeyError)):
+        hook.restore(state)
+    assert hook.state() == {"learning_rate": 0.5}

@@ -18,6 +18,13 @@ NAN, INF = math.nan, math.inf
         ("val/inaccuracy", "min"),
         ("accuracy/loss", "min"),
         ("val/mse", "min"),
+        ("val/mae", "min"),
+        ("val/rmse", "min"),
+        ("val/root_mean_squared_error", "min"),
+        ("val/r2", "max"),
+        ("r2_score", "max"),
+        ("val/depth_r2", "max"),
+        ("val/r2d2", "min"),
     ],
 )
 def test_by_the_last_part_of_the_name(name, direction):

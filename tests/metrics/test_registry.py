@@ -5,7 +5,16 @@ import pydantic
 import pytest
 
 from jaxtrain.errors import ConfigError
-from jaxtrain.metrics import METRICS, Accuracy, Loss, Mean, MeanSquaredError, Metric
+from jaxtrain.metrics import (
+    METRICS,
+    Accuracy,
+    Loss,
+    Mean,
+    MeanSquaredError,
+    Metric,
+    R2Score,
+    RootMeanSquaredError,
+)
 from jaxtrain.registry import Registry
 
 
@@ -20,12 +29,34 @@ def build(name, **options):
 
 
 def test_the_metrics_that_a_config_can_name():
-    assert METRICS.names() == ["accuracy", "loss", "mean", "mean_squared_error"]
+    assert METRICS.names() == [
+        "accuracy",
+        "loss",
+        "mean",
+        "mean_absolute_error",
+        "mean_squared_error",
+        "r2_score",
+        "root_mean_squared_error",
+    ]
     assert build("accuracy") == Accuracy()
     assert build("loss") == Loss()
     assert build("mean_squared_error", outputs="a.b") == MeanSquaredError(outputs="a.b")
     assert build("mean", key="grad_norm", mask=None) == Mean("grad_norm", mask=None)
     assert isinstance(build("loss"), Metric)
+
+
+@pytest.mark.parametrize(
+    ("name", "cls"), [("r2_score", R2Score), ("root_mean_squared_error", RootMeanSquaredError)]
+)
+def test_columns_come_from_the_data_where_the_config_says_no_others(name, cls):
+    def columns(**options):
+        return METRICS.build(METRICS.schema(name, Section)(name=name, **options), num_outputs=4)
+
+    assert columns() == cls(columns=4)
+    options = {"outputs": "outputs.depth", "labels": "labels.depth", "mask": None}
+    assert columns(columns=2, **options) == cls(columns=2, **options)
+    with pytest.raises(pydantic.ValidationError, match="columns"):
+        columns(columns=0)
 
 
 def test_options_reach_the_metric():

@@ -1,9 +1,11 @@
 import json
 import math
+import re
 
 import pytest
 
-from jaxtrain.report import summarize, write_summary
+from jaxtrain.errors import DataError
+from jaxtrain.report import read_summary, summarize, write_summary
 
 EPOCHS = [
     {
@@ -97,3 +99,69 @@ def test_a_final_loss_that_is_not_finite_is_null_and_not_an_older_one(tmp_path, 
     assert fields["final_val_loss"] is None
     assert fields["best_val_loss"] == 0.35
     assert fields["best_epoch"] == 2
+
+
+def test_figures_of_a_regression_have_fields_of_their_own():
+    """Finding C10: MAE and R² were nowhere to be seen."""
+    rows = [(1, 90.0, 0.2), (2, 70.0, 0.5), (3, 80.0, 0.4)]
+    epochs = [
+        {"epoch": n, "iteration": n, "learning_rate": 0.1}
+        | {
+            f"{group}/{name}": v
+            for group in ("train", "val")
+            for name, v in (("mae", e), ("r2", r))
+        }
+        for n, e, r in rows
+    ]
+    fields = summarize(epochs, training_time_seconds=1, test={"mae": 75.5, "r2": float("nan")})
+    assert (fields["final_train_mae"], fields["final_val_mae"]) == (80.0, 80.0)
+    assert (fields["best_val_mae"], fields["best_val_r2"]) == (70.0, 0.5)
+    assert (fields["test_mae"], fields["test_r2"]) == (75.5, None)
+    assert fields["final_val_accuracy"] is None
+    assert not [name for name in fields if "learning_rate" in name]
+
+
+def test_what_was_written_can_be_read(tmp_path):
+    for epochs in (EPOCHS, []):
+        test = {"accuracy": 0.91, "loss": math.nan, "größe": 3}
+        fields = write_summary(
+            tmp_path / "metrics.json", epochs, training_time_seconds=1.5, test=test
+        )
+        assert read_summary(tmp_path / "metrics.json") == fields
+
+
+@pytest.mark.parametrize(
+    ("spoil", "says"),
+    [
+        (lambda text: text[: len(text) // 2], "can't be read as a report"),
+        (lambda text: "", "can't be read as a report"),
+        (lambda text: "[]", "expected an object, found a list"),
+        (lambda text: "{}", "final_train_loss is missing"),
+        (lambda text: text.replace("0.1,", '"0.1",'), "'final_train_loss' is '0.1'"),
+        (lambda text: text.replace("0.1,", "true,"), "'final_train_loss' is True"),
+        (lambda text: text.replace("0.1,", "{},"), "'final_train_loss' is {}"),
+        (lambda text: text.replace("0.1,", "NaN,"), "NaN is not JSON"),
+        (lambda text: text.replace("0.1,", "1e999,"), "'final_train_loss' is inf"),
+        (lambda text: text.replace("0.1,", "1" + "0" * 400 + ","), "'final_train_loss' is 1000"),
+        (lambda text: text.replace('"val/loss"', "3"), "'monitor' is 3"),
+        (lambda text: text.replace('"monitor"', '"\\ud800"'), "monitor is missing"),
+        (lambda text: text.replace("{", '{"test_\\ud800": 1,'), "surrogates not allowed"),
+        (lambda text: "[" * 10**5, "can't be read as a report"),
+    ],
+)
+def test_what_somebody_made_of_it_is_told(tmp_path, spoil, says):
+    path = tmp_path / "metrics.json"
+    write_summary(path, EPOCHS, training_time_seconds=1.0)
+    text = path.read_text()
+    path.write_text(spoil(text))
+    assert path.read_text() != text
+    with pytest.raises(DataError, match=re.escape(says)) as raised:
+        read_summary(path)
+    assert str(raised.value).startswith(f"{path}: ")
+
+
+def test_another_encoding_is_told(tmp_path):
+    path = tmp_path / "metrics.json"
+    path.write_bytes(b"\xff" + json.dumps({}).encode())
+    with pytest.raises(DataError):
+        read_summary(path)

@@ -33,6 +33,7 @@ def source(monkeypatch):
 
     def register(make_splits):
         calls = []
+        SOURCES._factories.pop("tests_source", None)
 
         @SOURCES.register("tests_source")
         def tests_source():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import struct
 from pathlib import Path
 
 import jax
@@ -12,7 +13,7 @@ import optax
 import pytest
 from flax import linen as nn
 
-from jaxtrain.data import SOURCES, Dataset, Splits
+from jaxtrain.data import SOURCES, Dataset, Splits, TargetScale
 from jaxtrain.main import main
 from jaxtrain.models import Model, from_linen
 from jaxtrain.run.checks import (
@@ -24,6 +25,7 @@ from jaxtrain.run.checks import (
     small_batch,
 )
 from jaxtrain.run.data import RunData
+from jaxtrain.run.directory import RunDirectory
 from jaxtrain.run.registries import make_config
 from jaxtrain.run.task import Task
 from jaxtrain.step import (
@@ -103,6 +105,21 @@ def test_a_wrong_gradient_is_found():
     assert check_gradient_numerically(right, cross_entropy(), state_of(right), BATCH).ok
 
 
+def test_black_images_are_no_fault_of_the_gradient():
+    """Biases that begin at 0 stand in the kink of a relu where all else that reaches it is 0."""
+    inputs = np.zeros((40, 8, 8, 1), np.float32)
+    inputs[:, 2:4, 2:4, 0] = np.random.default_rng(0).uniform(size=(40, 2, 2))
+    rows = Dataset(inputs, np.arange(40, dtype=np.int32) % 2, num_outputs=2)
+    splits = Splits(train=rows, validation=rows, test=rows)
+    config = make_config({"model": {"name": "cnn", "channels": [8]}})
+    data = RunData(config, splits, rows.loader(batch_size=32))
+    found = next(f for f in run_checks(data) if f.name == "gradient equals finite differences")
+    assert found.ok
+    task = Task.of(data)
+    state, batch = task.initial_state(), small_batch(data)
+    assert not check_gradient_numerically(task.model, task.loss, state, batch).ok
+
+
 class HalfStopped(nn.Module):
     """A gradient that is right where it is, and missing for half of a kernel."""
 
@@ -180,7 +197,9 @@ def broken_source(monkeypatch):
 
     def register(train, test, *, nan):
         def dataset(labels, nan):
-            inputs = np.random.default_rng(0).normal(size=(len(labels), 30)).astype(np.float32)
+            inputs = (
+                np.random.default_rng(len(labels)).normal(size=(len(labels), 30)).astype(np.float32)
+            )
             inputs[0, 0] = np.nan if nan else 0.0
             labels = np.asarray(labels, np.int32)
             return Dataset(inputs, labels, name="made", task="classification", num_outputs=3)
@@ -189,7 +208,8 @@ def broken_source(monkeypatch):
         def made():
             return Splits(train=dataset(train, nan), validation=None, test=dataset(test, False))
 
-        return make_config({"data": {"name": "tests_made"}})
+        monitor = {"monitor": "train/loss"}  # there is no validation set
+        return make_config({"data": {"name": "tests_made"}, "checkpoint": monitor})
 
     return register
 
@@ -373,3 +393,142 @@ def test_the_options_of_the_run_reach_the_overfitting(monkeypatch):
     task = Task.of(RunData.of(make_config(CONFIGS / "digits.py", overrides)))
     checks._overfit(task, BATCH)
     assert found == [{"seed": 5, "accumulate": 2, "clip_norm": 3.0, "precision": "bfloat16"}]
+
+
+# -- what a newcomer's own data bring along -------------------------------------------------------
+
+
+@pytest.fixture
+def own_source(monkeypatch):
+    """own_source(splits, **sections): the config of a run on them."""
+    monkeypatch.setattr(SOURCES, "_factories", dict(SOURCES._factories))
+
+    def register(splits, **sections):
+        SOURCES.register("tests_own")(lambda: splits)
+        sections = {"checkpoint": {"monitor": "train/loss"}, "model": {"hidden": [32]}} | sections
+        return make_config({"data": {"name": "tests_own"}, **sections})
+
+    return register
+
+
+def grammes(columns):
+    """A regression as a source makes one: targets in grammes and more, standardised."""
+    random = np.random.default_rng(0)
+    inputs = random.normal(size=(96, 6)).astype(np.float32)
+    targets = 4200 + 800 * inputs[:, :columns] + random.normal(0, 50, size=(96, columns))
+    targets = targets[:, 0] if columns == 1 else targets * np.arange(1, columns + 1)
+    scale = TargetScale.fit(targets[:64])
+    everything = Dataset(
+        inputs, scale.standardise(targets), name="penguins", task="regression", num_outputs=columns
+    )
+    train, test = everything.select(np.arange(64)), everything.select(np.arange(64, 96))
+    return Splits(train=train, validation=None, test=test, target_scale=scale)
+
+
+@pytest.mark.parametrize("columns", [1, 2])
+def test_a_regression_of_standardised_targets_passes(own_source, columns):
+    config = own_source(
+        grammes(columns),
+        loss={"name": "mean_squared_error"},
+        optimizer={"learning_rate": 1e-2},
+    )
+    findings = list(run_checks(RunData.of(config)))
+    assert [f"{f.name}: {f.detail}" for f in findings if not f.ok] == []
+    assert "overfits a tiny batch" in {f.name for f in findings}
+
+
+def rare(counts):
+    random = np.random.default_rng(0)
+    labels = np.repeat(np.arange(len(counts), dtype=np.int32), counts)
+    inputs = random.normal(size=(len(labels), 6)).astype(np.float32) + labels[:, None]
+    return Dataset(inputs, labels, name="rare", num_outputs=len(counts))
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_weighted_classes_pass_and_are_overfitted_with_their_weights(
+    own_source, monkeypatch, smoothing
+):
+    from jaxtrain.run import checks
+
+    losses = []
+    real = checks.check_overfits
+    monkeypatch.setattr(
+        checks,
+        "check_overfits",
+        lambda model, loss, *parts, **options: (
+            losses.append(loss) or real(model, loss, *parts, **options)
+        ),
+    )
+    train = rare((80, 8, 4))
+    splits = Splits(train=train, validation=None, test=train.select(np.arange(40, 92)))
+    loss = {"class_weights": "balanced", "label_smoothing": smoothing}
+    findings = list(run_checks(RunData.of(own_source(splits, loss=loss))))
+    assert [f.name for f in findings if not f.ok] == ["test overlap with train"]
+    logits = jnp.zeros((1, 3))
+    weights = [float(losses[0](logits, {"labels": jnp.array([k])})[1]) for k in range(3)]
+    np.testing.assert_allclose(weights, [92 / (3 * 80), 92 / (3 * 8), 92 / (3 * 4)], rtol=1e-6)
+    total, _ = losses[0](jnp.array([[50.0, 0, 0]]), {"labels": jnp.array([0])})
+    assert float(total) == 0  # no smoothing
+
+
+def test_a_gradient_of_zero_throughout_is_no_good_gradient():
+    """Finding C17: ZeroDivisionError in `check`, of one class."""
+
+    class One(nn.Module):
+        @nn.compact
+        def __call__(self, x):
+            return nn.Dense(1)(x)
+
+    model, batch = from_linen(One()), BATCH | {"labels": np.zeros(16, np.int32)}
+    finding = check_gradient_numerically(model, cross_entropy(), state_of(model), batch)
+    assert not finding.ok
+    assert "the gradient is 0 throughout" in finding.detail
+
+
+@pytest.mark.parametrize("command", ["check", "plan"])
+def test_what_train_refuses_the_other_commands_refuse(command, tmp_path, capsys):
+    """Finding C26: a mistyped monitor and another run's directory: `plan` 0, train 2."""
+    words = [command, "--config", str(CONFIGS / "digits.py"), "--config.model.hidden=[4]"]
+    assert main([*words, "--config.checkpoint.monitor=val/acuracy"]) == 2
+    assert "checkpoint.monitor: no metric is called 'val/acuracy'" in capsys.readouterr().err
+    with RunDirectory(tmp_path).held(make_config(CONFIGS / "digits.py", ["seed=7"])):
+        pass
+    before = {path: (path.read_bytes(), path.stat()) for path in tmp_path.rglob("*")}
+    assert main([*words, "--workdir", str(tmp_path)]) == 2
+    assert "holds a run with another config" in capsys.readouterr().err
+    assert {path: (path.read_bytes(), path.stat()) for path in tmp_path.rglob("*")} == before
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes" / "a.txt").write_text("mine")
+    assert main([*words, "--workdir", str(tmp_path / "notes")]) == 2
+    assert "found other files" in capsys.readouterr().err
+
+
+def write_idx(root, name, array):
+    header = bytes([0, 0, 8, array.ndim]) + struct.pack(f">{array.ndim}I", *array.shape)
+    (root / name).write_bytes(header + array.astype(np.uint8).tobytes())
+
+
+@pytest.mark.parametrize(
+    ("train", "test", "classes", "codes", "says"),
+    [
+        ((30, 8, 8), (9, 8, 9), 10, (3, 3, 3), "expected images of 8x8 pixels"),
+        ((30, 8, 0), (9, 8, 0), 10, (3, 3, 3), "expected images with pixels, found 30 of 8x0"),
+        ((0, 8, 8), (9, 8, 8), 10, (3, 3, 3), "expected images with pixels, found 0 of 8x8"),
+        ((30, 8, 8), (9, 8, 8), 1, (3, 3, 1), "1 of 10 classes have rows"),
+    ],
+)
+def test_odd_images_are_found_before_a_training(
+    tmp_path, capsys, train, test, classes, codes, says
+):
+    """Finding C17: `plan` 0, `check` silent or a division by zero, and a traceback at the end."""
+    random = np.random.default_rng(0)
+    for name, shape in (("train", train), ("t10k", test)):
+        write_idx(tmp_path, f"{name}-images-idx3-ubyte", random.integers(0, 256, shape))
+        write_idx(tmp_path, f"{name}-labels-idx1-ubyte", np.arange(shape[0]) % classes)
+    words = ["--config", str(CONFIGS / "mnist_mlp.py"), f"--config.data.root={tmp_path}"]
+    words += ["--workdir", str(tmp_path / "run")]
+    for command, code in zip(("train", "plan", "check"), codes, strict=True):
+        assert main([command, *words]) == code, command
+        said = capsys.readouterr()
+        assert says in said.out + said.err
+    assert not (tmp_path / "run").exists()

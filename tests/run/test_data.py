@@ -9,7 +9,7 @@ import sys
 import numpy as np
 import pytest
 
-from jaxtrain.data import ArrayLoader
+from jaxtrain.data import ArrayLoader, Dataset
 from jaxtrain.errors import ConfigError, DataError
 from jaxtrain.run import RunData, make_config
 
@@ -78,7 +78,7 @@ def test_broken_data_are_found_here_and_refused_there(source, made):
     calls = source(lambda: broken)
     data = RunData.of(make_config({"data": {"name": "tests_source"}}))
     assert [finding.name for finding in data.broken] == ["train finite inputs", "test label range"]
-    assert len(data.findings) == 15
+    assert len(data.findings) == 19  # five a set, the classes, and three pairs
     with pytest.raises(DataError) as raised:
         data.refuse_broken()
     lines = str(raised.value).splitlines()
@@ -94,6 +94,7 @@ def test_a_class_without_rows_is_a_remark(source, made):
     data = RunData.of(make_config({"data": {"name": "tests_source"}}))
     assert [f.name for f in data.findings if not f.ok] == ["test class balance"]
     assert data.broken == ()
+    assert [f.name for f in data.remarks] == ["test class balance"]
     data.refuse_broken()
 
 
@@ -145,3 +146,83 @@ def test_no_device_is_touched(form):
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=100)
     assert done.stdout.split() == ["False"], done.stderr
+
+
+# -- how the sets go together ---------------------------------------------------------------------
+
+
+def run_data(source, splits, **sections):
+    source(lambda: splits)
+    return RunData.of(make_config({"data": {"name": "tests_source"}, **sections}))
+
+
+def named(data, name):
+    (finding,) = [finding for finding in data.findings if finding.name == name]
+    return finding
+
+
+def test_test_rows_that_were_learnt_are_a_remark(source, made):
+    """Finding C11: the training file was the test file, too, and nothing said so."""
+    train = made.dataset(60)
+    data = run_data(source, made(train=train, test=train.select(np.arange(20))))
+    assert [finding.name for finding in data.remarks] == ["test overlap with train"]
+    assert "20 of 20 rows" in data.remarks[0].detail
+    assert data.broken == ()
+    data.refuse_broken()
+    assert named(data, "validation overlap with train").ok
+
+
+@pytest.mark.parametrize(
+    ("counts", "loss", "told"),
+    [
+        ((50, 4, 30), {}, True),
+        ((50, 5, 30), {}, False),
+        ((50, 4, 30), {"class_weights": "balanced"}, False),
+        ((50, 0, 30), {}, True),
+        ((50, 4, 30), {"name": "mean_squared_error"}, False),  # it has no weights
+    ],
+)
+def test_where_classes_are_rare_the_remedy_is_named(source, made, counts, loss, told):
+    train = made.dataset(sum(counts), labels=np.repeat([0, 1, 2], counts))
+    data = run_data(source, made(train=train), loss=loss)
+    detail = named(data, "train class balance").detail
+    assert ("loss.class_weights=balanced" in detail) == told
+    assert "loss.class_weights" not in named(data, "test class balance").detail
+    assert data.class_counts() == counts
+
+
+@pytest.mark.parametrize("classes", [1, 3])
+def test_one_class_alone_is_nothing_to_learn(source, made, classes):
+    """Finding C17: a division by zero in `check`."""
+    train = made.dataset(60, labels=[0] * 60, classes=classes)
+    test = made.dataset(9, 1, labels=[0] * 9, classes=classes)
+    data = run_data(source, made(train=train, validation=None, test=test))
+    assert [finding.name for finding in data.broken] == ["train classes"]
+    assert f"1 of {classes} classes have rows; expected at least two" in data.broken[0].detail
+    # In the others it is no more than a remark.
+    other = run_data(source, made(test=made.dataset(9, 1, labels=[1] * 9)))
+    assert other.broken == ()
+
+
+def test_sets_of_another_kind_are_broken(source, made):
+    test = made.dataset(12, 2, classes=4)
+    data = run_data(source, made(test=test))
+    (finding,) = data.broken
+    assert finding.name == "test kind"
+    assert "a classification with 4 outputs; expected that of train, a" in finding.detail
+
+
+def test_an_ignored_label_is_not_out_of_range(source, made):
+    train = made.dataset(60, labels=[-100, 0, 1, 2] * 15)
+    loss = {"ignore_label": -100}
+    assert run_data(source, made(train=train), loss=loss).broken == ()
+    assert [f.name for f in run_data(source, made(train=train)).broken] == ["train label range"]
+
+
+def test_of_a_regression_and_of_rows_out_of_memory_no_classes_are_counted(source, made):
+    assert run_data(source, made(train=Streamed(made.dataset(60)))).class_counts() is None
+    inputs = np.random.default_rng(0).normal(size=(40, 6)).astype(np.float32)
+    numbers = Dataset(inputs, inputs[:, 0].copy(), task="regression")
+    data = run_data(source, made(train=numbers, validation=None, test=numbers.select([1, 2])))
+    assert data.class_counts() is None
+    assert not [f for f in data.findings if "class" in f.name]

@@ -185,7 +185,10 @@ def test_resume_must_and_never(whole, tmp_path):
 
 def test_another_config_does_not_continue_the_run(whole):
     before = (whole[1] / "config.yaml").read_text()
-    with pytest.raises(ConfigError, match=r"model.hidden: .*16.* there, .*17.* now"):
+    with pytest.raises(
+        ConfigError,
+        match=r"model.hidden: .*16.* in checkpoints/0+81, .*in config\.yaml, .*17.* now",
+    ):
         make(whole[1], "model.hidden=[17]").train()
     assert (whole[1] / "config.yaml").read_text() == before
 
@@ -512,3 +515,16 @@ def test_what_is_no_task_and_no_config_is_told_what_makes_one(whole):
         Experiment(whole[0].config)
     with pytest.raises(TypeError, match=r"expected a checked config, found a str; make_config"):
         Experiment.of("configs/digits.py")
+
+
+def test_what_a_person_should_know_of_the_data_is_told_and_training_goes_on(
+    tmp_path, monkeypatch, caplog
+):
+    """Finding C11: train file = test file; no word."""
+    data = RunData.of(make_config(CONFIGS / "digits.py", SMALL))
+    splits = replace(data.splits, test=data.splits.train.select(np.arange(50)))
+    experiment = Experiment(Task.of(replace(data, splits=splits)), tmp_path / "run")
+    monkeypatch.setattr(Experiment, "_train", lambda self, resume: {"went": "on"})
+    assert experiment.train() == {"went": "on"}
+    (warning,) = [record for record in caplog.records if record.levelname == "WARNING"]
+    assert "test overlap with train: 50 of 50 rows" in warning.getMessage()

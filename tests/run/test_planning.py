@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from pathlib import Path
 
 import jax
 import pytest
 
+from jaxtrain.errors import ConfigError
 from jaxtrain.main import main
-from jaxtrain.run import Experiment, RunData, Task, make_config
-from jaxtrain.run.planning import calibrate, describe_plan
+from jaxtrain.run import Experiment, RunData, Task, make_config, planning
+from jaxtrain.run.memory import Memory
+from jaxtrain.run.planning import calibrate, describe_plan, refuse_what_train_refuses
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 DIGITS = str(CONFIGS / "digits.py")
@@ -95,3 +98,54 @@ def test_the_form_can_be_pinned(tmp_path):
     experiment.train()
     assert experiment.trainer.form == "single"
     assert experiment.evaluator.form == "single"
+
+
+def plan_of(config):
+    task = Task.of(RunData.of(config))
+    return describe_plan(Experiment(task, state=task.abstract_state())).splitlines()
+
+
+@pytest.mark.parametrize(
+    ("overrides", "remedy"),
+    [
+        (["model.hidden=[30000]"], "reduce the model, or take an optimizer that remembers less"),
+        (["data.batch_size=20000", "model.hidden=[50]"], "reduce data.batch_size, or raise train"),
+    ],
+)
+def test_more_than_the_machine_has_is_told(monkeypatch, overrides, remedy):
+    """Finding C19: `plan` showed 11 TiB and said nothing of it."""
+    config = make_config(DIGITS, [*overrides, "train.form=single"])
+    monkeypatch.setattr(planning, "available_memory", lambda: Memory(5 * 2**20, "this machine"))
+    lines = plan_of(config)
+    (told,) = [line for line in lines if line.startswith("TOO MUCH")]
+    assert "more than this machine has, 5.0 MiB" in told
+    assert remedy in told
+    memory = next(line for line in lines if line.startswith("memory"))
+    sizes = dict(reversed(part.split(" MiB ")) for part in memory[11:].split(", "))
+    sizes = {name: float(size.replace(",", "")) for name, size in sizes.items()}
+    needed = sizes["arguments"] + sizes["outputs"] + sizes["temporary"] - sizes["of those the same"]
+    assert float(told.split()[2].replace(",", "")) == pytest.approx(needed, abs=0.3)
+
+
+@pytest.mark.parametrize("memory", [None, Memory(2**40, "this machine")])
+def test_where_there_is_enough_or_nobody_knows_nothing_is_told(monkeypatch, memory):
+    monkeypatch.setattr(planning, "available_memory", lambda: memory)
+    assert not [line for line in plan_of(make_config(DIGITS)) if line.startswith("TOO MUCH")]
+
+
+def test_a_remark_about_the_data_stands_in_the_plan(monkeypatch):
+    data = RunData.of(make_config(DIGITS))
+    splits = dataclasses.replace(data.splits, test=data.splits.train.select(range(50)))
+    task = Task.of(dataclasses.replace(data, splits=splits))
+    lines = describe_plan(Experiment(task, state=task.abstract_state())).splitlines()
+    (remark,) = [line for line in lines if line.startswith("REMARK")]
+    assert "test overlap with train: 50 of 50 rows" in remark
+
+
+def test_what_train_refuses_is_refused(tmp_path):
+    config = make_config(DIGITS, [f"workdir={tmp_path}", "checkpoint.monitor=val/los"])
+    task = Task.of(RunData.of(config))
+    experiment = Experiment(task, state=task.abstract_state())
+    with pytest.raises(ConfigError, match="no metric is called 'val/los'"):
+        refuse_what_train_refuses(experiment)
+    assert list(tmp_path.iterdir()) == []

@@ -9,13 +9,17 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+import sklearn.metrics
 from flax import linen as nn
 
-from jaxtrain.data import Dataset
+from jaxtrain.cli.printing import outcome
+from jaxtrain.data import ArrayLoader, Dataset, LoaderRows, Splits, TargetScale
 from jaxtrain.engine import Engine
 from jaxtrain.errors import ConfigError, DataError
-from jaxtrain.models import from_linen
-from jaxtrain.run import RunData, Task, make_config
+from jaxtrain.metrics import Loss, MeanAbsoluteError, R2Score, Rescaled
+from jaxtrain.models import MODELS, from_linen
+from jaxtrain.run import Experiment, RunData, Task, make_config
+from jaxtrain.run.directory import run_id
 
 
 def bytes_of(state) -> list[bytes]:
@@ -93,7 +97,7 @@ def test_parts_of_ones_own_take_the_place_of_the_configs(digits):
     ("overrides", "message"),
     [
         (["train.accumulate=3"], r"do not fit together: .*accumulate=3"),
-        (["loss.name=mean_squared_error"], "'mean_squared_error' and the other options do not fit"),
+        (["loss.name=mean_squared_error"], r"for a regression.*loss\.name=cross_entropy"),
         (
             ["metrics.top.name=accuracy", "metrics.top.top_k=11"],
             r"metrics\.top does not fit what the step gives: .*at most the number of classes, 10",
@@ -137,7 +141,7 @@ def test_the_metrics_are_those_that_fit_the_task(digits, source, made):
     numbers = Dataset(inputs, inputs[:, 0].copy(), name="numbers", task="regression")
     source(lambda: made(train=numbers, validation=None, test=numbers))
     config = make_config({"data": {"name": "tests_source"}, "loss": {"name": "mean_squared_error"}})
-    assert list(Task.of(RunData.of(config)).metrics()) == ["loss", "mse"]
+    assert list(Task.of(RunData.of(config)).metrics()) == ["loss", "mse", "mae", "rmse", "r2"]
 
 
 def test_a_config_names_the_metrics(digits):
@@ -157,3 +161,213 @@ def test_another_device_than_the_one_in_use_is_refused(digits):
         ConfigError, match=rf"the config says '{other}'.*choose_device\('{other}'\)"
     ):
         Task.of(RunData.of(digits(f"device={other}")))
+
+
+# -- what the user's own code raises --------------------------------------------------------------
+
+PLUGIN = """
+from jaxtrain.models import MODELS, Model
+
+def init(rng, batch):
+    {init}
+    return {{"params": {{}}}}
+
+def apply(variables, batch, *, train, rngs=None):
+    {apply}
+    return batch["inputs"][:, :10], {{}}
+
+@MODELS.register("tests_raising")
+def raising(num_outputs: int):
+    {factory}
+    return Model(init=init, apply=apply)
+"""
+
+
+@pytest.mark.parametrize(
+    ("where", "line", "what", "said"),
+    [
+        ("init", 5, "1 / 0", "ZeroDivisionError: division by zero"),
+        ("apply", 9, "{}['lost']", "KeyError: 'lost'"),
+        ("apply", 9, "import sys; sys.exit(0)", "SystemExit: 0"),
+        ("factory", 14, "assert num_outputs < 0, 'no'", "AssertionError: no"),
+    ],
+)
+def test_what_a_plugins_model_raises_is_a_config_error_with_its_line(
+    tmp_path, monkeypatch, where, line, what, said
+):
+    """Finding C23: a traceback, without the plugin's name."""
+    monkeypatch.setattr(MODELS, "_factories", dict(MODELS._factories))
+    path = tmp_path / "raising.py"
+    lines = dict.fromkeys(("init", "apply", "factory"), "pass") | {where: what}
+    path.write_text(PLUGIN.format(**lines))
+    data = RunData.of(make_config({"model": {"name": "tests_raising"}}, plugins=[str(path)]))
+    with pytest.raises(ConfigError) as raised:
+        Task.of(data)
+    assert str(raised.value) == f"model 'tests_raising': {said} (raised in {path}:{line})"
+
+
+def test_a_model_that_raises_in_evaluation_alone_is_found(digits):
+    class Moody(nn.Module):
+        @nn.compact
+        def __call__(self, x, *, train):
+            if not train and x.shape[0] == 7:
+                raise RuntimeError("seven")
+            return nn.Dense(10)(x)
+
+    data = RunData.of(digits("data.eval_batch_size=7"))
+    with pytest.raises(ConfigError, match=r"set does not fit the model .*RuntimeError: seven"):
+        Task.of(data, model=from_linen(Moody()))
+
+
+# -- figures in the unit of the data --------------------------------------------------------------
+
+
+def grammes(columns=1):
+    """Targets of some thousand grammes, standardised, and the splits that a source makes."""
+    random = np.random.default_rng(0)
+    inputs = random.normal(size=(120, 6)).astype(np.float32)
+    targets = 4200 + 800 * inputs[:, :columns] + random.normal(0, 60, size=(120, columns))
+    targets = targets[:, 0] if columns == 1 else targets * np.arange(1, columns + 1)
+    scale = TargetScale.fit(targets[:80])
+    everything = Dataset(
+        inputs, scale.standardise(targets), name="penguins", task="regression", num_outputs=columns
+    )
+    parts = [everything.select(np.arange(*ends)) for ends in ((0, 80), (80, 100), (100, 120))]
+    return targets[100:], scale, Splits(*parts, target_scale=scale)
+
+
+def test_a_regression_tells_its_errors_in_the_unit_of_the_data(source, tmp_path):
+    """Finding C10: the raw square of the loss was all that was told."""
+    targets, scale, splits = grammes()
+    source(lambda: splits)
+    config = make_config(
+        {
+            "data": {"name": "tests_source"},
+            "loss": {"name": "mean_squared_error"},
+            "model": {"hidden": []},
+            "optimizer": {"learning_rate": 0.03},
+            "metrics": None,
+            "train": {"epochs": 30},
+            "hooks": {"progress": None, "console": None},
+        }
+    )
+    experiment = Experiment.of(config, tmp_path / "run")
+    figures = experiment.train()
+    assert [name[5:] for name in figures if name.startswith("test_")] == [
+        "loss",
+        "mae",
+        "rmse",
+        "r2",
+    ]
+    best = experiment.store.best()
+    state, _ = experiment.store.load(best, experiment.task.abstract_state(), part="train_state")
+    batch = {"inputs": splits.test.inputs, "labels": splits.test.labels}
+    said, _ = experiment.task.model.apply(state.variables(), batch, train=False)
+    said = scale.in_unit(said).reshape(targets.shape)
+    for name, by_sklearn in (
+        ("mae", sklearn.metrics.mean_absolute_error),
+        ("rmse", sklearn.metrics.root_mean_squared_error),
+        ("r2", sklearn.metrics.r2_score),
+    ):
+        assert figures[f"test_{name}"] == pytest.approx(by_sklearn(targets, said), rel=1e-4), name
+        assert figures[f"final_val_{name}"] is not None
+    assert figures["test_mae"] > 10  # grammes
+    assert figures["test_r2"] > 0.9
+    assert figures["test_loss"] < 1  # standardised
+    assert f"mae {figures['test_mae']:.4f}" in outcome(figures, tmp_path)
+    assert (tmp_path / "run" / "learning_curves.png").exists()
+
+
+def test_metrics_that_a_config_names_are_in_the_unit_of_the_data_too(source):
+    _, scale, splits = grammes()
+    source(lambda: splits)
+    config = {
+        "data": {"name": "tests_source"},
+        "loss": {"name": "mean_squared_error"},
+        "metrics": {
+            "loss": {},
+            "far": {"name": "mean_absolute_error"},
+            "best": {"name": "r2_score"},
+        },
+    }
+    metrics = Task.of(RunData.of(make_config(config))).metrics()
+    assert metrics == {
+        "loss": Loss(),
+        "best": Rescaled(R2Score(), scale.mean, scale.deviation),
+        "far": Rescaled(MeanAbsoluteError(), scale.mean, scale.deviation),
+    }
+
+
+def test_the_metrics_of_several_columns_know_how_many(source):
+    _, _, splits = grammes(2)
+    source(lambda: dataclasses.replace(splits, target_scale=None))
+    config = {"data": {"name": "tests_source"}, "loss": {"name": "mean_squared_error"}}
+    metrics = Task.of(RunData.of(make_config(config))).metrics()
+    assert metrics["r2"] == R2Score(columns=2)
+    assert list(metrics) == ["loss", "mse", "mae", "rmse", "r2"]
+    config["metrics"] = {"r2_score": {}, "root_mean_squared_error": {}}
+    named = Task.of(RunData.of(make_config(config))).metrics()
+    assert named["r2_score"] == metrics["r2"]
+    assert named["root_mean_squared_error"] == metrics["rmse"]
+
+
+# -- class weights --------------------------------------------------------------------------------
+
+
+def weights(task, classes):
+    logits = np.zeros((1, classes), np.float32)
+    return [float(task.loss(logits, {"labels": np.array([k])})[1]) for k in range(classes)]
+
+
+@pytest.mark.parametrize("text", ["loss.class_weights=balanced", "loss={class_weights: balanced}"])
+def test_balanced_weights_count_the_training_rows(source, made, text):
+    train = made.dataset(60, labels=[0] * 40 + [1] * 15 + [2] * 5)
+    source(lambda: made(train=train))
+    task = Task.of(RunData.of(make_config({"data": {"name": "tests_source"}}, [text])))
+    np.testing.assert_allclose(weights(task, 3), [60 / 120, 60 / 45, 60 / 15], rtol=1e-6)
+    _, output = jax.jit(task.train_step)(task.initial_state(), next(iter(task.data.loader)))
+    assert np.isfinite(output["loss"])
+
+
+@pytest.mark.parametrize("text", ["[1, 2.5, 0]", "1,2.5,0"])
+def test_weights_can_be_numbers(source, made, text):
+    source(made)
+    config = make_config({"data": {"name": "tests_source"}}, [f"loss.class_weights={text}"])
+    assert weights(Task.of(RunData.of(config)), 3) == [1, 2.5, 0]
+    assert config.loss.class_weights == (1, 2.5, 0)
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ("[1, 2]", r"class_weights: expected a number for each of the 3 classes, found 2"),
+        ("balance", r"loss\.class_weights: expected 'balanced', or a list.*found 'balance'"),
+        ("[1, -2, 1]", r"loss\.class_weights: expected .*at least 0"),
+        ("[0, 0, 0]", r"loss 'cross_entropy', data 'tests_source': .*weighs no class"),
+    ],
+)
+def test_weights_that_do_not_fit_are_refused(source, made, value, message):
+    source(made)
+    with pytest.raises(ConfigError, match=message):
+        Task.of(
+            RunData.of(
+                make_config({"data": {"name": "tests_source"}}, [f"loss.class_weights={value}"])
+            )
+        )
+
+
+def test_rows_out_of_memory_want_numbers(source, made):
+    rows = made.dataset(60)
+    streamed = LoaderRows(lambda **options: ArrayLoader(rows, **options), num_outputs=3)
+    source(lambda: made(train=streamed))
+    config = {"data": {"name": "tests_source"}, "loss": {"class_weights": "balanced"}}
+    with pytest.raises(ConfigError, match="rows that are not in memory are not counted; give a nu"):
+        Task.of(RunData.of(make_config(config)))
+    config["loss"]["class_weights"] = (1, 2, 3)
+    assert weights(Task.of(RunData.of(make_config(config))), 3) == [1, 2, 3]
+
+
+def test_weights_are_no_part_of_the_name_of_a_run_that_has_none(digits):
+    """Runs begun before there were any go on."""
+    assert run_id(digits("loss.class_weights=null")) == run_id(digits())
+    assert run_id(digits("loss.class_weights=balanced")) != run_id(digits())

@@ -167,7 +167,7 @@ def test_parameters_that_are_not_finite_are_told_of(tmp_path, finished):
     experiment.store.__class__(tmp_path / "checkpoints", asynchronous=False).save(
         {"train_state": state.replace(params=bad)}, iteration=1, meta=_own(trained.meta)
     )
-    with pytest.raises(NonFiniteError, match=r"parameter \S+ is not finite"):
+    with pytest.raises(NonFiniteError, match="NaN or Inf"):
         Trained.load(tmp_path / "checkpoints/00000001")
 
 

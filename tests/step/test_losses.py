@@ -272,3 +272,140 @@ def test_a_plugin_that_makes_no_loss_is_refused():
     with pytest.raises(ConfigError, match="LossFn, found None"):
         registry.build(Section(name="nothing"))
     assert LOSSES.returns is LossFn
+
+
+# -- classes that count for more ------------------------------------------------------------------
+
+WEIGHTS = (0.5, 2.0, 3.25)
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.3])
+@pytest.mark.parametrize("ignored", [None, 1, -100])
+def test_weights_are_those_of_torch(logits, smoothing, ignored):
+    torch = pytest.importorskip("torch")
+    labels = np.array([0, 2, 1, 2])
+    labels[0] = ignored if ignored is not None else 0
+    options = {} if ignored is None else {"ignore_index": ignored}
+    theirs = torch.nn.CrossEntropyLoss(
+        weight=torch.tensor(WEIGHTS), label_smoothing=smoothing, **options
+    )
+    found = torch.tensor(np.asarray(logits), requires_grad=True)
+    expected = theirs(found, torch.tensor(labels))
+    expected.backward()
+    loss = cross_entropy(class_weights=WEIGHTS, label_smoothing=smoothing, ignore_label=ignored)
+
+    def mean(logits):
+        total, weight = loss(logits, {"labels": jnp.asarray(labels)})
+        return total / weight
+
+    value, gradient = jax.value_and_grad(mean)(logits)
+    assert float(value) == pytest.approx(expected.item(), rel=1e-6)
+    np.testing.assert_allclose(gradient, found.grad.numpy(), rtol=1e-5, atol=1e-7)
+
+
+def test_a_weighted_total_is_the_sum_of_weighted_rows(logits):
+    """By the definition, for where torch is not installed."""
+    total, weight = cross_entropy(class_weights=WEIGHTS)(logits, {"labels": LABELS})
+    log_p, by_label = np.asarray(jax.nn.log_softmax(logits)), np.array(WEIGHTS)[LABELS]
+    assert float(weight) == by_label.sum() == 0.5 + 3.25 + 2 + 3.25
+    assert float(total) == pytest.approx(-(by_label * log_p[np.arange(4), LABELS]).sum(), rel=1e-6)
+    smooth, _ = cross_entropy(class_weights=WEIGHTS, label_smoothing=0.3)(
+        logits, {"labels": LABELS}
+    )
+    spread = -(log_p * np.array(WEIGHTS)).mean(axis=-1).sum()
+    assert float(smooth) == pytest.approx(0.7 * float(total) + 0.3 * spread, rel=1e-6)
+
+
+def test_equal_weights_change_no_mean(logits):
+    for smoothing in (0.0, 0.2):
+        plain = cross_entropy(label_smoothing=smoothing)(logits, {"labels": LABELS})
+        found = cross_entropy(label_smoothing=smoothing, class_weights=(4.0,) * 3)(
+            logits, {"labels": LABELS}
+        )
+        assert float(found[0] / found[1]) == pytest.approx(float(plain[0] / plain[1]), rel=1e-6)
+        assert float(found[1]) == 16
+
+
+def weights_of(loss, classes):
+    """The weight of each class, as a loss gives it."""
+    return [
+        float(loss(jnp.zeros((1, classes)), {"labels": jnp.array([k])})[1]) for k in range(classes)
+    ]
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.2])
+@pytest.mark.parametrize("bad", [0.0, np.nan, np.inf])
+def test_a_class_of_weight_0_counts_nowhere(logits, smoothing, bad):
+    """torch would add its smoothed share to the total and nothing to the weight."""
+    loss = cross_entropy(class_weights=(1.0, 0.0, 2.0), label_smoothing=smoothing)
+
+    def mean(logits, labels):
+        total, weight = loss(logits, {"labels": labels})
+        return total / weight
+
+    value, gradient = jax.value_and_grad(mean)(logits.at[2].add(bad), LABELS)
+    others = jnp.array([0, 1, 3])
+    assert float(value) == pytest.approx(float(mean(logits[others], LABELS[others])), rel=1e-6)
+    assert not np.asarray(gradient[2]).any()
+    assert np.isfinite(gradient).all()
+    total, weight = loss(logits, {"labels": jnp.full(4, 1)})
+    assert (float(total), float(weight)) == (0.0, 0.0)
+
+
+@pytest.mark.parametrize("weights", [WEIGHTS, (0.0, 1.0, 1.0)])
+def test_weights_do_not_hide_a_label_that_is_no_class(logits, weights):
+    total, weight = cross_entropy(class_weights=weights)(logits, {"labels": LABELS.at[0].set(3)})
+    assert np.isnan(float(total))
+    assert float(weight) > 0
+
+
+@pytest.mark.parametrize("mask", [[1.0, 0.0, 1.0, 1.0], [1.0, 0.0, 0.5, 1.0]])
+@pytest.mark.parametrize("smoothing", [0.0, 0.2])
+def test_weights_and_masks_multiply_and_add_up(logits, mask, smoothing):
+    loss = cross_entropy(class_weights=WEIGHTS, label_smoothing=smoothing)
+    mask = jnp.array(mask)
+    whole = loss(logits.at[1].set(jnp.nan), {"labels": LABELS.at[1].set(-5), "mask": mask})
+    each = [loss(logits[i : i + 1], {"labels": LABELS[i : i + 1]}) for i in range(4)]
+    for part in (0, 1):
+        expected = sum(float(m) * float(one[part]) for m, one in zip(mask, each, strict=True))
+        assert float(whole[part]) == pytest.approx(expected, rel=1e-6)
+
+
+def test_weights_of_tokens_of_bytes_and_of_a_population():
+    loss = cross_entropy(class_weights=(1.0, 2.0, 4.0), label_smoothing=0.1)
+    logits = jax.random.normal(jax.random.key(1), (2, 2, 4, 3))
+    labels = np.random.default_rng(0).integers(0, 3, (2, 4))
+    batch = {"labels": jnp.asarray(labels, "uint8")}
+    totals, weights = jax.jit(jax.vmap(lambda one: loss(one, batch)))(logits)
+    assert weights.tolist() == [float((2.0**labels).sum())] * 2
+    for member in range(2):
+        flat = {"labels": jnp.asarray(labels.reshape(-1))}
+        expected, _ = jax.jit(loss)(logits[member].reshape(-1, 3), flat)
+        assert float(totals[member]) == pytest.approx(float(expected), rel=1e-6)
+
+
+def test_weights_run_under_strict_promotion(logits):
+    with jax.numpy_dtype_promotion("strict"), jax.numpy_rank_promotion("raise"):
+        loss = cross_entropy(class_weights=WEIGHTS, label_smoothing=0.1, ignore_label=-1)
+        loss(logits, {"labels": LABELS, "mask": jnp.ones(4)})
+
+
+@pytest.mark.parametrize("length", [2, 4])
+def test_another_number_of_weights_than_of_classes_is_refused(logits, length):
+    text = f"expected a number for each of the 3 classes, found {length}"
+    with pytest.raises(ConfigError, match=text):
+        cross_entropy(class_weights=(1.0,) * length)(logits, {"labels": LABELS})
+    with pytest.raises(ConfigError, match=text):
+        cross_entropy((5,) * length, class_weights="balanced")(logits, {"labels": LABELS})
+
+
+def test_a_config_gives_weights_and_the_program_counts():
+    schema = LOSSES.schema("cross_entropy", Section)
+    assert "class_counts" not in schema.model_fields
+    loss = LOSSES.build(schema(name="cross_entropy", class_weights="balanced"), class_counts=(3, 1))
+    np.testing.assert_allclose(weights_of(loss, 2), [4 / 6, 2], rtol=1e-6)
+    loss = LOSSES.build(schema(name="cross_entropy", class_weights=(1, 2)), class_counts=None)
+    assert weights_of(loss, 2) == [1, 2]
+    for wrong in ("balance", (-1.0, 2.0), ("a",)):
+        with pytest.raises(pydantic.ValidationError, match="class_weights"):
+            schema(name="cross_entropy", class_weights=wrong)

@@ -32,7 +32,8 @@ batch = {{
     "row_mask": np.float32([1] * 13 + [0] * 3),
 }}
 batch["inputs"][15] = np.nan
-loss = cross_entropy(label_smoothing=0.1, ignore_label=-100)
+weights = None if {accumulate} == 1 else tuple(range(1, 9))
+loss = cross_entropy(label_smoothing=0.1, ignore_label=-100, class_weights=weights)
 options = dict(clip_norm=0.5, ema_decay=0.9, accumulate={accumulate})
 tx = adamw(0.1)
 step = jax.jit(make_train_step(model, loss, tx, **options))

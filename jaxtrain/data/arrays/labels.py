@@ -233,7 +233,7 @@ def _texts(labels: np.ndarray, name: str) -> list[str]:
     try:
         texts = [t.decode() if isinstance(t, bytes) else t for t in labels.tolist()]
         "".join(texts).encode()
-    except ValueError:  # letters that there are not, bytes that are not UTF-8
+    except ValueError:  # bytes that are none, halves of letters
         raise DataError(f"{name}: texts that are not UTF-8") from None
     return texts
 

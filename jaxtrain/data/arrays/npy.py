@@ -24,6 +24,7 @@ MAGIC = b"\x93NUMPY"
 _LONGEST_HEADER = 10_000  # bytes; one of plain arrays has about 120
 _MOST_AXES = 32
 _CHUNK = 2**20
+_LAST_LETTER = 0x10FFFF  # of Unicode
 _KINDS = "biufUS"
 _NAMES = {
     "O": "objects, which are pickles and never read; save numbers or texts",
@@ -61,7 +62,8 @@ class Head:
         return self.count * self.dtype.itemsize
 
     def __str__(self) -> str:
-        return f"{self.dtype.name}{list(self.shape)}"
+        name = "text" if self.dtype.kind in "US" else self.dtype.name
+        return f"{name}{list(self.shape)}"
 
 
 def read_head(stream: BinaryIO, name: str) -> Head:
@@ -121,6 +123,10 @@ def read_body(stream: BinaryIO, head: Head, name: str) -> np.ndarray:
         found += count
     if stream.read(1):  # also what makes zipfile compare its checksum
         raise DataError(f"{name}: expected {len(window):,} bytes of values for {head}, found more")
+    if head.dtype.kind == "U":
+        letters = flat.view(np.dtype(np.uint32).newbyteorder(head.dtype.byteorder))
+        if letters.max() > _LAST_LETTER:  # Python would raise a SystemError of them
+            raise DataError(f"{name}: texts of letters that there are not")
     if head.dtype.kind == "b":  # a byte that is neither 0 nor 1 would be a third truth
         flat = flat.view(np.uint8) != 0
     return flat.reshape(head.shape[::-1]).T if head.fortran else flat.reshape(head.shape)

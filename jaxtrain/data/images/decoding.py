@@ -16,8 +16,10 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
+import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -36,6 +38,7 @@ _MOST_BYTES = 2**29  # of a file; one of LARGEST pixels has less than these
 _FORMATS = ("PNG", "JPEG")
 _SIXTEEN_BITS = ("I;16", "I;16B", "I;16L", "I")
 _ORIENTATION = 0x0112  # of EXIF
+_CORRUPT_EXIF = "Corrupt EXIF data"  # how Pillow's warning begins
 _PNG = b"\x89PNG\r\n\x1a\n"
 
 
@@ -79,7 +82,24 @@ def strictly() -> Iterator[None]:
         warnings.filterwarnings("error", module=r"PIL\.")
         # A JPEG with a broken second picture behind a good first one.
         warnings.filterwarnings("ignore", message="Image appears to be a malformed MPO")
+        warnings.filterwarnings("always", message=_CORRUPT_EXIF)
+        warnings.showwarning = _noticing(warnings.showwarning)
         yield
+
+
+_noticed = threading.local()
+
+
+def _noticing(show: Callable[..., None]) -> Callable[..., None]:
+    """As `show`, but of a warning that EXIF data are broken the thread that meets it takes note."""
+
+    def notice(message: Any, *arguments: Any, **options: Any) -> None:
+        if str(message).startswith(_CORRUPT_EXIF):
+            _noticed.corrupt_exif = True
+        else:
+            show(message, *arguments, **options)
+
+    return notice
 
 
 def look_at(path: Path) -> Header:
@@ -103,6 +123,7 @@ def decode(path: Path, *, size: Size, channels: Channels) -> Decoded:
     Raises:
         DataError: it is no image that can be read, or a bomb; names the file.
     """
+    _noticed.corrupt_exif = False
     with _opened(path) as image:
         # A JPEG can be decoded at a half, a quarter or an eighth, which is all that is needed.
         image.draft(None, (2 * max(size), 2 * max(size)))
@@ -150,9 +171,10 @@ def _opened(path: Path) -> Iterator[Any]:
 
 def _content(path: Path) -> bytes:
     with path.open("rb") as file:
-        content = file.read(_MOST_BYTES + 1)
-    if len(content) > _MOST_BYTES:
-        raise DataError(f"larger than {_MOST_BYTES:,} bytes, which no image is")
+        size = os.fstat(file.fileno()).st_size  # `read(n)` takes n bytes at once, needed or not
+        if size > _MOST_BYTES:
+            raise DataError(f"larger than {_MOST_BYTES:,} bytes, which no image is")
+        content = file.read(size)
     if not content:
         raise DataError("an empty file")
     return content
@@ -201,6 +223,8 @@ def _upright(image: Any) -> tuple[Any, str]:
     try:
         orientation = image.getexif().get(_ORIENTATION)
     except Exception:  # broken EXIF data, as many cameras write them, are no broken image
+        orientation, _noticed.corrupt_exif = None, True
+    if orientation is None and _noticed.corrupt_exif:
         return image, "EXIF data that can't be read: taken as upright"
     how = turns.get(orientation) if isinstance(orientation, int) else None
     return (image if how is None else image.transpose(how)), ""

@@ -1,0 +1,72 @@
+"""What of a config decides the figures of a run, and so can't change while it goes on.
+
+    differing({"seed": 0, "workdir": "a"}, config)       # [("seed", 0, 5)]: there, now
+
+A run's config stands in every one of its checkpoints, and for people in its config.yaml.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from jaxtrain.config import MISSING, ExperimentConfig, diff, non_defaults, to_dict
+
+Difference = tuple[str, Any, Any]
+
+# What may change between two sittings of one run: none of it has a part in the figures.
+_FREE = {
+    "workdir",
+    "project",
+    "device",
+    "hooks",
+    "checkpoint.every",
+    "checkpoint.every_epochs",
+    "checkpoint.keep",
+    "checkpoint.asynchronous",
+    "data.root",
+    "data.download",
+    "data.mirror",
+    "data.prefetch",
+}
+
+
+def differing(before: Mapping[str, Any], config: ExperimentConfig) -> list[Difference]:
+    """Each deciding key that was another: `(dotted key, what it was, what it is)`.
+
+    Two are no difference. A key that `before` does not know has come since: its default is what
+    was. And where no schedule is stretched by it, a run may simply get longer.
+
+    Args:
+        before: as `to_dict` gave it when the run was begun, in whatever order.
+        config: of now.
+    """
+    told = {key for key, _, _ in non_defaults(config)}
+    found = []
+    for key, old, new in diff(_deciding(before), _deciding(to_dict(config))):
+        is_new = old is MISSING and not any(f"{t}.".startswith(f"{key}.") for t in told)
+        longer = (
+            key == "train.epochs"
+            and config.schedule.name == "constant"
+            and isinstance(old, int)
+            and not isinstance(old, bool)
+            and new >= old
+        )
+        if not (is_new or longer):
+            found.append((key, old, new))
+    return found
+
+
+def is_free(key: str) -> bool:
+    """Whether a dotted key, or a section around it, is free to change."""
+    parts = key.split(".")
+    return any(".".join(parts[:depth]) in _FREE for depth in range(1, len(parts) + 1))
+
+
+def _deciding(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """The config without what is free to change."""
+    return {
+        key: _deciding(value, f"{prefix}{key}.") if isinstance(value, Mapping) else value
+        for key, value in config.items()
+        if prefix + key not in _FREE
+    }

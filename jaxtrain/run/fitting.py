@@ -1,0 +1,83 @@
+"""What must fit before a run: the loss to the data, and what a model puts out to both.
+
+    refuse_other_loss(data)                                  # mean_squared_error for classes
+    refuse_other_outputs(data, outputs, batch, model="mine") # 13 outputs for 10 classes
+
+A model of 13 outputs for 10 classes would train without a word, one of 3 would make NaN. Only what
+jaxtrain's own losses and metrics would read is judged: a loss or metrics of one's own may read the
+outputs in other ways.
+
+Axes: B batch, D columns of a target.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import numpy as np
+
+from jaxtrain.data import Rows
+from jaxtrain.errors import ConfigError
+from jaxtrain.run.data import RunData
+from jaxtrain.step import LOSSES, cross_entropy, mean_squared_error
+
+_FOR = {"classification": "cross_entropy", "regression": "mean_squared_error"}
+_OF = {"classification": cross_entropy, "regression": mean_squared_error}
+
+
+def refuse_other_loss(data: RunData) -> None:
+    """See that the config's loss is for what there is to learn, where it reads the labels.
+
+    Raises:
+        ConfigError: it says which loss to take.
+    """
+    section, task = data.config.loss, data.train.task
+    other = [kind for kind, loss in _OF.items() if LOSSES[section.name] is loss and kind != task]
+    if other and getattr(section, "labels", "labels") == "labels":
+        raise ConfigError(
+            f"loss.name: {section.name!r} is for a {other[0]}, but the data {data.train.name!r} "
+            f"are a {task}; set loss.name={_FOR[task]}"
+        )
+
+
+def refuse_other_outputs(
+    data: RunData, outputs: Any, batch: Mapping[str, Any], *, model: str
+) -> None:
+    """See that a model puts out a number for each class, or for each column of the target.
+
+    Args:
+        data: what is to be learnt.
+        outputs: shapes of what the model gives for the batch.
+        batch: shapes of a batch.
+        model: what to call it.
+
+    Raises:
+        ConfigError: with the model, what it gives and what is expected.
+    """
+    config, train = data.config, data.train
+    ours = any(LOSSES[config.loss.name] is loss for loss in _OF.values())
+    if not ours and config.metrics is not None:
+        return  # all that reads them is the user's
+    if getattr(config.loss, "labels", "labels") != "labels":
+        return
+    head = getattr(config.loss, "outputs", None)
+    if head is not None and isinstance(outputs, Mapping) and head in outputs:
+        outputs = outputs[head]
+    if not jax.tree_util.all_leaves([outputs]):
+        return  # several, of which the loss or a metric says what it misses
+    found, wanted = np.shape(outputs), train.num_outputs
+    if not _fits(found, train, np.shape(batch.get("labels", 0))):
+        of = "classes" if train.task == "classification" else "columns of the target"
+        raise ConfigError(
+            f"{model}: expected outputs [..., {wanted}], as the data "
+            f"{train.name!r} have {wanted} {of}; found {list(found)}. A model of one's own is "
+            "given `num_outputs`, before the `*` of its function"
+        )
+
+
+def _fits(found: tuple[int, ...], train: Rows, labels: tuple[int, ...]) -> bool:
+    if train.task == "regression" and found in (labels, (*labels, 1)):
+        return True  # [B] for one column; steps of a series
+    return len(found) > 1 and found[-1] == train.num_outputs

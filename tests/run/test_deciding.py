@@ -1,0 +1,91 @@
+"""What of a config decides a run."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from jaxtrain.config import MISSING, to_dict
+from jaxtrain.run.deciding import differing, is_free
+
+
+def written(config):
+    """As it comes back from a checkpoint: tuples are lists."""
+    return json.loads(json.dumps(to_dict(config)))
+
+
+def test_a_config_does_not_differ_from_itself(digits):
+    config = digits("metrics=[loss, {name: accuracy, top_k: 3}]", "optimizer.clip_norm=1.0")
+    assert differing(to_dict(config), config) == []
+    assert differing(written(config), config) == []
+
+
+@pytest.mark.parametrize(
+    ("override", "key", "old", "new"),
+    [
+        ("seed=5", "seed", 0, 5),
+        ("data.split_seed=7", "data.split_seed", 0, 7),
+        ("data.test_fraction=0.3", "data.test_fraction", 0.2, 0.3),
+        ("data.validation_fraction=0.3", "data.validation_fraction", 0.1, 0.3),
+        ("data.batch_size=16", "data.batch_size", 32, 16),
+        ("data.shuffle=false", "data.shuffle", True, False),
+        ("data.last_batch=drop", "data.last_batch", "pad", "drop"),
+        ("optimizer.learning_rate=0.05", "optimizer.learning_rate", 0.003, 0.05),
+        ("train.form=single", "train.form", "auto", "single"),
+        ("train.accumulate=2", "train.accumulate", 1, 2),
+        ("train.epochs=1", "train.epochs", 2, 1),
+        ("precision=bfloat16", "precision", "float32", "bfloat16"),
+        ("checkpoint.monitor=train/loss", "checkpoint.monitor", "val/loss", "train/loss"),
+        ("model.dropout=0.5", "model.dropout", 0.1, 0.5),
+        ("plugins=[a.py]", "plugins", (), ("a.py",)),
+    ],
+)
+def test_what_has_a_part_in_the_figures_decides(digits, override, key, old, new):
+    before = written(digits())
+    found = {k: (a, b) for k, a, b in differing(before, digits(override))}
+    assert list(found) == [key]
+    assert found[key][1] == new
+    assert found[key][0] == old or key in ("optimizer.learning_rate", "model.dropout")
+    assert not is_free(key)
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "workdir=elsewhere",
+        "project=other",
+        "device=cpu",
+        "hooks.csv=null",
+        "hooks.jsonl.every=7",
+        "checkpoint.every=5",
+        "checkpoint.every_epochs=2",
+        "checkpoint.keep=9",
+        "checkpoint.asynchronous=false",
+        "data.prefetch=0",
+    ],
+)
+def test_what_has_none_is_free(digits, override):
+    assert differing(written(digits()), digits(override)) == []
+    assert is_free(override.partition("=")[0])
+
+
+def test_a_run_may_get_longer_where_no_schedule_is_stretched(digits):
+    constant = written(digits("train.epochs=2", "schedule={name: constant}"))
+    assert differing(constant, digits("train.epochs=3", "schedule={name: constant}")) == []
+    assert differing(constant, digits("train.epochs=1", "schedule={name: constant}"))
+    cosine = written(digits("train.epochs=2", "schedule={name: cosine}"))
+    assert differing(cosine, digits("train.epochs=3", "schedule={name: cosine}"))
+    for junk in ("many", None, True, [2]):  # at 888f0db a TypeError of `>=`
+        constant["train"]["epochs"] = junk
+        found = differing(constant, digits("train.epochs=3", "schedule={name: constant}"))
+        assert [key for key, _, _ in found] == ["train.epochs"]
+
+
+def test_a_key_that_has_come_since_is_its_default(digits):
+    before = written(digits())
+    del before["train"]["form"]
+    assert differing(before, digits()) == []
+    assert differing(before, digits("train.form=single")) == [("train.form", MISSING, "single")]
+    before["train"]["gone"] = 3
+    assert differing(before, digits()) == [("train.gone", 3, MISSING)]
