@@ -53,7 +53,7 @@ def test_h6_a_plugin_reads_records_with_a_loader_of_its_own(register):
     loader = splits.train.loader(batch_size=8, shuffle=True, seed=1, last_batch="pad")
     seen = [b["labels"][b["row_mask"] > 0] for b in loader]
     assert np.bincount(np.concatenate(seen)).tolist() == [7, 7, 6]
-    assert all(f.ok for rows in vars(splits).values() for f in check_dataset(rows))
+    assert all(f.ok for rows in splits.sets.values() for f in check_dataset(rows))
 
 
 @pytest.mark.parametrize("returned", [None, (1, 2), Dataset(np.ones((2, 1)), np.ones(2))])
