@@ -392,3 +392,18 @@ def test_registries_may_be_few():
     assert check({"model": {"hidden": [2]}}, {"model": registry}).model.hidden == (2,)
     (problem,) = problems({"model": {"hidden": [0]}}, {"model": registry})
     assert "each item a whole number above 0, found [0]" in problem
+
+
+@pytest.mark.parametrize(
+    ("tree", "path"),
+    [
+        ({"workdir": "\udcff"}, "workdir"),
+        ({"model": {"name": "wide", "\udcff": 3}}, "model."),
+        ({"plugins": ["ä", "\ud800"]}, "plugins"),
+    ],
+)
+def test_half_a_character_is_refused_before_a_file_has_to_hold_it(registries, tree, path):
+    """C24: `--workdir $'\\xff'` came out as a traceback at the first save."""
+    with pytest.raises(ConfigError, match=rf"config: {path}.*: expected text that UTF-8 can hold"):
+        check(tree, registries)
+    check({"project": "x", "workdir": "ä\u2028"}, registries)

@@ -119,6 +119,38 @@ def test_a_base_shared_by_python_configs_keeps_its_own_place_in_errors(write, re
     ]
 
 
+def test_a_config_that_reads_another_of_its_name_is_itself_again_afterwards(write, tmp_path):
+    """Dataclasses look for their module by its name."""
+    (tmp_path / "base").mkdir()
+    text = (
+        "from __future__ import annotations\nfrom dataclasses import dataclass\n"
+        "from jaxtrain.config import load\n"
+        "def get_config():\n"
+        "    {read}\n"
+        "    @dataclass\n    class Config:\n        seed: int = {seed}\n"
+        "    return Config()\n"
+    )
+    write("base/x.py", text.format(read="pass", seed=1))
+    path = write("x.py", text.format(read="assert load('base/x.py').seed == 1", seed=2))
+    assert load(path).to_dict() == {"seed": 2}
+
+
+def test_what_a_config_says_of_missing_data_is_what_is_told(write):
+    path = write(
+        "x.py",
+        "from jaxtrain.errors import DataNotFoundError\n"
+        "def get_config():\n    raise DataNotFoundError('fetch it first')\n",
+    )
+    with pytest.raises(ConfigError, match=r"^fetch it first$"):
+        load(path)
+
+
+def test_what_can_not_be_read_is_a_config_error(write):
+    """C21."""
+    with pytest.raises(ConfigError, match="can't be read: File name too long"):
+        load("x" * 300 + ".yaml")
+
+
 def test_the_readmes_examples_are_configs(write):
     from jaxtrain.run import REGISTRIES
 

@@ -65,6 +65,10 @@ def test_what_is_no_kind_says_what_was_meant(kind, said):
 def test_options_come_with_values_defaults_and_words():
     found = component("optimizer", "sgd")
     options = {option.name: option for option in found.options}
+    assert [o.name for o in found.options] == [
+        *("momentum", "nesterov", "weight_decay"),  # its own first
+        *("learning_rate", "clip_norm"),
+    ]
     assert [o.name for o in found.options if o.common] == ["learning_rate", "clip_norm"]
     assert (options["momentum"].takes, options["momentum"].default) == (
         "a number of at least 0 and below 1",
