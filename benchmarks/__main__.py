@@ -8,6 +8,7 @@ import sys
 BENCHMARKS = {
     "loop": "steps a second: this engine, a loop written by hand, the peers",
     "saves": "checkpoints: seconds a save takes, and how long it holds the training up",
+    "tables": "a large CSV file: seconds and memory to read it, here and with peers",
 }
 
 

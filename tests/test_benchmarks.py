@@ -14,7 +14,7 @@ import jax
 import pytest
 
 from benchmarks import __main__ as command
-from benchmarks import loop, saves
+from benchmarks import loop, saves, tables
 from benchmarks.loops import FRAMEWORKS, TASKS, Framework
 from benchmarks.loops.flax_models import flax_model
 
@@ -254,3 +254,17 @@ def test_the_phases_of_a_save_are_measured(tmp_path):
     found = saves.phases(step(state), 1, tmp_path / "phases")
     assert found.keys() == {"copy", "write", "digest", "sync"}
     assert min(found.values()) > 0
+
+
+def test_reading_a_table_is_measured(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(tables, "find_spec", lambda name: name == "pyarrow")
+    path = tmp_path / "new" / "tables.json"
+    words = ["--rows", "200", "--rounds", "1", "--directory", str(tmp_path), "--out", str(path)]
+    assert command.main(["tables", *words]) == 0
+    printed = capsys.readouterr().out
+    assert "left out, as not installed: polars, pandas" in printed
+    record = json.loads(path.read_text())
+    assert record["readers"].keys() == {"jaxtrain", "pyarrow"}
+    assert record["array_bytes"] == 200 * (18 + 5 + 1) * 4
+    assert record["jaxtrain_seconds_of"]["pyarrow"] > 0
+    assert str(tmp_path) not in path.read_text()

@@ -41,6 +41,7 @@ def mine(tmp_path):
         ("    return inner()\ndef inner():\n    raise KeyError('x')\n", 4),  # the deepest
         ("    import json\n    return json.loads('{')\n", 3),  # not the library's
         ("    import numpy as np\n    return np.zeros(3).reshape(2)\n", 3),  # nor an installed one
+        ("    import numpy as np\n    return np.linalg.inv(np.zeros((2, 3)))\n", 3),  # in Python
         ("    from jaxtrain.registry import Registry\n    return Registry('m')['x']\n", 3),
         ("    return [None for _ in range(3) if (\n        1 / 0)]\n", 3),
     ],
@@ -104,3 +105,13 @@ def test_only_what_means_memory_means_memory():
     assert out_of_memory(numpy_s)
     assert not out_of_memory(ValueError("RESOURCE_EXHAUSTED"))
     assert not out_of_memory(RuntimeError("INTERNAL: exhausted"))
+
+
+@pytest.mark.parametrize("folder", ["site-packages", "dist-packages"])
+def test_what_is_installed_is_nobodys_own_wherever_that_is(mine, folder):
+    module, path = mine("def f(inner):\n    return inner()\n")
+    names = {}
+    exec(compile("def inner():\n    1 / 0\n", f"/opt/{folder}/x.py", "exec"), names)
+    assert place_of(raised(module.f, names["inner"])) == f"{path}:2"
+    exec(compile("def inner():\n    1 / 0\n", "/opt/x.py", "exec"), names)
+    assert place_of(raised(module.f, names["inner"])) == "/opt/x.py:2"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import fnmatch
 import json
@@ -12,7 +13,9 @@ from pathlib import Path
 
 import pytest
 
+import jaxtrain.main as door
 from jaxtrain import errors
+from jaxtrain.cli.command import Command
 from jaxtrain.cli.failures import exit_code, failure_line
 from jaxtrain.config import import_plugin
 from jaxtrain.engine import Engine
@@ -212,6 +215,22 @@ def test_a_name_too_long_is_exit_2(tmp_path, monkeypatch, capsys, words):
         assert "File name too long" in capsys.readouterr().err
     assert main(["evaluate", "x" * 300]) == 2
     assert main(["checkpoints", "x" * 300]) == 2
+
+
+@pytest.mark.parametrize(("prints", "lost", "code"), [(True, True, 4), (True, False, 0)])
+@pytest.mark.parametrize("found", [0, 1])
+def test_what_a_command_is_for_must_arrive(monkeypatch, prints, lost, code, found):
+    """A table that a full disk has cut must not be exit 0; the log of a training may be cut."""
+
+    @contextlib.contextmanager
+    def unbreakable():
+        yield lambda: OSError(errno.ENOSPC, "full") if lost else None
+
+    monkeypatch.setattr(door, "unbreakable", unbreakable)
+    for prints_, expected in ((prints, code or found), (False, found)):
+        command = Command("x", lambda parser: None, lambda *words: found, prints=prints_)
+        monkeypatch.setattr(door, "COMMANDS", {"plan": command})
+        assert main(["plan"]) == expected
 
 
 def test_each_kind_has_its_code():

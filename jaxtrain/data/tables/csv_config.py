@@ -19,7 +19,10 @@ from jaxtrain.errors import ConfigError
 # Rows up to which a batch has that many, so that an epoch has some dozens of steps.
 _BATCHES = ((1_000, 16), (5_000, 32), (20_000, 64), (200_000, 256), (math.inf, 1024))
 _STEPS = 1500
-_EPOCHS = (5, 60)
+_EPOCHS = (5, 40)
+# What learns penguins (344 rows) by heart is worse on the rows that it has not seen: R² of the body
+# mass 0.76 with 32 units after 40 epochs, 0.67 with 64 and 32 after 60.
+_SMALL = 1_000  # rows
 _LEARNT_FROM = 0.72  # of the rows, after those for the test and for validation
 _UNEVEN = 3  # times as many rows of one class as of another
 _WIDEST = 60  # letters of a cell on the screen
@@ -68,7 +71,7 @@ def _tree(found: TableInspection, path: Path) -> dict[str, Any]:
     tree: dict[str, Any] = {
         "project": _project(path),
         "data": data,
-        "model": {"name": "mlp", "hidden": [64, 32]},
+        "model": {"name": "mlp", "hidden": [32] if rows <= _SMALL else [64, 32]},
         "train": {"epochs": epochs},
     }
     if found.task == "regression":

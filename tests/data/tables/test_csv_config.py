@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import jax
 import pytest
 
 from jaxtrain.data.tables import csv_config, inspect_table
 from jaxtrain.errors import ConfigError
-from jaxtrain.run import Experiment, RunData, Task, make_config
+from jaxtrain.run import RunData, Task, make_config
 from tests.penguins import write as write_penguins
 
 
@@ -34,8 +35,8 @@ def test_a_dozen_lines(path):
             "unlabelled": "drop",
             "batch_size": 16,
         },
-        "model": {"name": "mlp", "hidden": [64, 32]},
-        "train": {"epochs": 60},
+        "model": {"name": "mlp", "hidden": [32]},
+        "train": {"epochs": 40},
     }
     text = "\n".join(lines)
     for words in (
@@ -49,18 +50,22 @@ def test_a_dozen_lines(path):
         assert words in text
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("target", "at_least"), [("species", 0.95), ("body_mass_g", 0.7)])
-def test_it_trains_at_once(path, tmp_path, target, at_least):
+def test_it_trains_at_once(path, target, at_least):
     """Seen: four guesses for a classification, four more for a regression that learnt nothing."""
     _, tree = csv_config(inspect_table(path, target=target), path)
-    tree["workdir"] = str(tmp_path / "run")
-    figures = Experiment(Task.of(RunData.of(make_config(tree)))).train()
+    task = Task.of(RunData.of(make_config(tree)))
+    data, step, state = task.data, jax.jit(task.train_step), task.initial_state()
+    for epoch in range(tree["train"]["epochs"]):
+        for batch in data.loader.epoch(epoch):
+            state, _ = step(state, batch)
+    test = {"inputs": data.splits.test.inputs}
+    outputs, _ = task.model.apply(state.variables(state.params), test, train=False, rngs={})
+    labels = data.splits.test.labels
     if target == "species":
-        assert figures["test"]["accuracy"] >= at_least
-    else:  # of standardised targets the squared error is what R² lacks
-        loss = figures["test"]["loss"]
-        assert 1 - loss >= at_least
+        assert (outputs.argmax(axis=1) == labels).mean() >= at_least
+    else:  # R²
+        assert 1 - ((outputs[:, 0] - labels) ** 2).mean() / labels.var() >= at_least
 
 
 def test_only_what_is_not_the_default_is_written(write):
