@@ -10,8 +10,9 @@ then reads it in a process of its own, in turns, so that nothing is warm and nob
     pyarrow         `pyarrow.csv.read_csv`, which jaxtrain reads with: to its own columns
     polars, pandas  `read_csv`, where they are installed
 
-Seconds are medians of the rounds. Memory is the highest resident size above that before the read,
-in bytes and as multiples of the arrays that jaxtrain hands over.
+Seconds are medians of the rounds, by the clock and of all cores together. Memory is the highest
+resident size above that before the read, in bytes and as multiples of the arrays that jaxtrain
+hands over. It is read from /proc, so this runs on Linux alone.
 """
 
 from __future__ import annotations
@@ -36,15 +37,17 @@ RESULTS = Path(__file__).with_name("results") / "tables.json"
 NUMBERS = 18
 
 _MEASURE = """
-import json, resource, sys, time
+import json, sys, time
 {imports}
-def resident():
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-before, began = resident(), time.perf_counter()
+def resident(field):
+    with open("/proc/self/status") as status:
+        return next(int(line.split()[1]) for line in status if line.startswith(field)) * 1024
+before, began, cpu = resident("VmRSS"), time.perf_counter(), time.process_time()
 found = {call}
-seconds = time.perf_counter() - began
+seconds, cpu = time.perf_counter() - began, time.process_time() - cpu
 arrays = {arrays}
-print(json.dumps(dict(seconds=seconds, bytes=resident() - before, arrays=arrays)))
+size = resident("VmHWM") - before
+print(json.dumps(dict(seconds=seconds, cpu_seconds=cpu, bytes=size, arrays=arrays)))
 """
 READERS = {
     "jaxtrain": {
@@ -89,8 +92,8 @@ def main(argv: Sequence[str]) -> None:
         temporary.write_text(json.dumps(record, indent=1) + "\n")
     for name, found in record["readers"].items():
         print(
-            f"{name:9} {found['seconds']:.2f} s, {found['memory_of_arrays']:.2f} times the memory "
-            "of the arrays"
+            f"{name:9} {found['seconds']:.2f} s ({found['cpu_seconds']:.2f} s of cores), "
+            f"{found['memory_of_arrays']:.2f} times the memory of the arrays"
         )
     print(f"written: {options.out}")
 
@@ -124,9 +127,11 @@ def summary(rounds: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
     readers = {}
     for name, measured in rounds.items():
         seconds = statistics.median(one["seconds"] for one in measured)
+        busy = statistics.median(one["cpu_seconds"] for one in measured)
         memory = statistics.median(one["bytes"] for one in measured)
         readers[name] = {
             "seconds": seconds,
+            "cpu_seconds": busy,
             "bytes": memory,
             "memory_of_arrays": memory / arrays,
             "rounds": [one["seconds"] for one in measured],

@@ -78,7 +78,7 @@ class CheckpointStore:
         mode: Direction = "min",
         asynchronous: bool = True,
     ) -> None:
-        self.directory = Path(directory)
+        self.directory = Path(directory).absolute()  # a `chdir` does not move it
         self._keep = keep
         self.monitor = monitor
         self._mode = mode

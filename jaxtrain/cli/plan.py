@@ -6,6 +6,7 @@ import argparse
 
 from jaxtrain.cli.command import Command
 from jaxtrain.cli.configured import add_config_words, config_of, take_config, task_of
+from jaxtrain.cli.printing import shown
 
 
 def _add_words(parser: argparse.ArgumentParser) -> None:
@@ -24,7 +25,7 @@ def _plan(options: argparse.Namespace, overrides: list[str]) -> int:
 
     experiment = Experiment(task, state=task.abstract_state())
     refuse_what_train_refuses(experiment)
-    print(f"run        {experiment.directory.path}")
+    print(f"run        {shown(experiment.directory.path)}")
     print(describe_plan(experiment))
     if options.calibrate:
         print(calibrate(task))

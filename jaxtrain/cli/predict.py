@@ -51,6 +51,12 @@ def _refuse_output(output: Path | None, source: Path, *, force: bool) -> None:
     """Before anything is computed: what is in the way, and what would be lost."""
     if output is None:
         return
+    if output.is_symlink() or (output.exists() and not (output.is_file() or output.is_dir())):
+        # It would be replaced by a file, not written to.
+        raise ConfigError(
+            f"--output {output}: is a link or a device; name a file, or leave --output out and "
+            "redirect the standard output"
+        )
     if output.is_dir() or not output.parent.is_dir():
         raise ConfigError(
             f"--output {output}: expected a file in a directory that is there, found "

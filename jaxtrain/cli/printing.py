@@ -42,7 +42,7 @@ def introduction(experiment: Experiment) -> str:
     task = experiment.task
     rows = ", ".join(f"{len(split):,} {name}" for name, split in task.data.sets.items())
     lines = [
-        f"run: {experiment.directory.path}",
+        f"run: {shown(experiment.directory.path)}",
         f"data: {task.data.train.name}, {rows} rows",
         f"model: {task.config.model.name}, {task.parameter_count():,} parameters",
     ]
@@ -52,18 +52,25 @@ def introduction(experiment: Experiment) -> str:
     return "\n".join(lines)
 
 
+def shown(path: Path) -> Path:
+    """`path` from the working directory where it lies below it: shorter, and to be typed again."""
+    here = Path.cwd()
+    return path.relative_to(here) if path.is_relative_to(here) else path
+
+
 def outcome(figures: Mapping[str, Any], directory: Path) -> str:
     """The test figures, and where to look for more."""
     from jaxtrain.hooks.console import figure
 
-    shown = ", ".join(
+    test = ", ".join(
         f"{name[5:]} {'not finite' if value is None else figure(value)}"
         for name, value in figures.items()
         if name.startswith("test_")
     )
+    where = shown(directory)
     return (
-        f"test: {shown} (epoch {figures['checkpoint_epoch']}, best by {figures['monitor']})\n"
-        f"report: {directory / 'learning_curves.png'}, {directory / 'metrics.json'}"
+        f"test: {test} (epoch {figures['checkpoint_epoch']}, best by {figures['monitor']})\n"
+        f"report: {where / 'learning_curves.png'}, {where / 'metrics.json'}"
     )
 
 

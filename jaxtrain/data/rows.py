@@ -124,6 +124,8 @@ def refuse_impossible(rows: Rows) -> None:
         )
     if rows.num_outputs < 1:
         raise DataError(f"{rows.name}: num_outputs must be 1 or more, found {rows.num_outputs}")
+    if len(set(rows.label_names)) < len(rows.label_names):
+        raise DataError(f"{rows.name}: two classes have one name: {', '.join(rows.label_names)}")
     if rows.label_names and len(rows.label_names) != rows.num_outputs:
         raise DataError(
             f"{rows.name}: expected {rows.num_outputs} label names, found {len(rows.label_names)}"

@@ -52,7 +52,7 @@ class TargetScale:
             mean, deviation = (
                 tuple(float(value) for value in record[name]) for name in ("mean", "deviation")
             )
-        except (TypeError, KeyError, ValueError):
+        except (TypeError, KeyError, ValueError, OverflowError):
             raise DataError(
                 f"a target's scale: expected mean and deviation, found {record!r}"
             ) from None

@@ -53,11 +53,11 @@ class RunDirectory:
     """A run's directory.
 
     Args:
-        path: need not exist yet.
+        path: need not exist yet. Somebody's `chdir` does not move it.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = Path(path)
+        self.path = Path(path).absolute()
         self._held = False
         self._introduce: Callable[[], None] | None = None
 
@@ -90,10 +90,17 @@ class RunDirectory:
         return (self / "config.yaml").exists() or bool(vouched(self.checkpoints))
 
     @contextlib.contextmanager
-    def held(self, config: ExperimentConfig) -> Iterator[None]:
+    def held(
+        self, config: ExperimentConfig, look: Callable[[], Any] = lambda: None
+    ) -> Iterator[Any]:
         """Make the directory and write `config.yaml`, or check that the run in it is this one.
 
         For as long as the context lasts, no other process can have it.
+
+        Args:
+            config: of the run.
+            look: called under the lock before anything is written; it may refuse, too. The context
+                gives what it returns.
 
         Raises:
             ConfigError: the directory holds something else, or another run, each difference that
@@ -102,8 +109,9 @@ class RunDirectory:
         self.refuse_others(config)
         with self.locked():
             self.refuse_others(config)  # somebody may have come in between
+            found = look()
             self.claim(config)
-            yield
+            yield found
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:

@@ -175,15 +175,11 @@ class Experiment:
         """
         refuse_unwanted(self.directory, resume)
         refuse_unknown_monitors(self.config, self.trainer)
-        self.directory.refuse_others(self.config)
-        for finding in self.task.data.remarks:
-            logger.warning("%s: %s", finding.name, finding.detail)
+        look = partial(self._look, resume, allow_changed_plugins)
         # From here to the end a signal is heeded, and no other process may write here.
-        with guard(self.trainer), self.directory.locked():
-            # Again: another process may have come in between. Nothing is touched before `claim`.
-            self.directory.refuse_others(self.config)
-            standing = self._look(resume, allow_changed_plugins)
-            self.directory.claim(self.config)
+        with guard(self.trainer), self.directory.held(self.config, look) as standing:
+            for finding in self.task.data.remarks:
+                logger.warning("%s: %s", finding.name, finding.detail)
             try:
                 return self._train(standing)
             except BaseException as error:
@@ -225,7 +221,8 @@ class Experiment:
         return self.task.initial_state() if self._given_state is None else self._given_state
 
     def _look(self, resume: Resume, allow_changed_plugins: bool) -> Standing:
-        """Where the run in the directory stands, if it is this one."""
+        """Where the run in the directory stands, if it is this one; under the lock."""
+        refuse_unwanted(self.directory, resume)  # another process may have come in between
         standing = look(
             self.directory,
             self.store,
@@ -273,10 +270,12 @@ class Experiment:
         if not path.exists():
             return None
         try:
-            return read_summary(path)
+            figures = read_summary(path)
         except DataError as error:
             logger.warning("%s; it is written anew, from the checkpoints", error)
             return None
+        # A run that was made longer, and stopped in its report, still has that of its shorter self.
+        return figures if figures["total_epochs"] == len(self.history.epochs) else None
 
     def _take_up(self, standing: Standing) -> bool:
         """Put the trainer where the run stands; True where it stands there, or further, itself."""

@@ -73,6 +73,8 @@ class Learnt(pydantic.BaseModel):
         ):
             if values and len(values) != self.num_outputs:
                 raise ValueError(f"{name}: expected {self.num_outputs}, found {len(values)}")
+        if len(set(self.label_names)) < len(self.label_names):
+            raise ValueError("label_names: a name is there twice")
         scale = self.scale
         if scale is not None and len(scale.mean) != self.num_outputs:
             raise ValueError(f"target_scale: expected {self.num_outputs}, found {len(scale.mean)}")
@@ -107,7 +109,7 @@ class Learnt(pydantic.BaseModel):
         """
         try:
             return cls.model_validate_json(json.dumps(record))
-        except (ValueError, DataError, RecursionError) as error:
+        except (ValueError, DataError, RecursionError, OverflowError) as error:
             said = str(error)
             if isinstance(error, pydantic.ValidationError):
                 first = error.errors(include_url=False)[0]

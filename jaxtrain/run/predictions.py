@@ -12,6 +12,7 @@ Axis letters: B rows, K classes, D columns of a target.
 from __future__ import annotations
 
 import csv
+import logging
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,8 +21,11 @@ from typing import Any, TextIO
 import numpy as np
 
 from jaxtrain.data import NewRows
+from jaxtrain.errors import JaxtrainError
 from jaxtrain.files.atomic import replacing
 from jaxtrain.run.trained import Trained
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,13 +55,13 @@ class Predictions:
             own = {"prediction": said[:, 0].tolist()}
         else:
             own = {f"prediction {d}": said[:, d].tolist() for d in range(said.shape[1])}
-        # A column of the input that is called as one of ours gives way, and is kept.
-        ids = {f"input {n}" if n in own else n: column for n, column in rows.ids.items()}
-        if rows.labels is None or (rows.known is not None and not rows.known.any()):
-            return cls({**ids, **own}, {})
-        known = trained.dataset(rows)
-        figures = trained.evaluate(known)
-        return cls({**ids, **own}, {"rows": len(known), **figures})
+        columns: dict[str, Sequence[Any]] = {}
+        for name, column in rows.ids.items():
+            # A column of the input that is called as one of ours gives way, and is kept.
+            while name in own or name in columns:
+                name = f"input {name}"
+            columns[name] = column
+        return cls({**columns, **own}, _figures(trained, rows))
 
     def __len__(self) -> int:
         return len(next(iter(self.columns.values())))
@@ -87,6 +91,18 @@ class Predictions:
             temporary.open("w", encoding="utf-8", newline="") as file,
         ):
             self.write(file)
+
+
+def _figures(trained: Trained, rows: NewRows) -> dict[str, float]:
+    """How good they are. Nobody loses predictions because they can't be judged."""
+    if rows.labels is None or (rows.known is not None and not rows.known.any()):
+        return {}
+    known = trained.dataset(rows)
+    try:
+        return {"rows": len(known), **trained.evaluate(known)}
+    except JaxtrainError as error:
+        logger.warning("how good they are can't be said: %s", error)
+        return {}
 
 
 def _classes(probabilities: np.ndarray, names: Sequence[str]) -> dict[str, Sequence[Any]]:

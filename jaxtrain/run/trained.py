@@ -124,7 +124,7 @@ class Trained:
         state, _ = store.load(
             checkpoint, _template(model, config, learnt), part="train_state", without=_NOT_NEEDED
         )
-        refuse_nonfinite(state.params, f"{checkpoint.path}: params")
+        refuse_nonfinite(state.variables(), str(checkpoint.path))
         return cls(checkpoint.path, meta, config, learnt, model, state)
 
     # -- evaluation ----------------------------------------------------------------------------
@@ -284,9 +284,29 @@ class Trained:
             filled = np.zeros((size, *rows.shape[1:]), rows.dtype)
             filled[: len(rows)] = rows
             mask = (np.arange(size) < len(rows)).astype(np.float32)
-            outputs = np.asarray(outputs_of(self.state.variables(), filled, mask), np.float32)
-            parts.append(outputs.reshape(size, -1)[: len(rows)])
+            outputs = self._one_array(outputs_of(self.state.variables(), filled, mask))
+            parts.append(outputs[: len(rows)])
         return np.concatenate(parts)
+
+    def _one_array(self, outputs: Any) -> np.ndarray:
+        """What the loss reads of a model's outputs: `[B, K or D]`."""
+        named, wanted = getattr(self.config.loss, "outputs", None), self.learnt.num_outputs
+        if named is not None and isinstance(outputs, Mapping) and named in outputs:
+            outputs = outputs[named]
+        if not jax.tree_util.all_leaves([outputs]):
+            raise ConfigError(
+                f"the model puts out a {type(outputs).__name__}, of which loss.outputs names none; "
+                "call trained.model.apply(trained.state.variables(), batch, train=False)"
+            )
+        found = np.asarray(outputs, np.float32)
+        if found.ndim == 1 and wanted == 1:
+            found = found[:, None]
+        if found.ndim != 2 or found.shape[1] != wanted:
+            raise ConfigError(
+                f"the model puts out {list(found.shape)}; prediction knows rows of {wanted} "
+                "numbers. Call trained.model.apply(trained.state.variables(), batch, train=False)"
+            )
+        return found
 
 
 def _configured(

@@ -104,6 +104,16 @@ def test_what_is_refused_touches_nothing(place, call, words, said):
     assert sorted(place.rglob("*")) == before
 
 
+def test_a_config_that_is_none_is_not_written(place, call, monkeypatch):
+    from jaxtrain.run.beginning import Beginning
+
+    wrong = Beginning({"data": {"name": "no_such_source"}})
+    monkeypatch.setattr("jaxtrain.run.beginning.begin_with_arrays", lambda _: wrong)
+    with pytest.raises(ConfigError, match="no_such_source"):
+        call("init", "--arrays", "table.npz")
+    assert not (place / "table.yaml").exists()
+
+
 def test_broken_data_write_nothing(place, call):
     (place / "table.npz").write_bytes((place / "table.npz").read_bytes()[:300])
     with pytest.raises(DataError):

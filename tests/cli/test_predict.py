@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 
 import numpy as np
 import pytest
@@ -62,3 +63,18 @@ def test_what_is_there_is_not_written_over_unasked(call, run, tmp_path):
 def test_what_is_missing_is_said(call, run, options, message):
     with pytest.raises(ConfigError, match=message):
         call(*words(run, **options))
+
+
+@pytest.mark.parametrize("kind", ["a link", "a link to nothing", "a pipe"])
+def test_what_is_no_file_is_not_replaced_by_one(call, run, tmp_path, kind):
+    out, real = tmp_path / "out.csv", tmp_path / "real.csv"
+    if kind == "a pipe":
+        os.mkfifo(out)
+    else:
+        out.symlink_to(real)
+        if kind == "a link":
+            real.write_text("precious")
+    before = out.lstat()
+    with pytest.raises(ConfigError, match="is a link or a device"):
+        call(*words(run, output=out), "--force")
+    assert out.lstat() == before

@@ -3,7 +3,7 @@ import functools
 import numpy as np
 import pytest
 
-from jaxtrain.data import ArrayLoader, GrainLoader, Loader, LoaderRows, Rows
+from jaxtrain.data import ArrayLoader, Dataset, GrainLoader, Loader, LoaderRows, Rows
 from jaxtrain.errors import ConfigError, DataError
 
 RECORDS = [{"inputs": np.full(3, i, np.float32), "labels": np.int32(i % 2)} for i in range(10)]
@@ -65,3 +65,9 @@ def test_what_is_made_must_be_what_was_asked_for(make, message):
 def test_impossible_rows(change, message):
     with pytest.raises(DataError, match=message):
         rows(**change)
+
+
+def test_two_classes_of_one_name_are_refused():
+    """Nobody could tell them apart in a table of predictions."""
+    with pytest.raises(DataError, match="two classes have one name: a, a"):
+        Dataset(np.zeros((2, 1), np.float32), np.arange(2), num_outputs=2, label_names=("a", "a"))

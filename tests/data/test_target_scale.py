@@ -50,6 +50,7 @@ def test_large_numbers_close_together_keep_their_differences():
         {"mean": ["x"], "deviation": [1]},
         {"mean": [float("nan")], "deviation": [1]},
         {"mean": 1, "deviation": 1},
+        {"mean": [10**400], "deviation": [1]},
     ],
 )
 def test_what_is_no_scale_is_refused(record):

@@ -26,6 +26,7 @@ from jaxtrain.errors import (
 from jaxtrain.files.lock import NAME as LOCK
 from jaxtrain.run import Experiment, RunData, Task, make_config
 from jaxtrain.run.data import train_loader
+from jaxtrain.run.directory import RunDirectory
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 # Dropout, shuffling, accumulation, a ragged last batch: what could make a resumed run differ.
@@ -528,3 +529,46 @@ def test_what_a_person_should_know_of_the_data_is_told_and_training_goes_on(
     assert experiment.train() == {"went": "on"}
     (warning,) = [record for record in caplog.records if record.levelname == "WARNING"]
     assert "test overlap with train: 50 of 50 rows" in warning.getMessage()
+
+
+def test_a_run_made_longer_and_stopped_in_its_report_is_not_finished(tmp_path, monkeypatch):
+    """It had the report of its shorter self, and said that there was nothing to do."""
+    words = ["schedule.name=constant", "model.hidden=[4]"]
+    assert make(tmp_path / "run", *words, "train.epochs=1").train()["total_epochs"] == 1
+
+    def stop(self):
+        raise Preempted("stopped in the report")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Experiment, "_report", stop)
+        with pytest.raises(Preempted):
+            make(tmp_path / "run", *words, "train.epochs=2").train()
+    figures = make(tmp_path / "run", *words, "train.epochs=2").train()
+    assert figures["total_epochs"] == 2
+
+
+def test_whether_a_run_is_wanted_is_asked_again_under_the_lock(tmp_path, monkeypatch):
+    words = ["train.epochs=1", "model.hidden=[4]"]
+    late = make(tmp_path / "run", *words)
+    held = RunDirectory.held
+
+    def somebody_comes_in_between(self, *arguments):
+        monkeypatch.setattr(RunDirectory, "held", held)
+        make(tmp_path / "run", *words).train()
+        return held(self, *arguments)
+
+    monkeypatch.setattr(RunDirectory, "held", somebody_comes_in_between)
+    with pytest.raises(ConfigError, match="resume 'never'"):
+        late.train(resume="never")
+
+
+def test_a_change_of_directory_moves_no_run(tmp_path, monkeypatch):
+    """One that a plugin made split a run in two, outside of the lock."""
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path)
+    experiment = make(Path("run"), "train.epochs=2", "model.hidden=[4]")
+    leave = lambda: monkeypatch.chdir(tmp_path / "elsewhere")  # noqa: E731
+    experiment.trainer.attach_handler(Events.ITERATION_COMPLETED(once=3), leave)
+    experiment.train()
+    assert list((tmp_path / "elsewhere").iterdir()) == []
+    assert (tmp_path / "run/metrics.json").exists()

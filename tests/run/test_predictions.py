@@ -107,6 +107,20 @@ def test_a_column_called_prediction_gives_way(sides):
     (row,) = table(Predictions.of(sides, rows))
     assert row["prediction"] in ("left", "right")
     assert row["input prediction"] == "mine"
+    ids = {"input prediction": ["one"], "prediction": ["two"]}
+    (row,) = table(Predictions.of(sides, NewRows(np.zeros((1, 2), np.float32), ids=ids)))
+    assert (row["input prediction"], row["input input prediction"]) == ("one", "two")
+
+
+def test_predictions_that_can_not_be_judged_are_not_lost(sides, monkeypatch, caplog):
+    def fail(self, rows):
+        raise NonFiniteError("the loss is inf")
+
+    monkeypatch.setattr(Trained, "evaluate", fail)
+    rows = NewRows(np.zeros((2, 2), np.float32), np.zeros(2, np.int32))
+    made = Predictions.of(sides, rows)
+    assert (len(made), made.figures) == (2, {})
+    assert "how good they are can't be said: the loss is inf" in caplog.text
 
 
 def test_what_is_not_finite_is_no_prediction(sides):

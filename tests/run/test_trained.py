@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import jax
 import numpy as np
 import pytest
 
+from jaxtrain.checkpoint import CheckpointStore
 from jaxtrain.checkpoint.manifest import write_manifest
 from jaxtrain.errors import (
     CheckpointError,
@@ -17,6 +19,7 @@ from jaxtrain.errors import (
     ConfigError,
     NonFiniteError,
 )
+from jaxtrain.models import Model
 from jaxtrain.run import Experiment, RunData, Task, Trained, make_config
 from jaxtrain.run.data import train_loader
 
@@ -164,7 +167,7 @@ def test_parameters_that_are_not_finite_are_told_of(tmp_path, finished):
     task = experiment.task
     state = task.initial_state()
     bad = jax.tree.map(lambda p: p.at[(0,) * p.ndim].set(np.nan), state.params)
-    experiment.store.__class__(tmp_path / "checkpoints", asynchronous=False).save(
+    CheckpointStore(tmp_path / "checkpoints", asynchronous=False).save(
         {"train_state": state.replace(params=bad)}, iteration=1, meta=_own(trained.meta)
     )
     with pytest.raises(NonFiniteError, match="NaN or Inf"):
@@ -185,3 +188,49 @@ def test_a_plugin_that_was_edited_is_told_of(finished, tmp_path):
         trained.path, meta, trained.config, trained.learnt, trained.model, trained.state
     )
     assert again.changed_plugins() == [f"the plugin {plugin} was changed since"]
+
+
+@pytest.mark.parametrize(
+    ("outputs", "message"),
+    [
+        (lambda x: {"logits": x}, "puts out a dict, of which loss.outputs names none"),
+        (lambda x: (x, x), "puts out a tuple"),
+        (lambda x: x[:, None, :], r"puts out \[360, 1, 10\]; prediction knows rows of 10"),
+    ],
+)
+def test_a_model_of_other_outputs_does_not_predict_nonsense(finished, outputs, message):
+    """The softmax went over time and classes together."""
+    trained = Trained.load(finished[0])
+
+    def apply(variables, batch, **options):
+        said, changes = trained.model.apply(variables, batch, **options)
+        return outputs(said), changes
+
+    other = replace(trained, model=Model(trained.model.init, apply))
+    with pytest.raises(ConfigError, match=message):
+        other.predict(np.asarray(trained.sets()[0]["test"].inputs))
+
+
+def test_of_several_outputs_the_one_that_the_loss_reads_predicts(finished):
+    trained = Trained.load(finished[0])
+
+    def apply(variables, batch, **options):
+        said, changes = trained.model.apply(variables, batch, **options)
+        return {"logits": said, "embedding": said * 0}, changes
+
+    section = trained.config.loss.model_copy(update={"outputs": "logits"})
+    config = trained.config.model_copy(update={"loss": section})
+    several = replace(trained, config=config, model=Model(trained.model.init, apply))
+    inputs = np.asarray(trained.sets()[0]["test"].inputs)
+    np.testing.assert_array_equal(several.predict(inputs), trained.predict(inputs))
+
+
+def test_statistics_that_are_not_finite_are_told_of_too(tmp_path, finished):
+    trained, task = Trained.load(finished[0]), finished[1].task
+    state = task.initial_state()
+    bad = jax.tree.map(lambda x: x * np.nan, state.model_state)
+    CheckpointStore(tmp_path / "checkpoints", asynchronous=False).save(
+        {"train_state": state.replace(model_state=bad)}, iteration=1, meta=_own(trained.meta)
+    )
+    with pytest.raises(NonFiniteError, match="batch_stats"):
+        Trained.load(tmp_path / "checkpoints/00000001")

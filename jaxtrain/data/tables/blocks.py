@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from jaxtrain.data.tables.cells import blanks, lines_in
+from jaxtrain.data.tables.cells import blanks, count_of, lines_in
 from jaxtrain.data.tables.dialect import Dialect
 from jaxtrain.data.tables.opening import utf8_pieces
 from jaxtrain.errors import DataError
@@ -108,7 +108,7 @@ def _end_of_rows(content: bytes, delimiter: str, is_exact: bool) -> int:
     last = max(content.rfind(b"\n", 0, limit), content.rfind(b"\r", 0, limit)) + 1
     if b'"' not in content:
         return last
-    if not is_exact and content.count(b'"', 0, last) % 2 == 0:
+    if not is_exact and count_of(content[:last], '"') % 2 == 0:
         return last
     outside, rows, blank_rows, _ = _patterns(delimiter)
     if _has_blank_quotes(content):

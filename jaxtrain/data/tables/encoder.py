@@ -11,8 +11,9 @@ Axis letters: B rows, D features after encoding, V different texts of a column.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,7 @@ from jaxtrain.data.tables.date_column import DateColumn
 from jaxtrain.data.tables.kinds import Kind
 from jaxtrain.data.tables.numeric_column import NumericColumn
 from jaxtrain.data.tables.table import Table
+from jaxtrain.data.tables.threads import in_order
 from jaxtrain.errors import DataError
 
 _COLUMNS: Mapping[str, Any] = {
@@ -135,16 +137,34 @@ class TableEncoder:
         arrays = {name: np.empty((len(rows), width), np.float32) for name, rows in parts.items()}
         bound = [column.bind(table, missing) for column in self.columns]
         done = dict.fromkeys(parts, 0)
-        for start, stop, numbers in table.used_up():
-            features, left = np.zeros((stop - start, width), np.float32), 0
+
+        def tasks() -> Iterator[Callable[[], None]]:
+            for start, stop, numbers in table.used_up():
+                features = np.zeros((stop - start, width), np.float32)
+                places = {}
+                for name, rows in parts.items():
+                    begin = done[name]
+                    done[name] = end = begin + int(np.searchsorted(rows[begin:], stop))
+                    places[name] = (begin, end)
+                yield partial(work, start, stop, numbers, features, places)
+
+        def work(
+            start: int,
+            stop: int,
+            numbers: np.ndarray,
+            features: np.ndarray,
+            places: Mapping[str, tuple[int, int]],
+        ) -> None:
+            left = 0
             for column, write in zip(self.columns, bound, strict=True):
                 right = left + len(column.feature_names)
                 write(numbers, start, stop, features[:, left:right])
                 left = right
-            for name, rows in parts.items():
-                begin = done[name]
-                done[name] = end = begin + int(np.searchsorted(rows[begin:], stop))
-                arrays[name][begin:end] = features[rows[begin:end] - start]
+            for name, (begin, end) in places.items():
+                arrays[name][begin:end] = features[parts[name][begin:end] - start]
+
+        for _ in in_order(tasks()):
+            pass
         return arrays
 
 

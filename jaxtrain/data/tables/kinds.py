@@ -77,7 +77,8 @@ def kind_of(
 
 
 def _of_numbers(name: str, cells: np.ndarray) -> Kind:
-    present = cells[~np.isnan(cells)]
+    absent = np.isnan(cells)
+    present = cells[~absent] if absent.any() else cells
     if not len(present):
         return Kind(name=name, kind="empty", why="every cell is missing")
     low, high = float(present.min()), float(present.max())

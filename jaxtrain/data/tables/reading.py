@@ -10,13 +10,12 @@ the column is read again as text, which is what its kind is then told from.
 from __future__ import annotations
 
 import mmap
-import os
 import re
 import sys
-from collections import Counter, deque
-from collections.abc import Collection, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,13 +27,13 @@ from jaxtrain.data.tables.dialect import Dialect, sniff
 from jaxtrain.data.tables.numbers import NumberForm, is_plain_number
 from jaxtrain.data.tables.table import Table, is_blank
 from jaxtrain.data.tables.text import Text
+from jaxtrain.data.tables.threads import in_order
 from jaxtrain.errors import DataError
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-_SAMPLE = 1000  # rows
-_MOST_THREADS = 8
+_SAMPLE = 300  # rows
 
 
 @dataclass(frozen=True)
@@ -46,7 +45,7 @@ class Head:
         dialect: how it is read.
         columns: the names of its columns.
         skipped: the UTF-8 bytes before its first row.
-        sample: the first rows, at most a thousand; as many cells each as there are columns, or
+        sample: the first rows, at most 300; as many cells each as there are columns, or
             not, where the file is broken.
         exact_from: the first of the file's blocks that has to be cut exactly.
     """
@@ -239,33 +238,23 @@ def _parsed(plan: _Plan) -> Iterator[_Parsed]:
 
 def _parsed_from(plan: _Plan, first: int) -> Iterator[_Parsed]:
     """The blocks from the number `first` on."""
-    threads = min(_MOST_THREADS, len(os.sched_getaffinity(0)) if _LINUX else os.cpu_count() or 1)
-    waiting: deque[Future[_Parsed]] = deque()
     left = plan.head.skipped
     stream = blocks(plan.head.path, plan.head.dialect, exact_from=plan.exact_from)
     broken: DataError | None = None
-    pool = ThreadPoolExecutor(threads)
-    try:
-        while True:
-            try:
-                block = next(stream)
-            except StopIteration:
-                break
-            except DataError as error:  # or else a block before this one was cut in a row
-                broken = error
-                break
-            skipped, left = min(left, len(block.rows)), max(0, left - len(block.rows))
-            if block.number < first:
-                continue
-            waiting.append(pool.submit(_parse, plan, block, skipped))
-            if len(waiting) > threads + 1:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
-        if broken is not None:
-            raise broken
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+
+    def tasks() -> Iterator[Callable[[], _Parsed]]:
+        nonlocal broken, left
+        try:
+            for block in stream:
+                skipped, left = min(left, len(block.rows)), max(0, left - len(block.rows))
+                if block.number >= first:
+                    yield partial(_parse, plan, block, skipped)
+        except DataError as error:  # or else a block before this one was cut in a row
+            broken = error
+
+    yield from in_order(tasks())
+    if broken is not None:
+        raise broken
 
 
 class _CutInARowError(Exception):
@@ -273,9 +262,6 @@ class _CutInARowError(Exception):
 
     def __init__(self, number: int) -> None:
         self.number = number
-
-
-_LINUX = hasattr(os, "sched_getaffinity")
 
 
 def _parse(plan: _Plan, block: Block, skipped: int) -> _Parsed:

@@ -138,6 +138,20 @@ def test_claims_take_no_memory(tmp_path):
         tracemalloc.stop()
 
 
+@pytest.mark.parametrize("save", [np.save, np.savez])
+def test_a_byte_too_few_shows_before_anything_is_read(tmp_path, save):
+    with (tmp_path / "a").open("wb") as file:
+        save(file, np.arange(5))
+    content = (tmp_path / "a").read_bytes()
+    if save is np.save:
+        (tmp_path / "a").write_bytes(content[:-1])
+    else:
+        member = npy(np.arange(5))[:-1]
+        archive(tmp_path / "a", [("x.npy", member)], zipfile.ZIP_STORED)
+    with pytest.raises(DataError, match=r"claims 40 bytes of values"):
+        ArrayFile(tmp_path / "a")
+
+
 def test_a_bomb_is_refused_where_it_is_more_than_half_of_the_memory(tmp_path, monkeypatch):
     np.savez_compressed(tmp_path / "bomb.npz", x=np.zeros(2**22))
     file = ArrayFile(tmp_path / "bomb.npz")

@@ -34,6 +34,13 @@ def test_a_section_of_numbers_is_a_line_and_comments_stand_beside():
     ]
 
 
+def test_a_comment_on_a_long_text_stands_above_it():
+    config = {"data": {"root": "word " * 60 + "end"}}
+    text = config_text(config, {"data.root": "long"})
+    assert text.splitlines()[2] == "  # long"
+    assert read(text, "x")[0] == config
+
+
 KEYS = st.from_regex(r"[a-z_]{1,8}", fullmatch=True)
 SCALARS = (
     st.none()
