@@ -18,7 +18,7 @@ import types
 from collections.abc import Iterable
 from pathlib import Path
 
-from jaxtrain.blame import in_a_line
+from jaxtrain.blame import in_a_line, place_of
 from jaxtrain.config.python_file import execute
 from jaxtrain.errors import ConfigError, JaxtrainError
 
@@ -59,7 +59,7 @@ def import_plugin(target: str) -> types.ModuleType:
     # to be run, and all of it means "fix the plugin".
     except (Exception, SystemExit) as error:
         frames = traceback.extract_tb(error.__traceback__)
-        place = f"{frames[-1].filename}:{frames[-1].lineno}"
+        place = place_of(error) or f"{frames[-1].filename}:{frames[-1].lineno}"
         raise ConfigError(f"plugin {target!r}: {in_a_line(error)} ({place})") from error
 
 

@@ -71,7 +71,15 @@ def root_mean_squared_error(
     labels: str = "labels",
     mask: str | None = "mask",
 ) -> RootMeanSquaredError:
-    """`RootMeanSquaredError`, of as many columns as the data have where `columns` says no other."""
+    """The root of the mean of `(outputs - labels)**2` over real rows, in the labels' unit.
+
+    Args:
+        num_outputs: how many columns the data have.
+        columns: columns of the target; None for those of the data.
+        outputs: where the outputs stand in the step's output, as a dotted path.
+        labels: where the labels stand.
+        mask: where the mask stands; None where every element counts.
+    """
     return RootMeanSquaredError(
         columns=columns or num_outputs, outputs=outputs, labels=labels, mask=mask
     )
