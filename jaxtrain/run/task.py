@@ -94,7 +94,7 @@ class Task:
         whose = f"model {config.model.name!r}" if model is None else "the model"
         if model is None:
             with _fitting(whose):
-                model = MODELS.build(config.model, num_outputs=data.train.num_outputs)
+                model = build_model(config, data.train.num_outputs, data.example())
         loss = loss_for(config, class_counts=data.class_counts()) if by_config else loss
         if tx is None:
             total_steps = config.train.epochs * data.loader.steps_per_epoch
@@ -176,6 +176,22 @@ class Task:
         """The model alone, in training."""
         run = forward(self.model, self.config.precision)
         return run(state.variables(), batch, train=True, rngs=streams(state.rng))
+
+
+def build_model(config: ExperimentConfig, num_outputs: int, example: Mapping[str, Any]) -> Model:
+    """The model that `config` names.
+
+    Args:
+        config: its `model` section.
+        num_outputs: what the model is to put out.
+        example: shapes of a batch. A factory may ask for `num_inputs`, how many numbers a row of
+            "inputs" has.
+    """
+    context = {"num_outputs": num_outputs}
+    if "inputs" in example:
+        context["num_inputs"] = int(np.prod(example["inputs"].shape[1:]))
+    model: Model = MODELS.build(config.model, **context)
+    return model
 
 
 @contextmanager
