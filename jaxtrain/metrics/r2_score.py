@@ -128,5 +128,13 @@ def r2_score(
     labels: str = "labels",
     mask: str | None = "mask",
 ) -> R2Score:
-    """`R2Score`, of as many columns as the data have where `columns` says no other."""
+    """R², the part of the targets' variance that is explained; 1 at best, 0 of their mean.
+
+    Args:
+        num_outputs: how many columns the data have.
+        columns: columns of the target; None for those of the data.
+        outputs: where the outputs stand in the step's output, as a dotted path.
+        labels: where the labels stand.
+        mask: where the mask stands; None where every element counts.
+    """
     return R2Score(columns=columns or num_outputs, outputs=outputs, labels=labels, mask=mask)

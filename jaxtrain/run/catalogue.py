@@ -105,16 +105,26 @@ def component(section: str, name: str) -> Component:
     """
     factory = REGISTRIES[section][name]
     docs = Docstring.of(inspect.getdoc(factory))
+    said = _said_by_bases(factory) | dict(docs.arguments)
     base = _base(section)
     fields = REGISTRIES[section].schema(name, base).model_fields
     options = [
-        Option(key, _takes(field), _default(field), docs.arguments.get(key, ""), key in common)
+        Option(key, _takes(field), _default(field), said.get(key, ""), key in common)
         for common in (base.model_fields,)
         for key, field in fields.items()
         if key != "name"
     ]
     options.sort(key=lambda option: option.common)
     return Component(name, docs, tuple(options), _place(factory))
+
+
+def _said_by_bases(factory: Any) -> dict[str, str]:
+    """What the docstrings of the classes say of arguments, from which a class inherits them."""
+    bases = factory.__mro__[1:] if inspect.isclass(factory) else ()
+    said: dict[str, str] = {}
+    for base in reversed(bases):
+        said |= Docstring.of(inspect.cleandoc(base.__doc__ or "")).arguments
+    return said
 
 
 def _base(section: str) -> Any:

@@ -93,8 +93,7 @@ class Task:
             refuse_other_loss(data)
         whose = f"model {config.model.name!r}" if model is None else "the model"
         if model is None:
-            with _fitting(whose):
-                model = build_model(config, data.train.num_outputs, data.example())
+            model = build_model(config, data.train.num_outputs, data.example())
         loss = loss_for(config, class_counts=data.class_counts()) if by_config else loss
         if tx is None:
             total_steps = config.train.epochs * data.loader.steps_per_epoch

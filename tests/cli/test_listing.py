@@ -50,9 +50,9 @@ def test_the_options_of_a_kind(listed):
 def test_one_whole(listed):
     said = listed("data", "csv")
     assert said.startswith("csv: ")
-    assert "the column to predict" in said
-    assert "text; required" in said
-    assert said.endswith("in a config: the section data; from jaxtrain.data.table_source\n")
+    assert "target" in said
+    assert "; required\n" in said
+    assert said.endswith("in a config: the section data; from jaxtrain.data.tables.csv_source\n")
     assert "the section hooks.jsonl" in listed("hooks", "jsonl")
     assert "torn by the kill" in listed("hooks", "jsonl")  # all of what it says of itself
 

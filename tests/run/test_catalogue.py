@@ -96,3 +96,11 @@ def test_one_without_words_or_annotations_is_there_all_the_same(monkeypatch):
         ("deep", "anything", "true"),
     ]
     assert found.place.endswith("test_catalogue.py")
+
+
+def test_what_a_class_inherits_its_base_describes():
+    options = {
+        option.name: option.says for option in component("metrics", "mean_absolute_error").options
+    }
+    assert options["mask"]
+    assert component("metrics", "mean_absolute_error").docs.arguments == {}
