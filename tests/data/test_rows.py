@@ -3,7 +3,7 @@ import functools
 import numpy as np
 import pytest
 
-from jaxtrain.data import ArrayLoader, GrainLoader, Loader, LoaderRows, Rows
+from jaxtrain.data import ArrayLoader, Dataset, GrainLoader, Loader, LoaderRows, Rows
 from jaxtrain.errors import ConfigError, DataError
 
 RECORDS = [{"inputs": np.full(3, i, np.float32), "labels": np.int32(i % 2)} for i in range(10)]
