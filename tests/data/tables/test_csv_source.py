@@ -160,6 +160,9 @@ def test_one_file_is_enough(load):
     assert again.train.fingerprint() != splits.train.fingerprint()
     other = load(test=None, test_fraction=0.3, split_seed=1)
     assert other.test.fingerprint() != splits.test.fingerprint()
+    for split_seed in range(8):  # of each class its share, whichever rows they are
+        drawn = load(test=None, test_fraction=0.3, split_seed=split_seed)
+        assert np.bincount(drawn.test.labels).tolist() == [2, 4]
 
 
 def test_a_column_may_say_which_rows_are_for_what(load):
