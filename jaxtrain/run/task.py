@@ -205,7 +205,7 @@ def _fitting(what: str) -> Iterator[None]:
     except (Exception, SystemExit) as error:
         place = place_of(error)
         raise ConfigError(
-            f"{what}: {in_a_line(error)}" + (f" (raised in {place})" if place else "")
+            f"{what}: {in_a_line(error)}" + (f" ({place})" if place else "")
         ) from error
 
 
