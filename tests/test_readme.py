@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import operator
 import os
 import re
 import subprocess
@@ -9,6 +11,8 @@ import sys
 from pathlib import Path
 
 import pytest
+
+from tests import penguins
 
 ROOT = Path(__file__).parents[1]
 PAGES = {name: (ROOT / name).read_text() for name in ("README.md", "CONTRIBUTING.md")}
@@ -134,17 +138,24 @@ def test_the_data_source_trains_from_the_command_line(tmp_path):
 def test_commands_of_the_readme_run(tmp_path):
     """As printed, but for the set-up, the interpreter and the digest, which is looked up."""
     (tmp_path / "configs").symlink_to(ROOT / "configs")
-    digits = [line for line in commands("README.md") if "jaxtrain.main" in line]
-    assert len(digits) >= 5
-    for line in digits:
-        if "<digest>" in line:
-            best = max((tmp_path / "runs/digits").iterdir(), key=lambda p: p.stat().st_mtime)
-            line = line.replace("seed0-<digest>", best.name)
+    penguins.write(tmp_path / "penguins.csv")
+    penguins.write(tmp_path / "new.csv", penguins.penguins(seed=1), without=("species",))
+    found = [line for line in commands("README.md") if "jaxtrain.main" in line]
+    assert len(found) >= 8
+    for line in found:
+        for project in re.findall(r"runs/(\w+)/seed0-<digest>", line):
+            runs = (tmp_path / "runs" / project).iterdir()
+            newest = max(runs, key=lambda path: path.stat().st_mtime)
+            line = line.replace("seed0-<digest>", newest.name)
         done = run_here(line, tmp_path)
         assert done.returncode == 0, f"{line}\n{done.stderr}"
         if line.startswith("python3"):
             accuracy = float(re.findall(r"accuracy (0\.\d+)", done.stdout.splitlines()[-2])[0])
             assert accuracy >= 0.97
+    with (tmp_path / "predictions.csv").open() as file:
+        predicted = [row["prediction"] for row in csv.DictReader(file)]
+    true = [row[1] for row in penguins.penguins(seed=1)]
+    assert sum(map(operator.eq, predicted, true)) > 0.93 * len(true)
 
 
 @pytest.mark.slow

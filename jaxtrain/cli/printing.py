@@ -84,7 +84,9 @@ def checkpoint_line(found: Found, uses: list[str]) -> str:
     said = "" if found.saved is None else f"iteration {found.saved.iteration}"
     if found.saved is not None and isinstance(found.saved.meta.get("metrics"), dict):
         figures = {name: found.saved.value(name) for name in found.saved.meta["metrics"]}
-        said += "".join(f", {n} {v:.4f}" for n, v in figures.items() if v is not None)
+        # A name may be anything, escape sequences for a terminal included.
+        shown = {n if n.isprintable() else ascii(n): v for n, v in figures.items()}
+        said += "".join(f", {n} {v:.4f}" for n, v in shown.items() if v is not None)
     verdict = f"good{': ' if uses else ''}{', '.join(uses)}" if not found.fault else found.fault
     return f"{found.path.name:14} {said:40}  {verdict}"
 

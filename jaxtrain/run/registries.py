@@ -10,8 +10,6 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import pydantic
-
 from jaxtrain.config import (
     ConfigDict,
     ExperimentConfig,
@@ -24,25 +22,11 @@ from jaxtrain.config import (
 from jaxtrain.data import SOURCES
 from jaxtrain.errors import ConfigError
 from jaxtrain.hooks import HOOKS
-from jaxtrain.metrics import Accuracy, Loss, Mean, MeanSquaredError
 from jaxtrain.metrics.registry import METRICS
 from jaxtrain.models import MODELS
 from jaxtrain.optim import OPTIMIZERS, SCHEDULES
 from jaxtrain.run.writers import refuse_two_writers
 from jaxtrain.step import LOSSES
-
-if not METRICS.names():  # until the merge: the metrics register themselves
-
-    @METRICS.register("accuracy")
-    def _accuracy(*, top_k: pydantic.PositiveInt = 1) -> Accuracy:
-        return Accuracy(top_k=top_k)
-
-    @METRICS.register("mean")
-    def _mean(*, key: str) -> Mean:
-        return Mean(key)
-
-    METRICS.register("loss")(Loss)
-    METRICS.register("mean_squared_error")(MeanSquaredError)
 
 REGISTRIES = {
     "data": SOURCES,

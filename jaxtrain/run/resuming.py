@@ -169,5 +169,5 @@ def refuse_other_data(before: Mapping[str, str], now: Mapping[str, str]) -> None
         raise CheckpointMismatchError(
             f"the {' and '.join(other)} data are not those that the run was begun with\n"
             + "\n".join(f"  {n}: saved: {before.get(n)}\n  {n}: now: {now.get(n)}" for n in other)
-            + "\nrestore the data and options, or start a new run with another workdir"
+            + "\nrestore the data and options, or begin a new run with --workdir DIR"
         )

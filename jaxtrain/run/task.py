@@ -93,7 +93,7 @@ class Task:
             refuse_other_loss(data)
         whose = f"model {config.model.name!r}" if model is None else "the model"
         if model is None:
-            model = MODELS.build(config.model, num_outputs=data.train.num_outputs)
+            model = build_model(config, data.train.num_outputs, data.example())
         loss = loss_for(config, class_counts=data.class_counts()) if by_config else loss
         if tx is None:
             total_steps = config.train.epochs * data.loader.steps_per_epoch
@@ -177,6 +177,22 @@ class Task:
         return run(state.variables(), batch, train=True, rngs=streams(state.rng))
 
 
+def build_model(config: ExperimentConfig, num_outputs: int, example: Mapping[str, Any]) -> Model:
+    """The model that `config` names.
+
+    Args:
+        config: its `model` section.
+        num_outputs: what the model is to put out.
+        example: shapes of a batch. A factory may ask for `num_inputs`, how many numbers a row of
+            "inputs" has.
+    """
+    context = {"num_outputs": num_outputs}
+    if "inputs" in example:
+        context["num_inputs"] = int(np.prod(example["inputs"].shape[1:]))
+    model: Model = MODELS.build(config.model, **context)
+    return model
+
+
 @contextmanager
 def _fitting(what: str) -> Iterator[None]:
     """Whatever code of the user's raises while it is traced comes out as what does not fit."""
@@ -189,7 +205,7 @@ def _fitting(what: str) -> Iterator[None]:
     except (Exception, SystemExit) as error:
         place = place_of(error)
         raise ConfigError(
-            f"{what}: {in_a_line(error)}" + (f" (raised in {place})" if place else "")
+            f"{what}: {in_a_line(error)}" + (f" ({place})" if place else "")
         ) from error
 
 

@@ -29,12 +29,13 @@ from jaxtrain.config import ExperimentConfig, diff, imported_digests
 from jaxtrain.data import READERS, Dataset, NewRows, Rows, read_inputs
 from jaxtrain.engine import Engine
 from jaxtrain.errors import CheckpointError, ConfigError, NonFiniteError
-from jaxtrain.models import MODELS, Model
+from jaxtrain.models import Model
 from jaxtrain.run.data import differences, evaluation_loader, fingerprints, read_splits
 from jaxtrain.run.figures import loss_for, metrics_for
 from jaxtrain.run.found import find_checkpoint
 from jaxtrain.run.learnt import Learnt
 from jaxtrain.run.registries import make_config
+from jaxtrain.run.task import build_model
 from jaxtrain.step import TrainState, create_train_state, forward, make_eval_step
 
 # What says where the data lie, how a file is written, and what is made of the figures. All else in
@@ -119,7 +120,7 @@ class Trained:
         learnt = Learnt.from_json(meta["learnt"], where=where)
         plugins = list(plugins)
         config = _configured(meta["config"], overrides, plugins, where)
-        model = MODELS.build(config.model, num_outputs=learnt.num_outputs)
+        model = build_model(config, learnt.num_outputs, learnt.batch())
         store = CheckpointStore(checkpoint.path.parent, asynchronous=False)
         state, _ = store.load(
             checkpoint, _template(model, config, learnt), part="train_state", without=_NOT_NEEDED

@@ -303,10 +303,13 @@ def test_a_save_that_fails_at_any_phase_leaves_the_others(make_store, values, mo
         patch.setattr(f"jaxtrain.checkpoint.store.{phase}", full)
         with pytest.raises(CheckpointError) as error:
             store.save(values(2), iteration=2, meta={})
-    assert str(error.value) == (
-        f"{store.directory}: saving iteration 2 failed: [Errno 28] No space left on device. "
-        "Earlier checkpoints are untouched."
+    # One line: the place, the cause, and where the writer is known to be, the file.
+    said = str(error.value)
+    assert said.startswith(
+        f"{store.directory}: saving iteration 2 failed: [Errno 28] No space left on device"
     )
+    assert said.endswith(". Earlier checkpoints are untouched.")
+    assert "\n" not in said
     # Once it is renamed it is a commit, whatever becomes of the rest.
     done = [1, 2] if phase == "sync" else [1]
     assert iterations(store) == done
@@ -460,3 +463,52 @@ def test_closing_twice_does_no_harm_and_leaves_no_thread(make_store, values):
     store.close()
     store.close()
     assert not [t for t in threading.enumerate() if t.name.startswith("checkpoint")]
+
+
+def test_comparing_reads_no_array_and_finds_what_loading_would(make_store, monkeypatch):
+    store = make_store()
+    store.save({"w": np.ones(3, np.float32)}, iteration=1, meta={})
+    saved = store.latest()
+    monkeypatch.setattr("jaxtrain.checkpoint.loading.read_arrays", None)
+    store.compare(saved, {"w": np.zeros(3, np.float32)})
+    with pytest.raises(CheckpointMismatchError, match=r"w: this run has float32\[4\], the"):
+        store.compare(saved, {"w": np.zeros(4, np.float32)})
+    with pytest.raises(CheckpointMismatchError, match="missing in the checkpoint: v"):
+        store.compare(saved, {"w": np.zeros(3, np.float32), "v": 1.0})
+
+
+def test_a_directory_that_is_deleted_between_two_saves_is_told(make_store, values):
+    """At 888f0db the next save made it anew, with one checkpoint in it."""
+    store = make_store()
+    store.save(values(1), iteration=1, meta={})
+    shutil.rmtree(store.directory)
+    with pytest.raises(CheckpointError, match="the directory is gone, and the checkpoints in it"):
+        store.save(values(2), iteration=2, meta={})
+    assert not store.directory.exists()
+    assert store.latest() is None  # whoever looks knows
+    store.save(values(2), iteration=2, meta={})
+    assert store.latest().iteration == 2
+
+
+def test_one_that_goes_while_it_is_written_is_told_so(make_store, values, monkeypatch):
+    store = make_store()
+    store.save(values(1), iteration=1, meta={})
+    write = module.write_manifest
+
+    def lose(directory):
+        write(directory)
+        shutil.rmtree(store.directory)
+
+    monkeypatch.setattr(module, "write_manifest", lose)
+    with pytest.raises(CheckpointError) as raised:
+        store.save(values(2), iteration=2, meta={})
+    assert "the directory is gone" in str(raised.value)
+    assert "untouched" not in str(raised.value)
+
+
+def test_meta_comes_back_in_the_order_in_which_it_was_given(make_store, values):
+    """A log is written in the order of the metrics, also when a run goes on."""
+    store = make_store()
+    store.save(values(1), iteration=1, meta={"z": {"b": 1, "a": 2}, "a": 3})
+    _, meta = store.load(store.latest(), values(1))
+    assert list(meta["z"]) == ["b", "a"]

@@ -76,3 +76,19 @@ def test_findings_and_checkpoints_take_a_line_each():
     assert line.endswith("  good: resume, best")
     assert checkpoint_line(good, []).endswith("  good")
     assert checkpoint_line(Found(path, None, "torn"), []).endswith("  torn")
+
+
+def test_a_test_figure_that_is_not_finite_stands_in_the_report_as_null():
+    """At 888f0db a run that had trained well ended in a TypeError of its last line."""
+    figures = {"test_loss": None, "test_accuracy": 0.5, "checkpoint_epoch": 2, "monitor": "x"}
+    assert outcome(figures, Path("a")).startswith("test: loss not finite, accuracy 0.5000 (epoch 2")
+
+
+def test_figures_that_somebody_wrote_into_a_checkpoint_are_shown_where_they_are_some():
+    meta = {
+        "iteration": 7,
+        "metrics": {"a": 10**400, "b": True, "c": 0.25, "d": [1], "e": None, "f\x1b[31m": 1.0},
+    }
+    path = Path("checkpoints/00000007")
+    line = checkpoint_line(Found(path, Saved(path=path, meta=meta), ""), [])
+    assert "iteration 7, c 0.2500, 'f\\x1b[31m' 1.0000 " in line

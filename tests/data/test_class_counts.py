@@ -8,7 +8,7 @@ from jaxtrain.data import Dataset, class_counts
     ("labels", "expected"),
     [
         ([0, 1, 1, 3], (1, 2, 0, 1)),
-        ([-100, 4, 99, 2], (0, 0, 1, 0)),
+        ([-1, -100, 4, 99, 2], (0, 0, 1, 0)),
         ([[0, 1], [1, 1]], (1, 3, 0, 0)),  # tokens
     ],
 )

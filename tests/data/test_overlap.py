@@ -89,6 +89,13 @@ def test_a_table_with_many_equal_rows_is_found_out_where_none_is_new():
     assert not only(train=train, test=train.select(np.arange(100))).ok
 
 
+def test_a_few_rows_more_than_expected_are_no_alarm():
+    rows = normal(20)
+    train = dataset(rows[[0, 0, 1, 1, 2, 3, 4, 5, 6, 7]])  # 40% of them stand there twice
+    assert only(train=train, test=dataset(rows[2:12])).ok  # 60% of the rows, 40% new: of 60%
+    assert not only(train=train, test=dataset(rows[0:11])).ok  # 73% of them, 27% new
+
+
 @given(
     st.lists(st.tuples(st.sampled_from([0.0, 1.0, -1.0, 0.5]), st.integers(-2, 2)), min_size=1),
     st.lists(st.tuples(st.sampled_from([0.0, 1.0, -1.0, 0.5]), st.integers(-2, 2)), min_size=1),

@@ -150,7 +150,7 @@ def test_a_record_that_is_none_is_refused():
     engine = Engine(add, jnp.float32(0))
     arrays, record = engine.snapshot()
     del record["counters"]["max_epochs"]
-    with pytest.raises(ValueError, match="not the counters of a run: max_epochs is missing"):
+    with pytest.raises(ValueError, match=r"record of a run: counters\.max_epochs is missing"):
         engine.restore(arrays, record)
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from jaxtrain.data import ArrayLoader
 from jaxtrain.engine import Engine, Events
+from jaxtrain.errors import CheckpointError, ConfigError
 from jaxtrain.metrics import Accuracy, Loss, Mean
 from jaxtrain.optim import adamw
 from jaxtrain.step import create_train_state, cross_entropy, make_train_step
@@ -236,3 +237,61 @@ def test_the_form_of_a_saved_run_is_that_of_the_one_that_goes_on(caplog):
     pinned.restore(arrays, record)
     assert pinned.form == "fused"
     assert "saved in the form 'single' and goes on as 'fused'" in caplog.text
+
+
+def counted(**limits):
+    engine = Engine(lambda engine, batch: {"loss": 1.0})
+    engine.run([0, 0], **limits)
+    return engine
+
+
+def test_limits_that_numpy_counted_are_a_record_like_any_other():
+    engine = counted(max_epochs=np.int64(2))
+    arrays, record = engine.snapshot()
+    again = Engine(lambda engine, batch: {"loss": 1.0})
+    again.restore(arrays, record)
+    assert again.state.epoch == 2
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda record: record.pop("fired"), "fired is missing"),
+        (lambda record: record["counters"].pop("epoch"), "counters.epoch is missing"),
+        (
+            lambda record: record["counters"].update(iteration="4"),
+            "counters.iteration: .*'4'",
+        ),
+        (lambda record: record["counters"].update(epoch_iteration=5), "counters: more iterations"),
+        (lambda record: record["counters"].update(stopped=None), "counters.stopped"),
+        (lambda record: record.update(cursor=[3]), r"cursor: .*found \[3\]"),
+        (lambda record: record.update(form="loose"), "form"),
+        (lambda record: record["fired"].update(STARTED=-1), "fired.STARTED"),
+        (lambda record: record.update(hooks=None), "hooks"),
+        (lambda record: record.update(user=3), "user"),
+    ],
+)
+def test_what_is_no_record_is_named_and_takes_nothing_up(change, says):
+    arrays, record = counted(max_epochs=2).snapshot()
+    change(record)
+    again = counted(max_epochs=1)
+    with pytest.raises(ConfigError, match=f"not the record of a run: {says}"):
+        again.restore(arrays, record)
+    assert again.state.epoch == 1
+
+
+def test_a_hook_that_can_not_take_up_its_state_is_named():
+    class Theirs:
+        def attach(self, engine):
+            pass
+
+        def state(self):
+            return {}
+
+        def restore(self, state):
+            raise ZeroDivisionError("no")
+
+    engine = counted(max_epochs=1)
+    engine.attach(Theirs(), "theirs")
+    with pytest.raises(CheckpointError, match=r"hooks\.theirs: .*ZeroDivisionError: no"):
+        engine.restore(*engine.snapshot())

@@ -94,9 +94,11 @@ def test_a_mean_that_is_large_beside_the_deviation_costs_no_digits(parts):
     assert r2(outputs, labels, parts=parts) == pytest.approx(expected, rel=1e-5)
 
 
-def test_merging_with_nothing_changes_no_bit():
+@pytest.mark.parametrize("size", [1.0, 1e20])  # whose square is none of float32's
+def test_merging_with_nothing_changes_no_bit(size):
     metric, generator = R2Score(), np.random.default_rng(3)
-    labels = generator.normal(loc=1e3, size=50).astype(np.float32)
+    labels = (size * generator.normal(loc=1e3, size=50) / 1e3).astype(np.float32)
+    labels = np.full_like(labels, labels[0]) if size > 1 else labels
     state = metric.empty()
     for part in np.array_split(labels, 7):
         state = metric.update(state, {"outputs": part + 1, "labels": part})

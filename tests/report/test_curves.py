@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from jaxtrain.engine import Engine, Events
+from jaxtrain.errors import CheckpointError
 from jaxtrain.report import LearningCurves, draw_curves
 from jaxtrain.report import curves as module
 
@@ -260,3 +261,15 @@ def test_a_run_that_goes_on_waits_for_its_next_picture(tmp_path, figures):
     assert figures == [], "it went on a moment ago"
     engine.fire(Events.COMPLETED)
     assert len(figures) == 1
+
+
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), CheckpointError("gone")])
+def test_where_the_disk_is_what_failed_no_picture_adds_a_line_to_it(tmp_path, caplog, error):
+    def fail(engine, batch):
+        raise error
+
+    engine = run_with_curves(tmp_path, fail)
+    with pytest.raises(type(error)):
+        engine.run([0])
+    assert list(tmp_path.iterdir()) == []
+    assert caplog.text == ""

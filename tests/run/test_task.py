@@ -203,7 +203,7 @@ def test_what_a_plugins_model_raises_is_a_config_error_with_its_line(
     data = RunData.of(make_config({"model": {"name": "tests_raising"}}, plugins=[str(path)]))
     with pytest.raises(ConfigError) as raised:
         Task.of(data)
-    assert str(raised.value) == f"model 'tests_raising': {said} (raised in {path}:{line})"
+    assert str(raised.value) == f"model 'tests_raising': {said} ({path}:{line})"
 
 
 def test_a_model_that_raises_in_evaluation_alone_is_found(digits):
@@ -371,3 +371,18 @@ def test_weights_are_no_part_of_the_name_of_a_run_that_has_none(digits):
     """Runs begun before there were any go on."""
     assert run_id(digits("loss.class_weights=null")) == run_id(digits())
     assert run_id(digits("loss.class_weights=balanced")) != run_id(digits())
+
+
+def test_a_model_may_ask_for_the_width_of_the_data(monkeypatch):
+    """An NNX model needs it, and a plugin that had it as an option failed on other data."""
+    monkeypatch.setattr(MODELS, "_factories", dict(MODELS._factories))
+    asked = []
+
+    @MODELS.register("tests_wide")
+    def wide(num_outputs: int, num_inputs: int):
+        asked.append((num_outputs, num_inputs))
+        return MODELS["mlp"](num_outputs, hidden=())
+
+    config = make_config({"model": {"name": "tests_wide"}})
+    Task.of(RunData.of(config))
+    assert asked == [(10, 64)]

@@ -28,6 +28,7 @@ ALONE = "the array"
 
 _ZIP = (b"PK\x03\x04", b"PK\x05\x06")
 # The most that deflate makes of one byte (https://zlib.net/zlib_tech.html).
+_MOST_MEMBERS = 100  # each is looked at, and the archive is read anew for it
 _BEST_RATIO = 1032
 _ENCRYPTED = 1
 _ENDING = ".npy"
@@ -97,7 +98,12 @@ class ArrayFile:
             return {ALONE: None}
         members: dict[str, zipfile.ZipInfo | None] = {}
         with self._archive() as archive:
-            for info in archive.infolist():
+            infos = archive.infolist()
+            if len(infos) > _MOST_MEMBERS:
+                raise DataError(
+                    f"{self.path}: {len(infos):,} arrays; expected at most {_MOST_MEMBERS}"
+                )
+            for info in infos:
                 name = info.filename.removesuffix(_ENDING)
                 if name in members:
                     raise DataError(f"{self.path}: two arrays of the name {name!r}")

@@ -85,6 +85,19 @@ class CategoryColumn:
         """`name=category` for each, and `name=?` at the end."""
         return tuple(f"{self.name}={category}" for category in (*self.categories, "?"))
 
+    def strange(self, table: Table, missing: Collection[str]) -> str:
+        """What is to be said of cells that are none of the categories; empty where none is."""
+        text = table.texts[self.name]
+        known = text.among(self.categories) | text.among(missing)
+        count = int(text.counts()[~known].sum())
+        if not count:
+            return ""
+        names = [repr(text.value(int(code))) for code in np.flatnonzero(~known)[:3]]
+        return (
+            f"column {self.name!r}: {count:,} of {len(text):,} cells are none of the categories of "
+            f"the training rows, such as {', '.join(names)}: they count as unknown"
+        )
+
     def bind(self, table: Table, missing: Collection[str]) -> Write:
         """Writes `[n, categories + 1]`, one 1 in each row."""
         import pyarrow as pa

@@ -51,6 +51,10 @@ class ColumnEncoder(Protocol):
         """
         ...
 
+    def strange(self, table: Table, missing: Collection[str]) -> str:
+        """What is to be said of cells such as no training row had; empty where there are none."""
+        ...
+
     def to_json(self) -> Mapping[str, Any]:
         """What was learnt, as JSON values."""
         ...

@@ -14,6 +14,7 @@ from typing import Any
 from jaxtrain.data.tables.dialect import DELIMITERS, Dialect
 from jaxtrain.data.tables.format import MISSING
 from jaxtrain.data.tables.inspection import InspectedColumn, TableInspection
+from jaxtrain.data.tables.splitting import SPELLINGS
 from jaxtrain.errors import ConfigError
 
 # Rows up to which a batch has that many, so that an epoch has some dozens of steps.
@@ -45,6 +46,15 @@ def csv_config(inspection: TableInspection, path: Path) -> tuple[list[str], dict
     return _lines(inspection), _tree(inspection, path)
 
 
+def split_column(found: TableInspection) -> str | None:
+    """The column whose cells say train, validation and test, where there is one."""
+    for column in found.columns:
+        said = [SPELLINGS.get(value.lower()) for value in column.examples]
+        if column.use == "category" and {"train", "test"} <= set(said) and None not in said:
+            return column.kind.name
+    return None
+
+
 def _tree(found: TableInspection, path: Path) -> dict[str, Any]:
     data: dict[str, Any] = {"name": "csv", "train": str(path), "target": found.target}
     if found.task == "regression":
@@ -53,7 +63,11 @@ def _tree(found: TableInspection, path: Path) -> dict[str, Any]:
     for name in ("delimiter", "encoding", "decimal", "thousands"):
         if getattr(dialect, name) != getattr(default, name):
             data[name] = getattr(dialect, name)
-    categorical = [c.kind.name for c in found.columns if _is_declared(c)]
+    split = split_column(found)
+    if split is not None:
+        data["split"] = split
+    declared = [c.kind.name for c in found.columns if _is_declared(c)]
+    categorical = [name for name in declared if name != split]
     lists = {
         "drop": found.used_as("drop"),
         "categorical": categorical,
@@ -116,6 +130,8 @@ def _lines(found: TableInspection) -> list[str]:
     widths = [max(len(row[place]) for row in shown) for place in range(len(rows[0]))]
     lines += ["  ".join(c.ljust(w) for c, w in zip(r, widths, strict=True)).rstrip() for r in shown]
     lines += ["", f"{found.task} of {found.target!r}: {found.why}"]
+    if (split := split_column(found)) is not None:
+        lines.append(f"split: {split!r} says which rows train, validate and test")
     if found.missing:
         lines.append(f"missing values: {', '.join(repr(mark) for mark in found.missing)}")
     if found.unlabelled:

@@ -27,6 +27,7 @@ from jaxtrain.data.rows import Task
 from jaxtrain.data.shuffle import split_indices
 from jaxtrain.data.sources import SOURCES
 from jaxtrain.data.splits import Splits
+from jaxtrain.data.stratified import VALIDATION_STREAM, split_by_class
 from jaxtrain.data.tables.dialect import Dialect
 from jaxtrain.data.tables.encoder import TableEncoder
 from jaxtrain.data.tables.fitted import Fitted
@@ -355,7 +356,7 @@ def _parts(
     seed: int,
 ) -> dict[str, np.ndarray]:
     """The numbers of the rows of each part of the training file, ascending."""
-    parts = {}
+    parts, classes = {}, None
     if split is not None:
         named = named_parts(table, split)
         named = {part: np.intersect1d(chosen, rows) for part, chosen in named.items()}
@@ -364,7 +365,6 @@ def _parts(
         if not len(rows) or "test" not in parts:
             raise ConfigError(f"{table.path}: no row for train or test has a target")
     elif test_fraction is not None:
-        classes = None
         if task == "classification":
             text = table.texts[target]
             _, names = np.unique(stripped(text, written.strip_target), return_inverse=True)
@@ -372,8 +372,14 @@ def _parts(
         tested = held_out(len(rows), test_fraction, split_seed, classes)
         parts["test"] = rows[tested]
         rows = np.delete(rows, tested)
+        classes = None if classes is None else np.delete(classes, tested)
     if "validation" not in parts:
-        kept, validated = split_indices(len(rows), validation_fraction, seed)
+        if classes is None:
+            kept, validated = split_indices(len(rows), validation_fraction, seed)
+        else:  # else the last row to learn a rare class from could go
+            kept, validated = split_by_class(
+                classes, validation_fraction, seed, stream=VALIDATION_STREAM
+            )
         if len(validated):
             parts["validation"] = rows[validated]
         rows = rows[kept]

@@ -107,6 +107,17 @@ class DateColumn:
             flag_missing=flag_in(record, "flag_missing"),
         )
 
+    def strange(self, table: Table, missing: Collection[str]) -> str:
+        """What is to be said of missing cells, where no training cell was; empty where none is."""
+        text = table.texts[self.name]
+        count = int(text.counts()[text.among(missing)].sum())
+        if self.flag_missing or not count:
+            return ""
+        return (
+            f"column {self.name!r}: {count:,} of {len(text):,} dates are missing, which none of "
+            "the training rows was: they count as the mean"
+        )
+
     def to_json(self) -> Mapping[str, Any]:
         """As JSON values."""
         return {

@@ -78,9 +78,9 @@ def date_form(
             parsed = parse_dates(values, name)
             if np.isfinite(parsed.days).all():
                 fitting[name] = parsed
+    if day_first is not None:  # it is not overruled by a cell that does not fit
+        fitting.pop(_ORDERS[1 if day_first else 0], None)
     if all(name in fitting for name in _ORDERS):
-        if day_first is not None:
-            return _ORDERS[0 if day_first else 1]
         one, other = (fitting[name].days for name in _ORDERS)
         return _ORDERS[0] if np.array_equal(one, other) else "ambiguous"
     return next(iter(fitting), None)

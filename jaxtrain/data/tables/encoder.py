@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from jaxtrain.data.memory import refuse_too_much
 from jaxtrain.data.tables.category_column import CategoryColumn
 from jaxtrain.data.tables.column import ColumnEncoder
 from jaxtrain.data.tables.date_column import DateColumn
@@ -116,6 +117,15 @@ class TableEncoder:
         """The columns that have to be read as text."""
         return tuple(column.name for column in self.columns if column.is_text)
 
+    def strange(self, table: Table, missing: Collection[str]) -> list[str]:
+        """A line for each column with cells that the training rows had none of; of new rows.
+
+        They are encoded all the same: a category that is not known as one, a missing number of a
+        column that never missed one as the mean.
+        """
+        lines = [column.strange(table, missing) for column in self.columns]
+        return [line for line in lines if line]
+
     def encode(
         self, table: Table, parts: Mapping[str, np.ndarray], *, missing: Collection[str]
     ) -> dict[str, np.ndarray]:
@@ -134,6 +144,12 @@ class TableEncoder:
                 column.
         """
         width = len(self.feature_names)
+        count = sum(map(len, parts.values()))
+        refuse_too_much(
+            4 * count * width,
+            what=f"{table.path}: {count:,} rows of {width:,} features",
+            remedy="have fewer categories (data.drop leaves a column out), or fewer rows",
+        )
         arrays = {name: np.empty((len(rows), width), np.float32) for name, rows in parts.items()}
         bound = [column.bind(table, missing) for column in self.columns]
         done = dict.fromkeys(parts, 0)

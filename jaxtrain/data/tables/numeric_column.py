@@ -115,6 +115,22 @@ class NumericColumn:
         """The column's name, and the flag's."""
         return (self.name, f"{self.name}=?") if self.flag_missing else (self.name,)
 
+    def strange(self, table: Table, missing: Collection[str]) -> str:
+        """What is to be said of missing cells, where no training cell was; empty where none is."""
+        if self.flag_missing:
+            return ""
+        if self.name in table.numbers:
+            count = int(np.isnan(table.floats(self.name)).sum())
+        else:
+            text = table.texts[self.name]
+            count = int(text.counts()[text.among(missing)].sum())
+        if not count:
+            return ""
+        return (
+            f"column {self.name!r}: {count:,} of {len(table):,} cells are missing, which none of "
+            f"the training rows was: they count as the mean, {self.mean:g}"
+        )
+
     def bind(self, table: Table, missing: Collection[str]) -> Write:
         """Writes `[n, 1]`, or `[n, 2]` with the flag."""
         place = table.numbers.get(self.name)

@@ -9,6 +9,7 @@ the column is read again as text, which is what its kind is then told from.
 
 from __future__ import annotations
 
+import logging
 import mmap
 import re
 import sys
@@ -32,6 +33,8 @@ from jaxtrain.errors import DataError
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+logger = logging.getLogger(__name__)
 
 _SAMPLE = 300  # rows
 
@@ -126,6 +129,14 @@ def read_head(
         raise DataError(f"{path}: columns named more than once: {', '.join(twice)}")
     if not sample:
         raise DataError(f"{path}: expected at least one row, found none")
+    numeric = sum(is_plain_number(name) for name in names)
+    if not columns and numeric and numeric >= len(names) - 1:
+        logger.warning(
+            "%s: the first line (%s) was taken for the names of the columns, though they are "
+            "numbers; where the file has no such line, data.columns names them",
+            path,
+            ", ".join(names[:5]),
+        )
     return Head(path, dialect, names, skipped, sample, exact_from)
 
 

@@ -20,7 +20,7 @@ from jaxtrain.data.tables.dialect import Dialect, sniff
 from jaxtrain.data.tables.fitted import Fitted
 from jaxtrain.data.tables.format import MISSING, TableFormat
 from jaxtrain.data.tables.reading import Head
-from jaxtrain.errors import ConfigError, did_you_mean
+from jaxtrain.errors import ConfigError, DataError, did_you_mean
 
 logger = logging.getLogger(__name__)
 
@@ -67,7 +67,11 @@ class TableReader:
         table = fitted.read(head, self.written, others=ids)
         labels, known = None, None
         if target.name in head.columns:
-            labels, known = target.labels(table, self.written)
+            try:
+                labels, known = target.labels(table, self.written)
+            except DataError as error:  # nobody needs a target to predict
+                logger.warning("%s; the rows count as rows without a target", error)
+                known = np.zeros(len(table), bool)
             self._tell_of_unknown_classes(table.texts.get(target.name), known, path)
             if not known.any():
                 labels, known = None, None
@@ -79,6 +83,8 @@ class TableReader:
             values = np.array(text.values.to_pylist(), dtype=object)
             columns[name] = values[text.codes].tolist()
         rows = np.arange(len(table))
+        for line in fitted.encoder.strange(table, self.written.missing):
+            logger.warning("%s: %s", path, line)
         inputs = fitted.encoder.encode(table, {"new": rows}, missing=self.written.missing)["new"]
         return NewRows(inputs, labels, known, columns)
 

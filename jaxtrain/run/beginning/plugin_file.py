@@ -71,9 +71,8 @@ class MyModel(nnx.Module):
         return self.output(hidden)  # [B, num_outputs]; the loss has the softmax
 
 
-# NNX wants to know how many numbers a row of the data has: 64 are those of the digits.
 @MODELS.register("{name}")
-def {name}(num_outputs: int, *, num_inputs: int = 64, width: int = 128, dropout: float = 0.2):
+def {name}(num_outputs: int, num_inputs: int, *, width: int = 128, dropout: float = 0.2):
     return from_nnx(lambda rngs: MyModel(num_inputs, num_outputs, width, dropout, rngs))
 '''
 

@@ -36,6 +36,11 @@ def test_only_the_rows_that_are_asked_for(read):
     assert fit(read("a\nb\na\nc\n"), [0, 2]).categories == ("b", "c")
 
 
+def test_a_mark_is_missing_though_training_took_it_for_a_category(read):
+    column = CategoryColumn(name="a", categories=("NA", "b"))
+    assert encode(column, read("a\nNA\nb\n"), missing=("NA",)) == [[0, 0, 1], [0, 1, 0]]
+
+
 def test_codes(read):
     assert fit(read("a\n7\n12\n", text=("a",))).categories == ("12", "7")
 

@@ -119,3 +119,20 @@ def test_what_it_is_called(write):
     path = write("x,y\n" + "1,a\n2,b\n" * 30, "_ä (1).csv")
     _, config = csv_config(inspect_table(path, target="y"), Path("_ä (1).csv"))
     assert config["project"] == "1"
+
+
+def test_a_column_that_says_which_rows_are_for_what(tmp_path):
+    """It was taken for a feature, and the rows were drawn anew."""
+    rows = "".join(
+        f"{n / 7:.2f},{('train', 'val', 'test')[n % 3]},{'yes' if n % 2 else 'no'}\n"
+        for n in range(60)
+    )
+    (tmp_path / "t.csv").write_text("x,fold,label\n" + rows)
+    lines, config = csv_config(
+        inspect_table(tmp_path / "t.csv", target="label"), tmp_path / "t.csv"
+    )
+    assert config["data"]["split"] == "fold"
+    assert "fold" not in config["data"].get("categorical", [])
+    assert any("'fold' says which rows train, validate and test" in line for line in lines)
+    splits = RunData.of(make_config(config)).splits
+    assert [len(rows) for rows in splits.sets.values()] == [20, 20, 20]

@@ -160,6 +160,9 @@ def test_one_file_is_enough(load):
     assert again.train.fingerprint() != splits.train.fingerprint()
     other = load(test=None, test_fraction=0.3, split_seed=1)
     assert other.test.fingerprint() != splits.test.fingerprint()
+    for split_seed in range(8):  # of each class its share, whichever rows they are
+        drawn = load(test=None, test_fraction=0.3, split_seed=split_seed)
+        assert np.bincount(drawn.test.labels).tolist() == [2, 4]
 
 
 def test_a_column_may_say_which_rows_are_for_what(load):
@@ -311,3 +314,23 @@ def test_its_options_are_a_config():
     assert fields["root"].default == "."
     assert fields["train"].is_required()
     assert fields["unlabelled"].default == "refuse"
+
+
+def test_a_class_keeps_a_row_to_learn_from(tmp_path):
+    """Validation took the last training rows of a rare class, and nothing was said."""
+    rows = "".join(f"{n},{'rare' if n < 2 else 'ab'[n % 2]}\n" for n in range(60))
+    (tmp_path / "t.csv").write_text("x,label\n" + rows)
+    for seed in range(12):
+        splits = csv_table(0.2, seed, root=str(tmp_path), train="t.csv", target="label")
+        counts = np.bincount(splits.train.labels, minlength=3)
+        assert counts.min() > 0, seed
+        assert len(splits.validation) > 0
+
+
+def test_features_that_take_more_than_the_memory_are_refused(tmp_path, monkeypatch):
+    """A CSV of half a megabyte made 368 MB of arrays: each code a column."""
+    rows = "".join(f"c{n % 500},{n % 2}\n" for n in range(2000))
+    (tmp_path / "t.csv").write_text("code,label\n" + rows)
+    monkeypatch.setattr("jaxtrain.data.memory.machine_memory", lambda: 2**20)
+    with pytest.raises(ConfigError, match=r"2,000 rows of 4\d\d features.*fewer categories"):
+        csv_table(0.2, 0, root=str(tmp_path), train="t.csv", target="label")

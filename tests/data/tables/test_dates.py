@@ -82,3 +82,10 @@ def test_a_time_zone_may_change_the_day():
 
 def test_long_ago():
     assert days("year-month-day", "1969-12-31", "0001-01-01").tolist() == [-1, -719162]
+
+
+def test_an_order_that_is_said_is_not_overruled_by_a_cell():
+    """One typing error in a column of day-first dates swapped all days and months."""
+    assert form("03/25/2024", "03/04/2024") == "month/day/year"
+    assert form("03/25/2024", "03/04/2024", day_first=True) is None
+    assert form("25/03/2024", "03/04/2024", day_first=False) is None

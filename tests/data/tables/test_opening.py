@@ -32,7 +32,7 @@ def test_gzip(write):
     assert read_start(path, 3) == b"a\n1"
 
 
-@pytest.mark.parametrize("piece", [2, 100])
+@pytest.mark.parametrize("piece", [2, 3, 100])
 def test_the_place_of_what_is_not_text(write, monkeypatch, piece):
     monkeypatch.setattr("jaxtrain.data.tables.opening._PIECE", piece)
     path = write(b"a\n\xc3\xa9\xff\n")

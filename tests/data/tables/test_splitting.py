@@ -31,6 +31,7 @@ def test_a_class_keeps_a_row_to_learn_from():
     rows = held_out(10, 0.5, 0, classes)
     assert set(classes[rows]) == {4}
     assert len(rows) == 5
+    assert len(held_out(3, 0.6, 0, np.array([0, 0, 1]))) == 1  # of two that were asked for
     assert len(held_out(3, 0.4, 0, np.array([0, 1, 2]))) == 1  # where no class has two
 
 

@@ -112,3 +112,28 @@ def test_a_regression_gives_labels_on_the_scale_of_training(write):
     rows = splits.reader.read(write("size,kind,label\n3,a,yes\n,b,no\n"))
     assert rows.known.tolist() == [True, False]
     assert splits.target_scale.in_unit(rows.labels)[0] == pytest.approx(3)
+
+
+def test_cells_that_training_never_saw_are_told_of(reader, write, caplog):
+    """They were encoded as unknown, or as the mean, without a word: a whole column at once."""
+    caplog.set_level(logging.WARNING, "jaxtrain")
+    reader.read(write("size,kind\n3,a\n4,b\n"))
+    assert caplog.text == ""
+    reader.read(write("size,kind\n3,zebra\n,b\n5,?\n"))
+    assert "column 'kind': 1 of 3 cells are none of the categories" in caplog.text
+    assert "such as 'zebra'" in caplog.text
+    assert "column 'size': 1 of 3 cells are missing, which none of the training rows was" in (
+        caplog.text
+    )
+
+
+def test_a_target_that_is_no_number_does_not_keep_rows_from_being_predicted(write, caplog):
+    text = "x,y\n" + "".join(f"{n},{3 * n}\n" for n in range(20))
+    path = write(text, "train.csv")
+    splits = csv_table(
+        0.2, 0, root=str(path.parent), train="train.csv", target="y", task="regression"
+    )
+    rows = splits.reader.read(write("x,y\n1,unknown\n2,6\n"))
+    assert len(rows) == 2
+    assert rows.labels is None
+    assert "the rows count as rows without a target" in caplog.text

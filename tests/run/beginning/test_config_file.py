@@ -39,6 +39,8 @@ def test_a_comment_on_a_long_text_stands_above_it():
     text = config_text(config, {"data.root": "long"})
     assert text.splitlines()[2] == "  # long"
     assert read(text, "x")[0] == config
+    config = {"data": {"nested": {"a": 1, "b": 2}}}
+    assert read(config_text(config, {"data.nested": "two"}), "x")[0] == config
 
 
 KEYS = st.from_regex(r"[a-z_]{1,8}", fullmatch=True)
