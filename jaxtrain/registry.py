@@ -153,7 +153,7 @@ class Registry:
                 raise
             raise ConfigError(
                 f"{self.kind} {section.name!r}: {in_a_line(error)} "  # type: ignore[attr-defined]
-                f"(raised in {place_of(error) or _called(factory)})"
+                f"({place_of(error) or _called(factory)})"
             ) from error
         if made is None or not isinstance(made, self.returns):
             raise ConfigError(
