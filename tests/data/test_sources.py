@@ -25,7 +25,7 @@ def build(name):
 
 
 def test_the_sources_that_there_are():
-    assert SOURCES.names() == [
+    assert [n for n in SOURCES.names() if not n.startswith("tests_")] == [
         "adult",
         "arrays",
         "csv",

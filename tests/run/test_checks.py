@@ -440,7 +440,7 @@ def test_a_regression_of_standardised_targets_passes(own_source, columns):
 def rare(counts):
     random = np.random.default_rng(0)
     labels = np.repeat(np.arange(len(counts), dtype=np.int32), counts)
-    inputs = random.normal(size=(len(labels), 6)).astype(np.float32) + labels[:, None]
+    inputs = (random.normal(size=(len(labels), 6)) + labels[:, None]).astype(np.float32)
     return Dataset(inputs, labels, name="rare", num_outputs=len(counts))
 
 

@@ -188,7 +188,7 @@ def test_another_config_does_not_continue_the_run(whole):
     before = (whole[1] / "config.yaml").read_text()
     with pytest.raises(
         ConfigError,
-        match=r"model.hidden: .*16.* in checkpoints/0+81, .*in config\.yaml, .*17.* now",
+        match=r"model.hidden: .*16.* in checkpoints/0+81 and config\.yaml, .*17.* now",
     ):
         make(whole[1], "model.hidden=[17]").train()
     assert (whole[1] / "config.yaml").read_text() == before
