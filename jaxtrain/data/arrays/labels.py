@@ -131,7 +131,8 @@ class LabelForm:
             found = np.array([places.get(text, -1) for text in _texts(labels, name)], np.int64)
         else:
             whole = np.isfinite(labels) & (labels == np.floor(labels)) & (labels < self.num_outputs)
-            found = np.where(whole, labels, -1).astype(np.int64)
+            # -1 is no number of an unsigned type.
+            found = np.where(whole, np.where(whole, labels, 0).astype(np.int64), -1)
         known = np.asarray(found >= 0)
         return np.where(known, found, 0).astype(np.int32), known
 

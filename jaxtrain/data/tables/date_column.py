@@ -171,7 +171,9 @@ class DateColumn:
         days = np.nan_to_num(dates.days)
         whole = days.astype(np.int64).astype("datetime64[D]")
         begin = whole.astype("datetime64[Y]").astype("datetime64[D]")
-        length = (whole.astype("datetime64[Y]") + 1).astype("datetime64[D]") - begin
+        length = (whole.astype("datetime64[Y]") + np.timedelta64(1, "Y")).astype(
+            "datetime64[D]"
+        ) - begin
         fraction = dates.seconds / _DAY
         turns = [
             (whole - begin).astype(np.float64) / length.astype(np.float64),

@@ -97,7 +97,7 @@ def parse_dates(values: pa.StringArray, form: str) -> Dates:
     first = np.where(is_date & (year > 0) & (month >= 1) & (month <= 12), year * 12 + month - 1, 0)
     months = (first - 1970 * 12).astype(np.int64).astype("datetime64[M]")
     begin = months.astype("datetime64[D]").astype(np.int64)
-    length = (months + 1).astype("datetime64[D]").astype(np.int64) - begin
+    length = (months + np.timedelta64(1, "M")).astype("datetime64[D]").astype(np.int64) - begin
     is_date &= (first > 0) & (day >= 1) & (day <= length)
     hour, minute, second = (_number(found, name) for name in "HMS")
     is_am, is_pm = _is(found, "p", "am"), _is(found, "p", "pm")
