@@ -104,7 +104,7 @@ def nan_gradients() -> None:
 
         return treacherous
 
-    _wrap("jaxtrain.run.task:LOSSES.build", around)
+    _wrap("jaxtrain.run.figures:LOSSES.build", around)
 
 
 def on_iteration(iteration: int, action) -> None:
