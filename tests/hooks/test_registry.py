@@ -12,8 +12,12 @@ class Section(pydantic.BaseModel):
     name: str
 
 
+# Without those that another test's plugin registered in this process.
+OURS = [name for name in HOOKS.names() if HOOKS[name].__module__.startswith("jaxtrain.")]
+
+
 def test_the_hooks_that_a_config_can_name():
-    assert HOOKS.names() == [
+    assert OURS == [
         "console",
         "csv",
         "early_stopping",
@@ -26,7 +30,7 @@ def test_the_hooks_that_a_config_can_name():
     ]
 
 
-@pytest.mark.parametrize("name", sorted(set(HOOKS.names()) - {"time_limit"}))
+@pytest.mark.parametrize("name", sorted(set(OURS) - {"time_limit"}))
 def test_each_is_built_from_its_defaults_and_a_directory(name, tmp_path):
     section = HOOKS.schema(name, Section)(name=name)
     hook = HOOKS.build(section, directory=tmp_path)

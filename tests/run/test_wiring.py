@@ -67,7 +67,7 @@ def test_accumulation_reaches_the_step():
 def test_a_loss_of_the_other_task_is_a_config_error_before_anything_is_made(tmp_path, capsys):
     words = ["--config", str(CONFIGS / "digits.py"), "--workdir", str(tmp_path / "run")]
     assert main([*words, "--config.loss.name=mean_squared_error"]) == 2
-    assert "do not fit together" in capsys.readouterr().err
+    assert "'mean_squared_error' is for a regression" in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
 
 
