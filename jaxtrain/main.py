@@ -53,7 +53,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         except (Exception, SystemExit) as error:  # a hook that calls sys.exit(0) has not trained
             return _fail(error, words)
         except KeyboardInterrupt:
-            print("stopped at once; a run goes on from its last checkpoint", file=sys.stderr)
+            trains = options.command == "train"
+            more = "; the run goes on from its last checkpoint" if trains else ""
+            print(f"stopped at once{more}", file=sys.stderr)
             return 130
 
 

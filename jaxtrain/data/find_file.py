@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 from jaxtrain.errors import ConfigError, DataError, DataNotFoundError
+from jaxtrain.files.paths import typed_path
 
 
 def find_file(root: str | Path, name: str, *, remedy: str) -> Path:
@@ -33,10 +34,7 @@ def find_file(root: str | Path, name: str, *, remedy: str) -> Path:
         DataNotFoundError: neither is there.
         ConfigError: there can be no file of that name, or nobody may look.
     """
-    try:
-        plain = Path(root).expanduser() / name
-    except RuntimeError as error:
-        raise ConfigError(f"root: {str(root)!r}: no such user's home directory") from error
+    plain = typed_path(str(root), what="root") / typed_path(name, what="data file")
     candidates = [plain] if name.endswith(".gz") else [plain, Path(f"{plain}.gz")]
     for path in candidates:
         try:

@@ -15,7 +15,7 @@ from jaxtrain.config import MISSING, ExperimentConfig, diff, non_defaults, to_di
 Difference = tuple[str, Any, Any]
 
 # What may change between two sittings of one run: none of it has a part in the figures.
-_FREE = {
+_MAY_CHANGE_IN_A_RUN = {
     "workdir",
     "project",
     "device",
@@ -60,7 +60,9 @@ def differing(before: Mapping[str, Any], config: ExperimentConfig) -> list[Diffe
 def is_free(key: str) -> bool:
     """Whether a dotted key, or a section around it, is free to change."""
     parts = key.split(".")
-    return any(".".join(parts[:depth]) in _FREE for depth in range(1, len(parts) + 1))
+    return any(
+        ".".join(parts[:depth]) in _MAY_CHANGE_IN_A_RUN for depth in range(1, len(parts) + 1)
+    )
 
 
 def _deciding(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -68,5 +70,5 @@ def _deciding(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return {
         key: _deciding(value, f"{prefix}{key}.") if isinstance(value, Mapping) else value
         for key, value in config.items()
-        if prefix + key not in _FREE
+        if prefix + key not in _MAY_CHANGE_IN_A_RUN
     }

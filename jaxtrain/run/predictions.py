@@ -52,9 +52,9 @@ class Predictions:
         if trained.learnt.task == "classification":
             own = _classes(said, trained.learnt.label_names)
         elif said.shape[1] == 1:
-            own = {"prediction": said[:, 0].tolist()}
+            own = {"prediction": _numbers(said[:, 0])}
         else:
-            own = {f"prediction {d}": said[:, d].tolist() for d in range(said.shape[1])}
+            own = {f"prediction {d}": _numbers(said[:, d]) for d in range(said.shape[1])}
         columns: dict[str, Sequence[Any]] = {}
         for name, column in rows.ids.items():
             # A column of the input that is called as one of ours gives way, and is kept.
@@ -103,6 +103,11 @@ def _figures(trained: Trained, rows: NewRows) -> dict[str, float]:
     except JaxtrainError as error:
         logger.warning("how good they are can't be said: %s", error)
         return {}
+
+
+def _numbers(values: np.ndarray) -> list[str]:
+    """More digits than float32 has, since a unit may have an origin far off, but no noise."""
+    return [f"{value:.10g}" for value in values.tolist()]
 
 
 def _classes(probabilities: np.ndarray, names: Sequence[str]) -> dict[str, Sequence[Any]]:

@@ -40,7 +40,7 @@ from jaxtrain.step import TrainState, create_train_state, forward, make_eval_ste
 
 # What says where the data lie, how a file is written, and what is made of the figures. All else in
 # the config decided what was learnt, or which rows were held out.
-_FREE = (
+_MAY_CHANGE_AFTER_A_RUN = (
     "device",
     "hooks",
     "metrics",
@@ -322,7 +322,7 @@ def _configured(
     wrong = [
         f"{key}: {now_is!r} now, {was!r} in the run"
         for key, was, now_is in diff(before, now)
-        if not any(f"{key}.".startswith(f"{free}.") for free in _FREE)
+        if not any(f"{key}.".startswith(f"{free}.") for free in _MAY_CHANGE_AFTER_A_RUN)
     ]
     if wrong:
         raise ConfigError(

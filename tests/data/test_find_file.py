@@ -3,7 +3,7 @@ import gzip
 import pytest
 
 from jaxtrain.data import find_file, open_data
-from jaxtrain.errors import DataError, DataNotFoundError
+from jaxtrain.errors import ConfigError, DataError, DataNotFoundError
 
 
 def test_plain_before_gz(tmp_path):
@@ -63,6 +63,8 @@ def test_a_name_may_be_a_path_and_be_packed_there(tmp_path):
     (tmp_path / "a" / "x.csv.gz").write_bytes(b"")
     assert find_file(tmp_path, "a/x.csv", remedy="") == tmp_path / "a" / "x.csv.gz"
     assert find_file("/no", str(tmp_path / "a" / "x.csv"), remedy="").name == "x.csv.gz"
-    for name in ("a/no.csv", "", "..", "/"):
+    for name in ("a/no.csv", "..", "/"):
         with pytest.raises(DataNotFoundError):
             find_file(tmp_path, name, remedy="")
+    with pytest.raises(ConfigError, match="data file: '' can't be a path"):
+        find_file(tmp_path, "", remedy="")

@@ -9,6 +9,7 @@ import pytest
 
 from jaxtrain.errors import ConfigError
 from jaxtrain.files import typed_directory
+from jaxtrain.files.paths import is_there, typed_path
 
 
 @pytest.mark.parametrize("text", ["runs/a", "./null", "a b/ü", "..", "runs/" + "x" * 255])
@@ -51,3 +52,19 @@ def test_there_must_be_room_for_the_files_in_it(tmp_path):
     with pytest.raises(ConfigError, match="File name too long"):
         typed_directory(deep, what="workdir")
     assert typed_directory(deep[:-200], what="workdir") == Path(deep[:-200])
+
+
+def test_a_path_need_not_be_a_directory(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert typed_path("~/birds", what="data.root") == tmp_path / "birds"
+    assert typed_path("-a b/ç", what="data.root") == Path("-a b/ç")
+    for wrong in ("", "a\0b", "~no_such_user/x"):
+        with pytest.raises(ConfigError, match=r"data\.root: "):
+            typed_path(wrong, what="data.root")
+
+
+def test_whether_something_is_there(tmp_path):
+    assert is_there(tmp_path)
+    assert not is_there(tmp_path / "x")
+    with pytest.raises(ConfigError, match="can't be looked at"):
+        is_there(tmp_path / ("x" * 300))

@@ -21,11 +21,11 @@ from jaxtrain.data.arrays.labels import LabelForm
 from jaxtrain.data.arrays.parts import Pair, divide, find_pairs, read_pairs
 from jaxtrain.data.arrays.reader import ArraysReader, forms_of
 from jaxtrain.data.dataset import Dataset
-from jaxtrain.data.place import place_of
 from jaxtrain.data.rows import Task
 from jaxtrain.data.sources import SOURCES
 from jaxtrain.data.splits import Splits
 from jaxtrain.errors import ConfigError
+from jaxtrain.files.paths import typed_path
 
 logger = logging.getLogger(__name__)
 
@@ -92,7 +92,7 @@ def array_file(
     """
     if tokens and standardise:
         raise ConfigError("data.standardise: tokens are not standardised; set one of the two")
-    path = place_of(root, key="data.root") / place_of(file, key="data.file")
+    path = typed_path(root, what="data.root") / typed_path(file, what="data.file")
     archive = ArrayFile(path)
     pairs = find_pairs(
         archive,

@@ -17,9 +17,9 @@ import numpy as np
 from jaxtrain.data.images.fitted import Fitted
 from jaxtrain.data.images.listing import folders_of, list_images
 from jaxtrain.data.images.reading import Unreadable, read_images
-from jaxtrain.data.place import is_there
 from jaxtrain.data.reader import READERS, NewRows
 from jaxtrain.errors import DataError, DataNotFoundError
+from jaxtrain.files.paths import is_there
 
 logger = logging.getLogger(__name__)
 

@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from jaxtrain.data.images.listing import folders_of
-from jaxtrain.data.place import is_there, place_of
 from jaxtrain.errors import ConfigError
+from jaxtrain.files.paths import is_there, typed_path
 
 _NAMES = {
     "train": ("train", "training"),
@@ -42,7 +42,7 @@ def find_sets(
     """
     named = {"train": train, "validation": validation, "test": test}
     told = {
-        name: root / place_of(folder, key=f"data.{name}")
+        name: root / typed_path(folder, what=f"data.{name}")
         for name, folder in named.items()
         if folder is not None
     }

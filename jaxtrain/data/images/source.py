@@ -25,11 +25,11 @@ from jaxtrain.data.images.listing import list_classes, refuse_single
 from jaxtrain.data.images.reader import ImageReader
 from jaxtrain.data.images.reading import Unreadable, read_images, refuse_too_many
 from jaxtrain.data.images.sets import find_sets
-from jaxtrain.data.place import place_of
 from jaxtrain.data.sources import SOURCES
 from jaxtrain.data.splits import Splits
 from jaxtrain.data.stratified import TEST_STREAM, VALIDATION_STREAM, split_by_class
 from jaxtrain.errors import ConfigError, DataError
+from jaxtrain.files.paths import typed_path
 
 logger = logging.getLogger(__name__)
 
@@ -98,7 +98,7 @@ def image_folder(
     learnt = None if fitted is None else Fitted.from_json(fitted)
     if learnt is not None:
         learnt.refuse_others(size, channels)
-    base = place_of(root, key="data.root")
+    base = typed_path(root, what="data.root")
     folders = find_sets(
         base, train=train, validation=validation, test=test, fitted=learnt is not None
     )

@@ -74,8 +74,8 @@ def floats_of(table: Table, name: str, missing: Collection[str], sign: str = "")
         cell, expected = text.value(int(text.codes[row])), "a finite number"
         expected += f" with the sign {sign}, as the training rows have it" if sign else ""
         raise DataError(
-            f"{table.place(row, name)}: expected {expected}, found {cell!r}; add it to "
-            "data.missing if it stands for a missing value"
+            f"{table.place(row, name)}: expected {expected}, found {cell!r}; mend the "
+            "cell, or add it to data.missing if it stands for a missing value"
         )
     values[absent] = np.nan
     return values[text.codes]

@@ -133,7 +133,8 @@ def _lines(found: TableInspection) -> list[str]:
     if (split := split_column(found)) is not None:
         lines.append(f"split: {split!r} says which rows train, validate and test")
     if found.missing:
-        lines.append(f"missing values: {', '.join(repr(mark) for mark in found.missing)}")
+        marks = ", ".join(repr(mark) if mark else "an empty cell" for mark in found.missing)
+        lines.append(f"taken for a missing value: {marks}")
     if found.unlabelled:
         lines.append(f"rows without a target, which are left out: {found.unlabelled:,}")
     if found.classes:

@@ -27,7 +27,7 @@ from jaxtrain.data.rows import Task
 from jaxtrain.data.shuffle import split_indices
 from jaxtrain.data.sources import SOURCES
 from jaxtrain.data.splits import Splits
-from jaxtrain.data.stratified import VALIDATION_STREAM, split_by_class
+from jaxtrain.data.stratified import TEST_STREAM, VALIDATION_STREAM, split_by_class
 from jaxtrain.data.tables.dialect import Dialect
 from jaxtrain.data.tables.encoder import TableEncoder
 from jaxtrain.data.tables.fitted import Fitted
@@ -35,7 +35,7 @@ from jaxtrain.data.tables.format import MISSING, TableFormat
 from jaxtrain.data.tables.kinds import Kind, kind_of
 from jaxtrain.data.tables.plainness import refuse_unclear, tell_of
 from jaxtrain.data.tables.reading import Head, read_table
-from jaxtrain.data.tables.splitting import held_out, named_parts
+from jaxtrain.data.tables.splitting import named_parts
 from jaxtrain.data.tables.table import Table
 from jaxtrain.data.tables.table_reader import TableReader, refuse_lacking
 from jaxtrain.data.tables.target import ClassTarget, NumberTarget, Target, refuse_large, stripped
@@ -369,10 +369,11 @@ def _parts(
             text = table.texts[target]
             _, names = np.unique(stripped(text, written.strip_target), return_inverse=True)
             classes = names.astype(np.int32)[text.codes[rows]]
-        tested = held_out(len(rows), test_fraction, split_seed, classes)
+        drawn = np.zeros(len(rows), np.int32) if classes is None else classes
+        kept, tested = split_by_class(drawn, test_fraction, split_seed, stream=TEST_STREAM)
         parts["test"] = rows[tested]
-        rows = np.delete(rows, tested)
-        classes = None if classes is None else np.delete(classes, tested)
+        rows = rows[kept]
+        classes = None if classes is None else classes[kept]
     if "validation" not in parts:
         if classes is None:
             kept, validated = split_indices(len(rows), validation_fraction, seed)

@@ -151,8 +151,8 @@ class DateColumn:
         if row is not None:
             raise DataError(
                 f"{table.place(row, self.name)}: expected a date written as {self.form}, found "
-                f"{text.value(int(text.codes[row]))!r}; add it to data.missing if it stands for a "
-                "missing value"
+                f"{text.value(int(text.codes[row]))!r}; mend the cell, or add it to data.missing "
+                "if it stands for a missing value"
             )
         features = self._features(dates)
         features[absent] = 0

@@ -81,7 +81,8 @@ class TableReader:
         for name in ids:
             text = table.texts[name]
             values = np.array(text.values.to_pylist(), dtype=object)
-            columns[name] = values[text.codes].tolist()
+            # An identifier that is itself called "row" does not take the place of the number.
+            columns["input row" if name == "row" else name] = values[text.codes].tolist()
         rows = np.arange(len(table))
         for line in fitted.encoder.strange(table, self.written.missing):
             logger.warning("%s: %s", path, line)

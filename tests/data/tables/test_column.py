@@ -13,7 +13,7 @@ from jaxtrain.errors import DataError
 def test_numbers_that_were_read_as_text(read):
     table = read('a\n"1,5"\n?\n+2\n', text=("a",), dialect=Dialect(delimiter=";", decimal=","))
     assert floats_of(table, "a", ("?",)).tolist() == pytest.approx([1.5, np.nan, 2], nan_ok=True)
-    with pytest.raises(DataError, match=r"t\.csv:3: column 'a': .* found '\?'; add it to"):
+    with pytest.raises(DataError, match=r"t\.csv:3: column 'a': .* found '\?'; mend the cell"):
         floats_of(table, "a", ())
 
 

@@ -43,7 +43,7 @@ def test_a_dozen_lines(path):
         "344 rows, 10 columns, apart by comma, utf-8, thousands apart by ','",
         "sample             identifier, dropped  counts the rows from 1 to 344",
         "classification of 'species': 3 different values in 343 rows",
-        "missing values: 'NA'",
+        "taken for a missing value: 'NA'",
         "rows without a target, which are left out: 1",
         "classes: Adelie 44.",
     ):

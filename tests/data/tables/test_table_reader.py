@@ -137,3 +137,12 @@ def test_a_target_that_is_no_number_does_not_keep_rows_from_being_predicted(writ
     assert len(rows) == 2
     assert rows.labels is None
     assert "the rows count as rows without a target" in caplog.text
+
+
+def test_an_identifier_called_row_does_not_take_the_place_of_the_number(write):
+    text = TRAIN.replace("id,", "row,", 1)
+    path = write(text, "train.csv")
+    told = {"root": str(path.parent), "train": "train.csv", "target": "label", "drop": ("row",)}
+    reader = csv_table(0.2, 0, **told).reader
+    ids = reader.read(write("row,size,kind\nc7,3,a\nc9,4,b\n")).ids
+    assert ids == {"row": [1, 2], "input row": ["c7", "c9"]}
