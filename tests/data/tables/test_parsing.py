@@ -1,4 +1,4 @@
-"""Blocks of a file, cut wherever they are, are the rows of one table; what is broken has a place."""
+"""Blocks of a file, wherever they are cut, are the rows of one table; what is broken has a place."""
 
 from __future__ import annotations
 
