@@ -1,4 +1,4 @@
-"""Blocks of a file, wherever they are cut, are the rows of one table; what is broken has a place."""
+"""Blocks of a file are the rows of one table, wherever they were cut; a broken one has a place."""
 
 from __future__ import annotations
 
