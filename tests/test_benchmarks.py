@@ -49,7 +49,6 @@ def test_trains_with_jax(framework, task):
 
 
 @pytest.mark.slow
-@pytest.mark.sweep
 @pytest.mark.parametrize("framework", PEERS)
 def test_trains_with_a_peer(framework):
     _skip_if_any(FRAMEWORKS[framework].missing())
@@ -59,6 +58,7 @@ def test_trains_with_a_peer(framework):
     assert all(found[framework][0] > 0 for _, _, found in measured)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("peer", COUNT_PARAMETERS)
 def test_a_peers_models_are_as_large(peer):
     _skip_if_any(FRAMEWORKS[{"torch": "torch", "keras": "keras_1"}[peer]].missing())

@@ -182,6 +182,7 @@ def test_help_names_the_commands():
         assert word in done.stdout
 
 
+@pytest.mark.slow
 def test_a_second_signal_ends_at_once_and_the_last_checkpoint_loads(tmp_path):
     workdir = tmp_path / "run"
     plugin = tmp_path / "stuck.py"
