@@ -124,7 +124,7 @@ class TextDocuments:
             else:
                 parts = _parts(file)
                 if self.characters is not None:
-                    parts = _stretch(parts, *self.characters)
+                    parts = stretched(parts, *self.characters)
                 yield from cut(parts, self.separator)
 
 
@@ -217,7 +217,8 @@ def _parts(file: Path | None) -> Iterator[str]:
     return iter([unicode_names()]) if file is None else text_parts(file)
 
 
-def _stretch(parts: Iterable[str], start: int, stop: int) -> Iterator[str]:
+def stretched(parts: Iterable[str], start: int, stop: int) -> Iterator[str]:
+    """The characters from `start` to below `stop` of a text that comes in parts."""
     done = 0
     for part in parts:
         yield part[max(0, start - done) : max(0, stop - done)]

@@ -94,6 +94,11 @@ def test_a_stretch_of_one_text(files):
     )
 
 
+def test_a_stretch_over_the_borders_of_parts():
+    for start, stop in [(0, 7), (1, 4), (3, 6), (4, 6), (2, 2)]:
+        assert "".join(module.stretched(["abc", "de", "fg"], start, stop)) == "abcdefg"[start:stop]
+
+
 def test_the_text_that_python_has():
     text = TextDocuments((None,))
     assert text.length() == 354_743

@@ -108,6 +108,10 @@ def test_the_fingerprint_says_which_rows():
         rows(layout="whole").fingerprint(),
         rows(vocab_size=41).fingerprint(),
         rows(tokens=gathered(documents()[1:], vocab_size=40)).fingerprint(),
+        # Of these only the tokens, or only the places behind the last one, are others.
+        rows(tokens=gathered(documents()[:1], vocab_size=40)).fingerprint(),
+        rows(tokens=gathered([Encoded(np.array([1, 2, 4]))], vocab_size=40)).fingerprint(),
+        rows(7, tokens=gathered(documents()[:1], vocab_size=40)).fingerprint(),
     ]
     assert len(set(prints)) == len(prints)
     assert rows().fingerprint() == prints[0]
