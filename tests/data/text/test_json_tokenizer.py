@@ -51,6 +51,16 @@ def test_which_tokens_begin_and_end(word_file, tmp_path):
             JsonTokenizer(path)
 
 
+def test_a_word_that_looks_like_a_special_token_is_a_word(word_file, tmp_path):
+    record = json.loads(word_file.read_text())
+    record["added_tokens"] = []
+    path = tmp_path / "plain.json"
+    path.write_text(json.dumps(record))
+    tokenizer = JsonTokenizer(path)
+    assert (tokenizer.bos, tokenizer.eos) == (None, None)
+    assert tokenizer.token_id("<s>") == 1
+
+
 def test_merges_are_never_dropped(tmp_path):
     letters = {letter: number for number, letter in enumerate("abc")}
     record = {

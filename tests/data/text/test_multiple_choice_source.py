@@ -112,6 +112,24 @@ def test_an_answer_that_is_none(tmp_path):
         multiple_choice_records(0.0, 0, test_fraction=0.5, **options)
 
 
+def test_other_templates_are_other_tokens(tmp_path):
+    """They share a cache: what was kept of one must not be taken for the other."""
+    (tmp_path / "q.csv").write_text("question,a,b,answer\nwhich,1,2,A\nother,1,2,B\n")
+    options = {"path": "q.csv", "root": str(tmp_path), "choices": ("a", "b"), "answer_is": "letter"}
+    prints = {
+        multiple_choice_records(
+            0.0, 0, test_fraction=0.5, **{**options, **more}
+        ).train.fingerprint()
+        for more in (
+            {},
+            {"choice": "{letter}"},
+            {"prompt": "{question}?\n"},
+            {"choices": ("b", "a")},
+        )
+    }
+    assert len(prints) == 4
+
+
 def test_by_config_and_with_a_trained_models_tokenizer(shared_data, tmp_path):
     section = {**MEDMCQA, "name": "multiple_choice", "tokenizer": "characters"}
     section |= {"root": str(shared_data / "medmcqa"), "cache": str(tmp_path), "length": 256}

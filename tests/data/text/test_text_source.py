@@ -76,6 +76,8 @@ def test_documents_between_separators(read, tmp_path):
     (tmp_path / "stories.txt").write_text("\n--\n".join(f"story {n}" for n in range(10)) + "\n--\n")
     splits = read(path="stories.txt", root=str(tmp_path), separator="\n--\n", length=16)
     assert [rows.packing.tokens.documents for rows in splits.sets.values()] == [8, 1, 1]
+    # A document goes on in the next row: all but the last one are full.
+    assert (splits.train.arrays["segments"][:-1] > 0).all()
     with pytest.raises(ConfigError, match=r"data\.separator"):
         read(path="stories.txt", root=str(tmp_path), separator="")
 
