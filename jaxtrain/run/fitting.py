@@ -23,7 +23,11 @@ from jaxtrain.errors import ConfigError
 from jaxtrain.run.data import RunData
 from jaxtrain.step import LOSSES, cross_entropy, mean_squared_error
 
-_FOR = {"classification": "cross_entropy", "regression": "mean_squared_error"}
+_FOR = {
+    "classification": "cross_entropy",
+    "regression": "mean_squared_error",
+    "language": "next_token",
+}
 _OF = {"classification": cross_entropy, "regression": mean_squared_error}
 
 

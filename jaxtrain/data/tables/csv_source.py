@@ -23,7 +23,7 @@ import pydantic
 
 from jaxtrain.data.dataset import Dataset
 from jaxtrain.data.find_file import find_file
-from jaxtrain.data.rows import Task
+from jaxtrain.data.rows import LabelTask, Task
 from jaxtrain.data.sources import SOURCES
 from jaxtrain.data.splits import Splits
 from jaxtrain.data.tables.dialect import Dialect
@@ -59,7 +59,7 @@ def csv_table(
     split: str | None = None,
     test_fraction: Annotated[float, pydantic.Field(gt=0, lt=1)] = 0.2,
     split_seed: Annotated[int, pydantic.Field(ge=0, lt=2**31)] = 0,
-    task: Task = "classification",
+    task: LabelTask = "classification",
     classes: tuple[str, ...] = (),
     columns: tuple[str, ...] = (),
     drop: tuple[str, ...] = (),
