@@ -13,14 +13,14 @@ Axes: T tokens, D width, V vocabulary, S tokens of a tile, N tiles.
 from __future__ import annotations
 
 import functools
-import math
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax.sharding import AxisType, NamedSharding
+from jax.sharding import NamedSharding, PartitionSpec
 
 from jaxtrain.errors import DataError
+from jaxtrain.sharding import is_sharded, parts_of, spec_of
 
 TILE = 1024
 """Tokens of a tile, for each device that holds a part of them."""
@@ -116,14 +116,21 @@ def _fwd(
 def _bwd(transposed: bool, tile: int, kept: Any, cotangents: Any) -> tuple[Any, Any, None]:
     hidden, head, labels, log_z = kept
     of_nll, of_log_z, _ = cotangents
-    tiles = Tiles.of(labels, tile)
+    tiles, devices = Tiles.of(labels, tile), parts_of(labels)
 
     def one(total: jax.Array, rows: Any) -> tuple[jax.Array, jax.Array]:
-        of_hidden, of_head = _gradients(head, transposed, *rows)
-        return total + of_head, of_hidden
+        counting, of_logits = _of_logits(head, transposed, *rows)
+        of_hidden = _product(of_logits, head, (1, 0 if transposed else 1), like=counting)
+        pair = (of_logits, counting) if transposed else (counting, of_logits)
+        return total + _over_tokens(*pair, devices, like=head), of_hidden.astype(hidden.dtype)
 
     start = jnp.zeros_like(head, dtype=_wide(head))
+    if devices > 1:
+        # Each device has a sum of its own until the end: to add them up at each tile would send the
+        # gradient of the head around N times.
+        start = _on_each(start, labels, devices)
     of_head, of_hidden = tiles.scan(one, start, (hidden, labels, log_z, of_nll, of_log_z))
+    of_head = of_head.sum(axis=0) if devices > 1 else of_head
     return of_hidden, of_head.astype(head.dtype), None
 
 
@@ -139,7 +146,7 @@ def _losses(
     is_token = (labels >= 0) & (labels < logits.shape[-1])
     # What a gather does with an index out of range, it does without a word.
     safe = jnp.where(is_token, labels, 0)[:, None]
-    if _is_sharded(logits):
+    if is_sharded(logits):
         places = jnp.arange(logits.shape[-1], dtype=safe.dtype)[None]
         picked = jnp.where(places == safe, logits, 0).sum(axis=-1)
     else:
@@ -150,7 +157,7 @@ def _losses(
     return nll, log_z, correct.astype(jnp.float32)
 
 
-def _gradients(
+def _of_logits(
     head: jax.Array,
     transposed: bool,
     hidden: jax.Array,
@@ -159,7 +166,11 @@ def _gradients(
     of_nll: jax.Array,
     of_log_z: jax.Array,
 ) -> tuple[jax.Array, jax.Array]:
-    """What the tokens [S] of a tile make of cotangents [S]: of hidden [S, D], and of the head."""
+    """What the tokens [S] of a tile make of cotangents [S].
+
+    Returns:
+        Hidden states [S, D], 0 where a token does not count; the cotangent of the logits [S, V].
+    """
     is_token = (labels >= 0) & (labels < head.shape[0 if transposed else 1])
     of_nll = jnp.where(is_token, of_nll, 0)  # the nll of any other is a constant NaN
     of_all = of_nll + of_log_z
@@ -170,13 +181,7 @@ def _gradients(
     places = jnp.arange(logits.shape[-1], dtype=labels.dtype)[None]
     spread = jnp.where(counts[:, None], of_all[:, None] * jnp.exp(logits - log_z[:, None]), 0)
     of_logits = spread - jnp.where(places == labels[:, None], of_nll[:, None], 0)
-    of_logits = of_logits.astype(head.dtype)
-    of_hidden = _product(of_logits, head, (1, 1 if not transposed else 0), like=hidden)
-    if transposed:
-        of_head = _product(of_logits, hidden, (0, 0), like=head)
-    else:
-        of_head = _product(hidden, of_logits, (0, 0), like=head)
-    return of_hidden.astype(hidden.dtype), of_head
+    return hidden, of_logits.astype(head.dtype)
 
 
 def _logits(hidden: jax.Array, head: jax.Array, transposed: bool) -> jax.Array:
@@ -188,9 +193,26 @@ def _product(a: jax.Array, b: jax.Array, axes: tuple[int, int], like: Any = None
     """The product over one axis of each, summed in float32 or wider; laid out as `like`."""
     over = (((axes[0],), (axes[1],)), ((), ()))
     layout = None
-    if like is not None and (_is_sharded(a) or _is_sharded(b)):
+    if like is not None and (is_sharded(a) or is_sharded(b)):
         layout = jax.typeof(like).sharding
     return jax.lax.dot_general(a, b, over, preferred_element_type=_wide(a), out_sharding=layout)
+
+
+def _over_tokens(a: jax.Array, b: jax.Array, devices: int, like: jax.Array) -> jax.Array:
+    """The product over tokens; [devices, ...] where those of each device are summed apart."""
+    if devices == 1:
+        return _product(a, b, (0, 0), like=like)
+    a, b = (x.reshape(devices, -1, x.shape[-1]) for x in (a, b))
+    return jax.lax.dot_general(a, b, (((1,), (1,)), ((0,), (0,))), preferred_element_type=_wide(a))
+
+
+def _on_each(array: jax.Array, tokens: jax.Array, devices: int) -> jax.Array:
+    """One of `array` for each device that holds a part of the tokens."""
+    spec = PartitionSpec(spec_of(tokens)[0], *(spec_of(array) or (None,) * array.ndim))
+    layout = NamedSharding(jax.typeof(tokens).sharding.mesh, spec)
+    return jax.lax.broadcast_in_dim(
+        array, (devices, *array.shape), tuple(range(1, array.ndim + 1)), out_sharding=layout
+    )
 
 
 def _wide(array: jax.Array) -> Any:
@@ -211,7 +233,7 @@ class Tiles(NamedTuple):
     @classmethod
     def of(cls, labels: jax.Array, tile: int) -> Tiles:
         """For tokens [T], as they are laid out."""
-        tokens, devices = labels.shape[0], _shards(labels)
+        tokens, devices = labels.shape[0], parts_of(labels)
         fewest = max(1, -(-tokens // (tile * devices)))
         most = 2 * fewest if devices == 1 else max(1, tokens)
         for number in range(fewest, most + 1):
@@ -243,26 +265,3 @@ class Tiles(NamedTuple):
 
     def _joined(self, array: jax.Array) -> jax.Array:
         return jnp.moveaxis(array, 0, 1).reshape(-1, *array.shape[2:])
-
-
-def _is_sharded(array: jax.Array) -> bool:
-    return any(axis is not None for axis in _spec(array))
-
-
-def _spec(array: jax.Array) -> tuple[Any, ...]:
-    sharding = getattr(jax.typeof(array), "sharding", None)
-    if not isinstance(sharding, NamedSharding):
-        return ()
-    if AxisType.Explicit not in sharding.mesh.axis_types:
-        return ()
-    return tuple(sharding.spec)
-
-
-def _shards(array: jax.Array) -> int:
-    """On how many parts of a mesh the first axis lies."""
-    first = next(iter(_spec(array)), None)
-    if first is None:
-        return 1
-    names = first if isinstance(first, tuple) else (first,)
-    sizes = jax.typeof(array).sharding.mesh.shape
-    return math.prod(sizes[name] for name in names)
