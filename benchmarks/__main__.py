@@ -6,6 +6,7 @@ import importlib
 import sys
 
 BENCHMARKS = {
+    "lm_loss": "the loss of a language model, tile by tile: memory and seconds",
     "loop": "steps a second: this engine, a loop written by hand, the peers",
     "saves": "checkpoints: seconds a save takes, and how long it holds the training up",
     "tables": "a large CSV file: seconds and memory to read it, here and with peers",
