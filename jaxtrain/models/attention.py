@@ -166,9 +166,11 @@ def attention(
     if segments is not None:
         together = segments[:, None, :, None] == segments[:, None, None, :]
         mask = together if mask is None else mask & together
-    return jax.nn.dot_product_attention(
-        q, k, v, mask=mask, is_causal=positions is None, implementation="xla"
-    )
+    # JAX's own form promotes narrow inputs to float32 implicitly, also where the user forbids that.
+    with jax.numpy_dtype_promotion("standard"):
+        return jax.nn.dot_product_attention(
+            q, k, v, mask=mask, is_causal=positions is None, implementation="xla"
+        )
 
 
 def _cudnn_obstacles(

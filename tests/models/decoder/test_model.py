@@ -25,8 +25,9 @@ def batch():
 def test_labels_give_the_losses_of_the_logits(batch, tied):
     model = decoder(DecoderConfig.llama(vocab_size=50, **SIZES, tied=tied))
     variables = model.init(jax.random.key(0), batch)
-    scores = model.apply(variables, {"inputs": batch["inputs"]}, train=False)[0]["logits"]
-    outputs, updated = model.apply(variables, batch, train=True)
+    run = jax.jit(model.apply, static_argnames="train")
+    scores = run(variables, {"inputs": batch["inputs"]}, train=False)[0]["logits"]
+    outputs, updated = run(variables, batch, train=True)
     log_z = jax.nn.logsumexp(scores, axis=-1)
     label = np.take_along_axis(np.asarray(scores), batch["labels"][..., None], -1)[..., 0]
     assert set(outputs) == {"nll", "log_z", "correct"}
@@ -39,21 +40,24 @@ def test_labels_give_the_losses_of_the_logits(batch, tied):
 def test_segments_and_positions_of_the_batch_are_read(batch):
     model = decoder(CONFIG)
     variables = jax.tree.map(lambda p: 10 * p, model.init(jax.random.key(0), batch))
-    plain, _ = model.apply(variables, batch, train=False)
+    run = jax.jit(model.apply, static_argnames="train")
+    plain, _ = run(variables, batch, train=False)
     packed = batch | {"segments": np.tile(np.repeat([1, 2], 10), (3, 1)).astype(np.int32)}
-    found, _ = model.apply(variables, packed, train=False)
+    found, _ = run(variables, packed, train=False)
     np.testing.assert_allclose(found["nll"][:, :10], plain["nll"][:, :10], rtol=1e-5)
     assert np.abs(found["nll"][:, 10:] - plain["nll"][:, 10:]).max() > 1e-2
     moved = batch | {"positions": np.tile(3 * np.arange(20, dtype=np.int32), (3, 1))}
-    assert np.abs(model.apply(variables, moved, train=False)[0]["nll"] - plain["nll"]).max() > 1e-2
+    assert np.abs(run(variables, moved, train=False)[0]["nll"] - plain["nll"]).max() > 1e-2
 
 
 @pytest.mark.parametrize("precision", ["bfloat16", "float16"])
 def test_a_policy_narrows_what_is_computed(batch, precision):
     model = decoder(CONFIG)
     variables = model.init(jax.random.key(0), batch)
-    narrow = forward(model, precision)(variables, batch, train=True).outputs
-    wide = forward(model)(variables, batch, train=True).outputs
+    narrow, wide = (
+        jax.jit(forward(model, p), static_argnames="train")(variables, batch, train=True).outputs
+        for p in (precision, "float32")
+    )
     assert {x.dtype for x in jax.tree.leaves(narrow)} == {jnp.dtype("float32")}
     assert 0 < np.abs(narrow["nll"] - wide["nll"]).max() < 0.02
 
@@ -106,7 +110,10 @@ def test_a_config_may_say_everything(batch):
     assert variables["params"]["layers"]["attention"]["q"]["kernel"].shape == (2, 32, 24)
     assert variables["params"]["head"]["kernel"].dtype == jnp.bfloat16
     plain = MODELS.build(section(**(given.model_dump() | {"rope_scaling": None})), num_outputs=50)
-    found, unscaled = (m.apply(variables, batch, train=False)[0]["nll"] for m in (model, plain))
+    found, unscaled = (
+        jax.jit(m.apply, static_argnames="train")(variables, batch, train=False)[0]["nll"]
+        for m in (model, plain)
+    )
     assert not np.array_equal(found, unscaled)
 
 
