@@ -1,10 +1,26 @@
 """Models: two pure functions each, made of Flax Linen or NNX modules, and found by name."""
 
+from jaxtrain.models.attention import Choice, choose
 from jaxtrain.models.cnn import CNN, cnn
+from jaxtrain.models.decoder import DecoderConfig, decoder
 from jaxtrain.models.linen import from_linen
 from jaxtrain.models.mlp import MLP, mlp
 from jaxtrain.models.model import SOWN_LOSSES, Model
 from jaxtrain.models.nnx import from_nnx
 from jaxtrain.models.registry import MODELS
 
-__all__ = ["CNN", "MLP", "MODELS", "SOWN_LOSSES", "Model", "cnn", "from_linen", "from_nnx", "mlp"]
+__all__ = [
+    "CNN",
+    "MLP",
+    "MODELS",
+    "SOWN_LOSSES",
+    "Choice",
+    "DecoderConfig",
+    "Model",
+    "choose",
+    "cnn",
+    "decoder",
+    "from_linen",
+    "from_nnx",
+    "mlp",
+]
