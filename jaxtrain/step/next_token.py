@@ -63,7 +63,7 @@ def next_token(
                 f"{jnp.shape(batch['labels'])}"
             )
         weights = weights_of(batch, nll)
-        each = zeroed(nll, weights)
+        each = nll
         if z_loss:
             log_z = entry(found, "log_z", reader=NAME, of="the model's outputs")
             each = each + z_loss * jnp.square(zeroed(jnp.asarray(log_z), weights))
