@@ -15,6 +15,7 @@ import pytest
 
 from benchmarks import __main__ as command
 from benchmarks import lm_loss, loop, saves, tables
+from benchmarks.attention_forms import attention_times
 from benchmarks.loops import FRAMEWORKS, TASKS, Framework
 from benchmarks.loops.flax_models import flax_model
 
@@ -46,6 +47,13 @@ def test_trains_with_jax(framework, task):
     run = FRAMEWORKS[framework].make(TASKS[task].shortened(2))
     run(1)
     run(2)
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_forms_of_attention_take_turns(packed):
+    found = attention_times(length=8, batch=1, heads=2, kv_heads=1, packed=packed, seconds=0)
+    assert set(found) == {"xla", "tiled"}
+    assert all(times.wall > 0 for times in found.values())
 
 
 @pytest.mark.slow
