@@ -23,5 +23,7 @@ __all__ = [
     "decoder",
     "from_linen",
     "from_nnx",
+    "hf",
+    "llama2c",
     "mlp",
 ]

@@ -17,10 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from jaxtrain.errors import ConfigError, DataError
+from jaxtrain.models.hf.dtypes import STORED
 from jaxtrain.models.hf.strict_json import MOST, parse_object, quoted
-
-SIZES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2}
-"""Bytes of an element, of the dtypes that weights are read in."""
 
 _MOST_AXES = 8
 
@@ -70,9 +68,9 @@ def _head(entry: Any, place: str) -> tuple[Head, int, int]:
     if not isinstance(entry, dict) or entry.keys() != {"dtype", "shape", "data_offsets"}:
         raise DataError(f"{place}: expected dtype, shape and data_offsets, found {quoted(entry)}")
     dtype, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
-    if not isinstance(dtype, str) or dtype not in SIZES:
+    if not isinstance(dtype, str) or dtype not in STORED:
         raise DataError(
-            f"{place}: dtype: expected one of {', '.join(SIZES)}, found {quoted(dtype)}; "
+            f"{place}: dtype: expected one of {', '.join(STORED)}, found {quoted(dtype)}; "
             "quantised weights have to be converted to one of these first"
         )
     if not _are_sizes(shape) or len(shape) > _MOST_AXES:
@@ -80,7 +78,7 @@ def _head(entry: Any, place: str) -> tuple[Head, int, int]:
     if not _are_sizes(offsets) or len(offsets) != 2:
         raise DataError(f"{place}: data_offsets: expected two, found {quoted(offsets)}")
     begin, end = offsets
-    if end - begin != (claimed := math.prod(shape) * SIZES[dtype]):
+    if end - begin != (claimed := math.prod(shape) * STORED[dtype].itemsize):
         raise DataError(
             f"{place}: {dtype} {quoted(shape)} takes {quoted(claimed)} bytes, and its data_offsets "
             f"{quoted(offsets)} have {quoted(end - begin)}"

@@ -22,13 +22,13 @@ import numpy as np
 from jaxtrain.errors import ConfigError, DataError, DataNotFoundError
 from jaxtrain.models.decoder import DecoderConfig
 from jaxtrain.models.hf.config import read_config
+from jaxtrain.models.hf.dtypes import STORED, target
 from jaxtrain.models.hf.names import EMBEDDING, HEAD, Leaf, is_ignored, leaves
 from jaxtrain.models.hf.strict_json import quoted
-from jaxtrain.models.hf.weights import DTYPES, Weights
+from jaxtrain.models.hf.weights import Weights
 
 Shardings: TypeAlias = "jax.sharding.Sharding | dict[str, Any] | None"
 
-_TARGETS = ("float32", "bfloat16", "float16")
 _SHOWN = 5
 
 
@@ -59,14 +59,14 @@ def load(
     config = read_config(directory)
     weights = Weights(directory)
     _refuse_differences(weights, config)
-    target = _target(weights, dtype)
+    chosen = _own_dtype(weights) if dtype is None else target(dtype)
     params: dict[str, Any] = {}
     for leaf in leaves(config):
         *way, last = leaf.path
         within = params
         for key in way:
             within = within.setdefault(key, {})
-        within[last] = _placed(leaf, config, weights, target, _sharding_of(leaf, sharding))
+        within[last] = _placed(leaf, config, weights, chosen, _sharding_of(leaf, sharding))
     return config, params
 
 
@@ -114,18 +114,10 @@ def _listed(names: list[str]) -> str:
     return f"{shown} and {len(names) - _SHOWN} more" if len(names) > _SHOWN else shown
 
 
-def _target(weights: Weights, dtype: Any) -> np.dtype:
-    if dtype is None:
-        found = {DTYPES[head.dtype] for head in weights.heads.values()}
-        single = found.pop() if len(found) == 1 else None
-        return single if single is not None and single.itemsize < 8 else np.dtype(np.float32)
-    try:
-        target = jnp.dtype(dtype)
-    except TypeError:
-        target = None
-    if target is None or target.name not in _TARGETS:
-        raise ConfigError(f"dtype: expected one of {', '.join(_TARGETS)}, found {dtype!r}")
-    return target
+def _own_dtype(weights: Weights) -> np.dtype:
+    found = {STORED[head.dtype] for head in weights.heads.values()}
+    single = found.pop() if len(found) == 1 else None
+    return single if single is not None and single.itemsize < 8 else np.dtype(np.float32)
 
 
 def _sharding_of(leaf: Leaf, sharding: Shardings) -> jax.sharding.Sharding | None:
@@ -165,14 +157,14 @@ def _placed(
                     at = layer - layers.start
                     parts[device] = _written(parts[device], piece, at, leaf.transposed)
             # Else tensors would be read faster than they are written, and wait in memory.
-            jax.block_until_ready(parts)
+            jax.block_until_ready(list(parts.values()))
     else:
         tensor = weights.read(leaf.name)
         parts = {}
         for device, part in places.items():
             piece = _piece(tensor, part, leaf, dtype, device)
             parts[device] = _converted(piece, leaf.transposed, dtype.name)
-        jax.block_until_ready(parts)
+        jax.block_until_ready(list(parts.values()))
     if sharding is None:
         return parts[None]
     return jax.make_array_from_single_device_arrays(shape, sharding, list(parts.values()))
@@ -181,14 +173,15 @@ def _placed(
 def _places(leaf: Leaf, shape: tuple[int, ...], sharding: jax.sharding.Sharding | None) -> _Places:
     if sharding is None:
         return {None: tuple(slice(0, size) for size in shape)}
+    place = f"sharding: {'/'.join(leaf.path)} {list(shape)}"
+    if isinstance(sharding, jax.sharding.NamedSharding) and len(sharding.spec) > len(shape):
+        raise ConfigError(f"{place}: expected at most {len(shape)} axes, found {sharding.spec}")
     try:
         found = sharding.addressable_devices_indices_map(shape)
     except ValueError as error:
-        raise ConfigError(f"sharding: {'/'.join(leaf.path)} {list(shape)}: {error}") from None
+        raise ConfigError(f"{place}: {error}") from None
     return {
-        device: tuple(
-            slice(*s.indices(size)[:2]) for s, size in zip(part or (), shape, strict=True)
-        )
+        device: tuple(slice(*s.indices(size)[:2]) for s, size in zip(part, shape, strict=True))
         for device, part in found.items()
     }
 

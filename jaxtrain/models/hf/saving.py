@@ -25,12 +25,13 @@ from jaxtrain.errors import CheckpointError, ConfigError
 from jaxtrain.files import make_directory, sync
 from jaxtrain.models.decoder import DecoderConfig
 from jaxtrain.models.hf import config as config_file
+from jaxtrain.models.hf.dtypes import TARGETS
+from jaxtrain.models.hf.dtypes import target as target_dtype
 from jaxtrain.models.hf.names import Leaf, leaves
 from jaxtrain.models.hf.weights import INDEX, SINGLE
 
 # transformers refuses a file that does not say so.
 _METADATA = {"format": "pt"}
-_TARGETS = ("float32", "bfloat16", "float16")
 
 
 def save(
@@ -63,7 +64,7 @@ def save(
     if max_shard_size < 1:
         raise ConfigError(f"max_shard_size: expected at least 1 byte, found {max_shard_size}")
     dtypes = _dtypes(config, params, dtype)
-    entries = _entries(config, dtypes, extra or {})
+    entries = _config_text(config, dtypes, extra or {})
     _refuse_taken(target)
     temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
@@ -71,8 +72,7 @@ def save(
         shutil.rmtree(temporary, ignore_errors=True)  # of a killed process that had our number
         temporary.mkdir()
         _write_weights(temporary, config, params, dtypes, max_shard_size)
-        text = json.dumps(entries, indent=2, sort_keys=True) + "\n"
-        (temporary / config_file.NAME).write_text(text, encoding="utf-8")
+        (temporary / config_file.NAME).write_text(entries, encoding="utf-8")
         # Bytes before names, and names inside before the one that makes them count.
         for file in sorted(temporary.iterdir()):
             sync(file)
@@ -99,25 +99,22 @@ def _refuse_taken(target: Path) -> None:
 
 def _dtypes(config: DecoderConfig, params: Mapping[str, Any], dtype: Any) -> dict[Leaf, np.dtype]:
     """What each leaf is written in; all that is wrong with the parameters, at once."""
-    found = {
-        tuple(key.key for key in path): value
-        for path, value in jax.tree_util.tree_flatten_with_path(dict(params))[0]
-    }
-    chosen = None if dtype is None else _target(dtype)
-    expected = {leaf.path: leaf for leaf in leaves(config)}
-    wrong = [f"{'/'.join(map(str, path))}: not one of this model" for path in found.keys() - expected]
+    named = jax.tree_util.tree_flatten_with_path(params)[0]
+    found = {jax.tree_util.keystr(p, simple=True, separator="/"): value for p, value in named}
+    chosen = None if dtype is None else target_dtype(dtype)
+    expected = {"/".join(leaf.path): leaf for leaf in leaves(config)}
+    wrong = [f"{name}: not one of this model" for name in found.keys() - expected.keys()]
     dtypes = {}
-    for path, leaf in expected.items():
-        name = "/".join(path)
-        if path not in found:
+    for name, leaf in expected.items():
+        if name not in found:
             wrong.append(f"{name}: missing")
             continue
-        value = found[path]
+        value = found[name]
         shape, own = jnp.shape(value), jnp.result_type(value)
         if shape != leaf.shape(config):
             wrong.append(f"{name}: expected {list(leaf.shape(config))}, found {list(shape)}")
-        elif own.name not in _TARGETS:
-            wrong.append(f"{name}: expected {' or '.join(_TARGETS)}, found {own.name}")
+        elif own.name not in TARGETS:
+            wrong.append(f"{name}: expected {' or '.join(TARGETS)}, found {own.name}")
         elif isinstance(value, jax.Array) and not value.is_fully_addressable:
             wrong.append(f"{name}: is spread over other processes; gather it first")
         dtypes[leaf] = chosen or own
@@ -126,19 +123,9 @@ def _dtypes(config: DecoderConfig, params: Mapping[str, Any], dtype: Any) -> dic
     return dtypes
 
 
-def _target(dtype: Any) -> np.dtype:
-    try:
-        target = jnp.dtype(dtype)
-    except TypeError:
-        target = None
-    if target is None or target.name not in _TARGETS:
-        raise ConfigError(f"dtype: expected one of {', '.join(_TARGETS)}, found {dtype!r}")
-    return target
-
-
-def _entries(
+def _config_text(
     config: DecoderConfig, dtypes: Mapping[Leaf, np.dtype], extra: Mapping[str, Any]
-) -> dict[str, Any]:
+) -> str:
     first = next(iter(dtypes.values()))
     entries = config_file.config_json(config, dtype=first.name)
     if both := sorted(entries.keys() & extra.keys()):
@@ -147,9 +134,12 @@ def _entries(
     unknown = dict.fromkeys(("bos_token_id", "eos_token_id", "pad_token_id"))
     whole = entries | unknown | dict(extra)
     # What is written must be read again, as the same.
-    if config_file.parse_config(whole, place="extra") != config:
+    if config_file.parse_config(whole, place="config.json") != config:
         raise ConfigError("extra: with these entries config.json would mean another model")
-    return whole
+    try:
+        return json.dumps(whole, indent=2, sort_keys=True, allow_nan=False) + "\n"
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"extra: {error}; expected what JSON holds") from None
 
 
 def _write_weights(
@@ -162,7 +152,9 @@ def _write_weights(
     shards = _shards(config, dtypes, most)
     listed, total = {}, 0
     for number, shard in enumerate(shards, 1):
-        name = SINGLE if len(shards) == 1 else f"model-{number:05d}-of-{len(shards):05d}.safetensors"
+        name = (
+            SINGLE if len(shards) == 1 else f"model-{number:05d}-of-{len(shards):05d}.safetensors"
+        )
         tensors = {of: _tensor(params, leaf, layer, dtypes[leaf]) for of, leaf, layer in shard}
         _write_file(directory / name, tensors)
         listed |= dict.fromkeys(tensors, name)
@@ -195,9 +187,7 @@ def _shards(
     return shards
 
 
-def _tensor(
-    params: Mapping[str, Any], leaf: Leaf, layer: int, dtype: np.dtype
-) -> np.ndarray:
+def _tensor(params: Mapping[str, Any], leaf: Leaf, layer: int, dtype: np.dtype) -> np.ndarray:
     """A tensor on the host, as it lies in a file."""
     value: Any = params
     for key in leaf.path:

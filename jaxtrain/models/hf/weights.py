@@ -9,24 +9,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import ml_dtypes
 import numpy as np
 import safetensors
 
 from jaxtrain.errors import ConfigError, DataError, DataNotFoundError
 from jaxtrain.files.names import check_name
+from jaxtrain.models.hf.dtypes import STORED
 from jaxtrain.models.hf.header import Head, read_header
 from jaxtrain.models.hf.strict_json import quoted, read_object
 
 SINGLE = "model.safetensors"
 INDEX = "model.safetensors.index.json"
-
-DTYPES = {
-    "F64": np.dtype(np.float64),
-    "F32": np.dtype(np.float32),
-    "F16": np.dtype(np.float16),
-    "BF16": np.dtype(ml_dtypes.bfloat16),
-}
 
 # What torch.save writes.
 _UNREAD = (".bin", ".pt", ".pth", ".ckpt")
@@ -78,7 +71,7 @@ class Weights:
                 tensor: np.ndarray = file.get_tensor(name)
         except (safetensors.SafetensorError, OSError) as error:
             raise DataError(f"{self.place(name)}: can't be read ({error})") from None
-        if (tensor.shape, tensor.dtype) != (head.shape, DTYPES[head.dtype]):
+        if (tensor.shape, tensor.dtype) != (head.shape, STORED[head.dtype]):
             raise DataError(f"{self.place(name)}: the file has changed while it was read")
         return tensor
 

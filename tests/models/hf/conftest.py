@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import struct
 import warnings
 
 import numpy as np
@@ -11,13 +10,7 @@ import pytest
 
 from jaxtrain.models.decoder import DecoderConfig
 from jaxtrain.models.hf.names import leaves
-
-SCALING = {
-    "factor": 8.0,
-    "low_freq_factor": 1.0,
-    "high_freq_factor": 4.0,
-    "original_max_position_embeddings": 32,
-}
+from tests.models.hf.files import header_of, write_file
 
 
 @pytest.fixture(scope="session")
@@ -58,22 +51,6 @@ def theirs():
         return model.to(getattr(torch, dtype))
 
     return build
-
-
-def header_of(tensors) -> dict:
-    """The header of a safetensors file of some tensors, float32."""
-    header, place = {}, 0
-    for name, tensor in tensors.items():
-        span = [place, place + tensor.nbytes]
-        header[name] = {"dtype": "F32", "shape": list(tensor.shape), "data_offsets": span}
-        place = span[1]
-    return header
-
-
-def write_file(path, header, body=b"", *, length=None) -> None:
-    """A safetensors file by hand: of a header as it is meant to be, or as it should not be."""
-    raw = header if isinstance(header, bytes) else json.dumps(header).encode()
-    path.write_bytes(struct.pack("<Q", len(raw) if length is None else length) + raw + body)
 
 
 @pytest.fixture(scope="session")
