@@ -181,7 +181,9 @@ def _places(leaf: Leaf, shape: tuple[int, ...], sharding: jax.sharding.Sharding 
     except ValueError as error:
         raise ConfigError(f"{place}: {error}") from None
     return {
-        device: tuple(slice(*s.indices(size)[:2]) for s, size in zip(part, shape, strict=True))
+        device: tuple(
+            slice(*s.indices(size)[:2]) for s, size in zip(part or (), shape, strict=True)
+        )
         for device, part in found.items()
     }
 

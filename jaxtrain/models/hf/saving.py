@@ -150,7 +150,8 @@ def _write_weights(
     most: int,
 ) -> None:
     shards = _shards(config, dtypes, most)
-    listed, total = {}, 0
+    listed: dict[str, str] = {}
+    total = 0
     for number, shard in enumerate(shards, 1):
         name = (
             SINGLE if len(shards) == 1 else f"model-{number:05d}-of-{len(shards):05d}.safetensors"
