@@ -156,7 +156,7 @@ def test_the_readmes_examples_are_configs(write):
 
     readme = (Path(__file__).parents[2] / "README.md").read_text()
     examples = re.findall(r"```(yaml|sdn)\n(.*?)```", readme, re.DOTALL)
-    assert [suffix for suffix, _ in examples] == ["yaml", "sdn"]
-    for suffix, text in examples:
-        config = check(load(write(f"x.{suffix}", text)), REGISTRIES)
-        assert config.model.hidden == (64, 64)
+    assert [suffix for suffix, _ in examples] == ["yaml", "yaml", "sdn"]
+    configs = [check(load(write(f"x.{s}", text)), REGISTRIES) for s, text in examples]
+    assert [config.model.name for config in configs] == ["decoder", "mlp", "mlp"]
+    assert [config.model.hidden for config in configs[1:]] == [(64, 64)] * 2

@@ -96,9 +96,10 @@ def test_it_maps_over_a_population():
     grad = jax.grad(lambda q, k, v: jnp.sum(tiled_attention(q, k, v, documents(70)) ** 2))
     grad, found = jax.jit(grad), jax.jit(jax.vmap(grad))(*many)
     for index in range(2):
-        np.testing.assert_allclose(
-            found[index], grad(*(x[index] for x in many)), rtol=1e-4, atol=1e-4
-        )
+        alone = grad(*(x[index] for x in many))
+        # What a lone key's gradient lacks of 0 is rounding, and as large as the others are.
+        scale = float(jnp.abs(alone).max())
+        np.testing.assert_allclose(found[index], alone, rtol=1e-4, atol=2e-6 * scale)
 
 
 def test_it_runs_under_strict_promotion():
