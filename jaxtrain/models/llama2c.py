@@ -124,7 +124,7 @@ class _Reader:
 
     def placed(self, array: np.ndarray) -> jax.Array:
         array = np.array(array, jax.numpy.dtype(self._dtype), order="C")
-        return jax.device_put(array, self._sharding, may_alias=False)
+        return jax.device_put(array, self._sharding)
 
     def kernel(self, layers: int, outputs: int, inputs: int) -> dict[str, jax.Array]:
         return {"kernel": self.placed(self.raw(layers, outputs, inputs).swapaxes(1, 2))}

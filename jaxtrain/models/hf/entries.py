@@ -38,7 +38,7 @@ class Entries:
             return
         found = self.entries[key]
         # 0 and False are equal in Python, and both are off.
-        if isinstance(found, list | dict) or found not in allowed:
+        if found not in allowed:
             shown = " or ".join("null" if a is None else str(a).lower() for a in allowed)
             raise ConfigError(
                 f"{self.place}: {key}: expected {shown}, found {quoted(found)}; the decoder does "

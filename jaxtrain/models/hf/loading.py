@@ -193,8 +193,7 @@ def _piece(tensor: np.ndarray, part: Any, leaf: Leaf, dtype: np.dtype, device: A
     piece = tensor[tuple(reversed(part)) if leaf.transposed else tuple(part)]
     if piece.dtype.itemsize == 8:  # no device would take it as it is
         piece = piece.astype(dtype)
-    # Never the tensor's own memory: it would be given away with the parameters.
-    return jax.device_put(piece, device, may_alias=False)
+    return jax.device_put(piece, device)
 
 
 @functools.partial(jax.jit, donate_argnums=0, static_argnums=3)

@@ -193,9 +193,13 @@ def _tensor(params: Mapping[str, Any], leaf: Leaf, layer: int, dtype: np.dtype) 
     value: Any = params
     for key in leaf.path:
         value = value[key]
-    if leaf.stacked:
-        return np.asarray(_taken(value, layer, dtype.name, leaf.transposed), order="C")
-    return np.asarray(_converted(value, dtype.name, leaf.transposed), order="C")
+    taken = (
+        _taken(value, layer, dtype.name, leaf.transposed)
+        if leaf.stacked
+        else _converted(value, dtype.name, leaf.transposed)
+    )
+    # The writer reads so many bytes from where it begins, whatever the strides are.
+    return np.ascontiguousarray(taken)
 
 
 @functools.partial(jax.jit, static_argnums=(2, 3))

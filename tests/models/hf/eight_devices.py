@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import sys
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax.sharding import AxisType, NamedSharding
@@ -17,7 +19,12 @@ from jaxtrain.models import hf
 
 def main(directory: str) -> None:
     assert len(jax.devices()) == 8
-    config, expected = hf.load(directory)
+    config, two = hf.load(directory)
+    # Four layers, so that a device can have some of them that are not the first.
+    layers = jax.tree.map(lambda leaf: jnp.concatenate([leaf, leaf + 1]), two["layers"])
+    config, expected = dataclasses.replace(config, layers=4), {**two, "layers": layers}
+    directory += "-of-four-layers"
+    hf.save(directory, config, expected)
     for kind in (AxisType.Auto, AxisType.Explicit):
         mesh = jax.make_mesh((2, 4), ("x", "y"), axis_types=(kind, kind))
         specs = jax.tree.map(lambda leaf: P(), expected)

@@ -69,11 +69,19 @@ def test_absent_keys_mean_what_they_mean_in_transformers():
     llama = parse({key: LLAMA_1B[key] for key in names})
     assert (llama.kv_heads, llama.head_dim, llama.tied, llama.max_length) == (32, 64, False, 2048)
     assert (llama.norm_eps, llama.rope_theta, llama.rope_scaling) == (1e-6, 1e4, None)
-    gemma = parse({key: GEMMA_2B[key] for key in names} | {"num_attention_heads": 16})
+    gemma = parse({key: GEMMA_2B[key] for key in names} | {"num_attention_heads": 32})
     assert (gemma.kv_heads, gemma.head_dim, gemma.tied, gemma.max_length) == (16, 256, True, 8192)
     assert (gemma.norm_eps, gemma.activation, gemma.rope_theta) == (1e-6, "gelu_tanh", 1e4)
     assert parse(without(GEMMA_2B, "architectures")) == parse(GEMMA_2B)
     assert parse(without(GEMMA_2B, "model_type")) == parse(GEMMA_2B)
+
+
+def test_the_length_that_rope_scaling_is_of():
+    """Where it is absent there, that beside it, or else that of the model, as in transformers 5."""
+    key = "original_max_position_embeddings"
+    entries = LLAMA_1B | {"rope_scaling": without(LLAMA_1B["rope_scaling"], key)}
+    assert parse(entries).rope_scaling.original_max_position_embeddings == 131_072
+    assert parse(entries | {key: 4096}).rope_scaling.original_max_position_embeddings == 4096
 
 
 @pytest.mark.parametrize("key", ["vocab_size", "hidden_size", "intermediate_size"])

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
+import math
 import os
 import warnings
 
@@ -75,6 +77,19 @@ def test_what_is_saved_is_loaded_as_the_same(tmp_path, name, most):
     assert loaded == config
     same(again, params)
     assert sorted(os.listdir(tmp_path / "a")) == ["b"]  # no temporary directory
+
+
+@pytest.mark.parametrize("most", [1, 1500, 5000])
+def test_files_are_as_full_as_they_can_be_and_none_is_empty(most):
+    config = CONFIGS["llama"]
+    dtypes = dict.fromkeys(saving.leaves(config), np.dtype(np.float32))
+    shards = saving._shards(config, dtypes, most)
+    sizes = [[4 * math.prod(leaf.tensor_shape(config)) for _, leaf, _ in shard] for shard in shards]
+    assert all(sizes)
+    assert sum(map(len, sizes)) == 9 * config.layers + 3
+    for shard, following in itertools.pairwise(sizes):
+        assert sum(shard) + following[0] > most
+    assert all(sum(shard) <= most or len(shard) == 1 for shard in sizes)
 
 
 @pytest.mark.parametrize("most", [10**9, 5000])

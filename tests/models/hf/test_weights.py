@@ -60,6 +60,7 @@ def test_links_are_followed_as_in_the_cache_of_hugging_face(sharded, tmp_path):
     [
         (LISTED | {"c": FIRST}, "tensor 'c' is not in"),
         (LISTED | {"a": SECOND}, "tensor 'a' is not in"),
+        ({"a": SECOND, "b": FIRST}, "tensor 'a' is not in"),
         ({"a": FIRST}, None),  # a shard that nobody asks for is nobody's
         ({"a": FIRST, "c": SECOND}, "tensor 'c' is not in"),
         (LISTED | {"c": "model-00003-of-00003.safetensors"}, "is not there; was all of it"),
