@@ -7,7 +7,6 @@ model of the same structure: with it, what loads and compiles anyway is there al
 from __future__ import annotations
 
 import json
-import resource
 import sys
 from pathlib import Path
 
@@ -16,16 +15,17 @@ import jax
 from jaxtrain.models import hf
 
 
-def resident() -> int:
+def resident(field: str) -> int:
+    """VmRSS, or VmHWM for the peak: ru_maxrss counts what the process that started this one had."""
     lines = Path("/proc/self/status").read_text().splitlines()
-    return int(next(line for line in lines if line.startswith("VmRSS")).split()[1]) * 1024
+    return int(next(line for line in lines if line.startswith(field)).split()[1]) * 1024
 
 
 def main(small: str, large: str) -> None:
     hf.load(small)
-    before = resident()
+    before = resident("VmRSS")
     _, params = hf.load(large)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    peak = resident("VmHWM")
     held = sum(leaf.nbytes for leaf in jax.tree.leaves(params))
     print(json.dumps({"peak": peak - before, "params": held}))
 
