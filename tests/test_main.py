@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import signal
@@ -13,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from jaxtrain.cli.commands import COMMANDS
 from jaxtrain.main import main
 
 ROOT = Path(__file__).parents[1]
@@ -182,6 +184,7 @@ def test_help_names_the_commands():
         assert word in done.stdout
 
 
+@pytest.mark.slow
 def test_a_second_signal_ends_at_once_and_the_last_checkpoint_loads(tmp_path):
     workdir = tmp_path / "run"
     plugin = tmp_path / "stuck.py"
@@ -220,3 +223,15 @@ def test_a_second_signal_ends_at_once_and_the_last_checkpoint_loads(tmp_path):
         process.send_signal(signal.SIGTERM)
         assert process.wait(timeout=60) == -signal.SIGTERM  # it would be stuck for two minutes
     assert run("evaluate", "--checkpoint", str(workdir), "--plugin", str(plugin)).returncode == 0
+
+
+@pytest.mark.parametrize("command", ["train", "plan"])
+def test_an_interrupted_command_promises_to_go_on_where_it_would(monkeypatch, capsys, command):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setitem(COMMANDS, command, dataclasses.replace(COMMANDS[command], run=interrupted))
+    assert main([command, "--config", DIGITS]) == 130
+    said = capsys.readouterr().err
+    assert "stopped at once" in said
+    assert ("goes on from its last checkpoint" in said) == (command == "train")

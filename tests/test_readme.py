@@ -97,12 +97,14 @@ def run_python(program: str, place: Path) -> str:
     return done.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", range(len(PROGRAMS)))
 def test_python_runs(number, tmp_path):
     (tmp_path / "configs").symlink_to(ROOT / "configs")
     run_python(PROGRAMS[number], tmp_path)
 
 
+@pytest.mark.slow
 def test_a_stopped_run_goes_on_as_the_page_says(tmp_path):
     (program,) = [p for p in PROGRAMS if "somebody_presses_stop" in p]
     said = run_python(program, tmp_path).splitlines()
@@ -110,6 +112,7 @@ def test_a_stopped_run_goes_on_as_the_page_says(tmp_path):
     assert said[at + 1] == "200"
 
 
+@pytest.mark.slow
 def test_the_lines_that_save_go_on_in_another_process(tmp_path):
     """As often as they are run: the second time with more epochs."""
     (program,) = [p for p in PROGRAMS if "hooks.resume" in p]
@@ -134,7 +137,6 @@ def test_the_data_source_trains_from_the_command_line(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.sweep
 def test_commands_of_the_readme_run(tmp_path):
     """As printed, but for the set-up, the interpreter and the digest, which is looked up."""
     (tmp_path / "configs").symlink_to(ROOT / "configs")

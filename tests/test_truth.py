@@ -142,15 +142,22 @@ def test_without_a_lock_file_either(task, left):
     refused(task, left)
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--config.hooks.csv=null", "--config.checkpoint.keep=3"],
+        ["--config.train.epochs=3"],  # config.yaml said 3 then, and 2 was refused
+    ],
+)
 def test_other_data_and_another_option_leave_the_original_command_as_it_was(
-    task, config, left, done_once, caplog
+    task, config, left, done_once, caplog, words
 ):
     """At 888f0db the refusal rewrote config.yaml, so that the original command was refused."""
     newest = checkpoints(left)[-1]
     good = state_of(newest)
     alter(newest, lambda meta: meta["data"].update(train="another sha256"))
     before = state_of(left)
-    code, said = resume(config, left, "--config.hooks.csv=null", "--config.checkpoint.keep=3")
+    code, said = resume(config, left, *words)
     assert code == 2
     assert state_of(left) == before
     assert "the train data are not those that the run was begun with" in said

@@ -54,6 +54,8 @@ class DataSection(Section):
     last_batch: Literal["pad", "drop"] = "pad"
     shuffle: bool = True
     prefetch: int = Field(default=2, ge=0, le=64)  # batches put on the device ahead of time
+    stream: bool = False  # training rows are read as they are wanted, not held in memory
+    workers: int = Field(default=0, ge=0, le=256)  # processes that read the stream; 0: a thread
 
 
 class ModelSection(Section):

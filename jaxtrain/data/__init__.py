@@ -37,12 +37,23 @@ from jaxtrain.data.overlap import check_overlap, row_hashes, shared_rows
 from jaxtrain.data.prefetch import PrefetchLoader, prefetch_to_device
 from jaxtrain.data.reader import READERS, NewRows, Reader
 from jaxtrain.data.records import Records
-from jaxtrain.data.rows import LoaderRows, Rows
+from jaxtrain.data.rows import LoaderRows, Rows, StreamedRows
 from jaxtrain.data.shuffle import split_indices
 from jaxtrain.data.sources import SOURCES
 from jaxtrain.data.splits import Splits
 from jaxtrain.data.tables import TableEncoder, TableReader, adult, csv_table
 from jaxtrain.data.target_scale import TargetScale
+from jaxtrain.data.text import (
+    Question,
+    QuestionRows,
+    TextReader,
+    Tokenizer,
+    TokenRows,
+    instruction_records,
+    multiple_choice_records,
+    read_tokenizer,
+    text_files,
+)
 
 __all__ = [
     "READERS",
@@ -63,13 +74,19 @@ __all__ = [
     "LoaderRows",
     "NewRows",
     "PrefetchLoader",
+    "Question",
+    "QuestionRows",
     "Reader",
     "Records",
     "Rows",
     "Splits",
+    "StreamedRows",
     "TableEncoder",
     "TableReader",
     "TargetScale",
+    "TextReader",
+    "TokenRows",
+    "Tokenizer",
     "adult",
     "array_file",
     "arrays_reader",
@@ -86,14 +103,18 @@ __all__ = [
     "image_reader",
     "inspect_arrays",
     "inspect_images",
+    "instruction_records",
     "mnist",
+    "multiple_choice_records",
     "one_epoch",
     "open_data",
     "prefetch_to_device",
     "read_idx",
     "read_inputs",
     "read_labelled_images",
+    "read_tokenizer",
     "row_hashes",
     "shared_rows",
     "split_indices",
+    "text_files",
 ]

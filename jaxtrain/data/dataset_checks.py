@@ -38,7 +38,7 @@ class Finding:
 
 
 def check_dataset(rows: Rows, *, ignore_label: int | None = None) -> list[Finding]:
-    """Shapes, dtypes, finite values, and for classification the label range and class balance.
+    """Shapes, dtypes, finite values, and of classes the range of the labels and their balance.
 
     Of what is not a `Dataset` the first 64 rows are looked at, where they lie: for finite values
     and for the label range, whatever the shapes.
@@ -69,7 +69,7 @@ def _check_first_rows(rows: Rows, ignore_label: int | None) -> list[Finding]:
     findings = [Finding("shapes", True, kinds)]
     findings += [_finite(name, array) for name, array in batch.items()]
     labels = batch.get("labels")
-    if rows.task == "classification" and labels is not None and labels.dtype.kind in "iu":
+    if rows.task != "regression" and labels is not None and labels.dtype.kind in "iu":
         counts = np.ones(labels.shape, bool) if ignore_label is None else labels != ignore_label
         mask = batch.get(MASK)
         if mask is not None and mask.shape == labels.shape:

@@ -50,15 +50,15 @@ def find_file(root: str | Path, name: str, *, remedy: str) -> Path:
 
 
 @contextmanager
-def open_data(path: Path) -> Iterator[BinaryIO]:
-    """The bytes of `path`, inflated where its name ends in `.gz`.
+def open_data(path: Path, *, inflate: bool = True) -> Iterator[BinaryIO]:
+    """The bytes of `path`, inflated where its name ends in `.gz` and nobody says otherwise.
 
     Raises:
         ConfigError: it can't be opened.
         DataError: while reading, where the gzip stream is corrupt or ends too early.
     """
     try:
-        if path.suffix == ".gz":
+        if inflate and path.suffix == ".gz":
             with _opened(path) as file, gzip.open(file, "rb") as stream:
                 yield cast(BinaryIO, stream)
         else:

@@ -12,13 +12,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass, field
 from functools import cached_property
-from typing import Literal, Protocol, runtime_checkable
+from typing import Literal, Protocol, get_args, runtime_checkable
 
 from jaxtrain.data.epoch_order import LastBatch
 from jaxtrain.data.loader import Loader
 from jaxtrain.errors import ConfigError, DataError
 
-Task = Literal["classification", "regression"]
+Task = Literal["classification", "regression", "language"]
+LabelTask = Literal["classification", "regression"]
+"""What can be learnt of rows that have a label each."""
 
 
 @runtime_checkable
@@ -37,7 +39,7 @@ class Rows(Protocol):
 
     @property
     def num_outputs(self) -> int:
-        """The classes, or the columns of the target: what the model must put out."""
+        """Classes, columns of the target, or the vocabulary: what the model must put out."""
         ...
 
     @property
@@ -58,6 +60,17 @@ class Rows(Protocol):
         ...
 
 
+@runtime_checkable
+class StreamedRows(Rows, Protocol):
+    """Rows that can be read as they are wanted, in processes if there are to be `workers`."""
+
+    def stream(
+        self, *, batch_size: int, shuffle: bool, seed: int, last_batch: LastBatch, workers: int
+    ) -> Loader:
+        """The batches that `loader` gives, none of them read before its time."""
+        ...
+
+
 @dataclass(frozen=True, eq=False)
 class LoaderRows:
     """Rows that are not in memory: a way to make loaders of them, and what can be learnt.
@@ -66,7 +79,7 @@ class LoaderRows:
         make: is given `batch_size`, `shuffle`, `seed` and `last_batch` by name, and makes a
             `Loader` of them.
         name: what messages call them.
-        task: "classification" or "regression".
+        task: "classification", "regression" or "language".
         num_outputs: the classes, or the columns of the target: what the model must put out.
         label_names: the name of each class, where they have names.
 
@@ -118,10 +131,9 @@ class LoaderRows:
 
 def refuse_impossible(rows: Rows) -> None:
     """Raises a `DataError` where a description of rows contradicts itself."""
-    if rows.task not in ("classification", "regression"):
-        raise DataError(
-            f"{rows.name}: task must be 'classification' or 'regression', found {rows.task!r}"
-        )
+    if rows.task not in get_args(Task):
+        known = " or ".join(map(repr, get_args(Task)))
+        raise DataError(f"{rows.name}: task must be {known}, found {rows.task!r}")
     if rows.num_outputs < 1:
         raise DataError(f"{rows.name}: num_outputs must be 1 or more, found {rows.num_outputs}")
     if len(set(rows.label_names)) < len(rows.label_names):

@@ -46,14 +46,14 @@ def split_by_class(
     # Stable: within a class, in the order that was drawn.
     by_class = order[np.argsort(labels[order], kind="stable")]
     counts = np.unique(labels, return_counts=True)[1]
-    held_out = []
+    is_out = np.zeros(len(labels), bool)
     for start, count in zip(np.cumsum(counts) - counts, counts, strict=True):
         share = min(max(round(count * fraction), 1), count - 1)
-        held_out.append(by_class[start : start + share])
-    rows = np.sort(np.concatenate(held_out))
-    if not len(rows):
+        is_out[by_class[start : start + share]] = True
+    if not is_out.any():
         raise ConfigError(
             f"the share of rows to hold out: {fraction} of {len(labels)} rows, one of each class, "
             "is none; give more rows, or 0 to hold out none"
         )
-    return np.setdiff1d(order, rows), rows
+    kept, held_out = np.flatnonzero(~is_out), np.flatnonzero(is_out)
+    return kept.astype(np.int32), held_out.astype(np.int32)

@@ -10,6 +10,7 @@ from jaxtrain.metrics.mean_squared_error import MeanSquaredError
 from jaxtrain.metrics.metric import Metric, naming
 from jaxtrain.metrics.model_output_metric import ModelOutputMetric, as_metric
 from jaxtrain.metrics.monoid import MonoidMetric
+from jaxtrain.metrics.perplexity import Perplexity
 from jaxtrain.metrics.r2_score import R2Score, R2State
 from jaxtrain.metrics.ratio import FractionState, MeanState
 from jaxtrain.metrics.registry import METRICS
@@ -17,6 +18,9 @@ from jaxtrain.metrics.regression import RegressionMetric
 from jaxtrain.metrics.rescaled import Rescaled
 from jaxtrain.metrics.root_mean_squared_error import RootMeanSquaredError
 from jaxtrain.metrics.stateful import StatefulMetric
+from jaxtrain.metrics.token_accuracy import TokenAccuracy
+from jaxtrain.metrics.token_metric import TokenMetric
+from jaxtrain.metrics.tokens import Tokens
 
 __all__ = [
     "METRICS",
@@ -34,6 +38,7 @@ __all__ = [
     "Mode",
     "ModelOutputMetric",
     "MonoidMetric",
+    "Perplexity",
     "R2Score",
     "R2State",
     "RegressionMetric",
@@ -41,6 +46,9 @@ __all__ = [
     "RootMeanSquaredError",
     "StatefulMetric",
     "Sum",
+    "TokenAccuracy",
+    "TokenMetric",
+    "Tokens",
     "as_metric",
     "better",
     "improves",

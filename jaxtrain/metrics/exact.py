@@ -26,6 +26,11 @@ class Count(NamedTuple):
     low: jax.Array
 
     @classmethod
+    def empty(cls) -> Count:
+        """None yet."""
+        return cls.of(0)
+
+    @classmethod
     def of(cls, value: ArrayLike) -> Count:
         """A count of `value`, a whole number from 0 to 2**32 - 1, or of each in an array."""
         low = jnp.asarray(value, jnp.uint32)

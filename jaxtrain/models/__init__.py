@@ -1,5 +1,6 @@
 """Models: two pure functions each, made of Flax Linen or NNX modules, and found by name."""
 
+from jaxtrain.models import hf, llama2c
 from jaxtrain.models.attention import Choice, choose
 from jaxtrain.models.cnn import CNN, cnn
 from jaxtrain.models.decoder import DecoderConfig, decoder
@@ -22,5 +23,7 @@ __all__ = [
     "decoder",
     "from_linen",
     "from_nnx",
+    "hf",
+    "llama2c",
     "mlp",
 ]

@@ -26,6 +26,7 @@ from jaxtrain.data import (
     Finding,
     Rows,
     Splits,
+    StreamedRows,
     check_dataset,
     check_overlap,
     class_counts,
@@ -202,17 +203,30 @@ def train_loader(config: ExperimentConfig, splits: Splits) -> Any:
     """The loader of the training set, as the config's `data` section wants it.
 
     Raises:
-        ConfigError: there is no training set.
+        ConfigError: there is no training set, or it is to be a stream and can't be.
     """
-    section = config.data
-    if splits.train is None:
+    section, train = config.data, splits.train
+    if train is None:
         raise _no_training_rows(config)
-    return splits.train.loader(
-        batch_size=section.batch_size,
-        shuffle=section.shuffle,
-        seed=config.seed,
-        last_batch=section.last_batch,
-    )
+    options: dict[str, Any] = {
+        "batch_size": section.batch_size,
+        "shuffle": section.shuffle,
+        "seed": config.seed,
+        "last_batch": section.last_batch,
+    }
+    if section.stream:
+        if not isinstance(train, StreamedRows):
+            raise ConfigError(
+                f"data.stream: the source {section.name!r} makes its own loader or holds its rows "
+                "in memory, so they are no stream; set data.stream=false"
+            )
+        return train.stream(**options, workers=section.workers)
+    if section.workers:
+        raise ConfigError(
+            f"data.workers: {section.workers} processes have no stream to read; set "
+            "data.stream=true, or data.workers=0"
+        )
+    return train.loader(**options)
 
 
 def evaluation_loader(config: ExperimentConfig, rows: Rows) -> Any:

@@ -25,9 +25,11 @@ _MAY_CHANGE_IN_A_RUN = {
     "checkpoint.keep",
     "checkpoint.asynchronous",
     "data.root",
+    "data.cache",
     "data.download",
     "data.mirror",
     "data.prefetch",
+    "data.workers",
 }
 
 

@@ -17,9 +17,11 @@ from jaxtrain.metrics import (
     MeanAbsoluteError,
     MeanSquaredError,
     Metric,
+    Perplexity,
     R2Score,
     Rescaled,
     RootMeanSquaredError,
+    TokenAccuracy,
 )
 from jaxtrain.metrics.registry import METRICS
 from jaxtrain.step import LOSSES, LossFn
@@ -59,8 +61,8 @@ def metrics_for(
 
     Args:
         config: its `metrics` section may name them.
-        task: "classification" or "regression".
-        num_outputs: the classes, or the columns of the target.
+        task: "classification", "regression" or "language".
+        num_outputs: the classes, the columns of the target, or the tokens of the vocabulary.
         scale: of standardised targets.
     """
     if config.metrics is not None:
@@ -70,6 +72,8 @@ def metrics_for(
         }
     elif task == "classification":
         found = {"loss": Loss(), "accuracy": Accuracy()}
+    elif task == "language":
+        found = {"loss": Loss(), "perplexity": Perplexity(), "token_accuracy": TokenAccuracy()}
     else:
         found = {"loss": Loss()}
         # Runs that knew no other figure may pick their best checkpoint by this one.

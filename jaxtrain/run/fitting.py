@@ -21,10 +21,24 @@ import numpy as np
 from jaxtrain.data import Rows
 from jaxtrain.errors import ConfigError
 from jaxtrain.run.data import RunData
-from jaxtrain.step import LOSSES, cross_entropy, mean_squared_error
+from jaxtrain.step import LOSSES, cross_entropy, mean_squared_error, next_token
 
-_FOR = {"classification": "cross_entropy", "regression": "mean_squared_error"}
-_OF = {"classification": cross_entropy, "regression": mean_squared_error}
+_FOR = {
+    "classification": "cross_entropy",
+    "regression": "mean_squared_error",
+    "language": "next_token",
+}
+_OF = {
+    "classification": cross_entropy,
+    "regression": mean_squared_error,
+    "language": next_token,
+}
+_AS = {"classification": "a classification", "regression": "a regression", "language": "language"}
+_COUNTED = {
+    "classification": "classes",
+    "regression": "columns of the target",
+    "language": "tokens in their vocabulary",
+}
 
 
 def refuse_other_loss(data: RunData) -> None:
@@ -37,15 +51,15 @@ def refuse_other_loss(data: RunData) -> None:
     other = [kind for kind, loss in _OF.items() if LOSSES[section.name] is loss and kind != task]
     if other and getattr(section, "labels", "labels") == "labels":
         raise ConfigError(
-            f"loss.name: {section.name!r} is for a {other[0]}, but the data {data.train.name!r} "
-            f"are a {task}; set loss.name={_FOR[task]}"
+            f"loss.name: {section.name!r} is for {_AS[other[0]]}, but the data "
+            f"{data.train.name!r} are {_AS[task]}; set loss.name={_FOR[task]}"
         )
 
 
 def refuse_other_outputs(
     data: RunData, outputs: Any, batch: Mapping[str, Any], *, model: str
 ) -> None:
-    """See that a model puts out a number for each class, or for each column of the target.
+    """See that a model puts out a number for each class, column of the target, or token.
 
     Args:
         data: what is to be learnt.
@@ -62,14 +76,14 @@ def refuse_other_outputs(
         return  # all that reads them is the user's
     if getattr(config.loss, "labels", "labels") != "labels":
         return
-    head = getattr(config.loss, "outputs", None)
+    head = "logits" if train.task == "language" else getattr(config.loss, "outputs", None)
     if head is not None and isinstance(outputs, Mapping) and head in outputs:
         outputs = outputs[head]
     if not jax.tree_util.all_leaves([outputs]):
         return  # several, of which the loss or a metric says what it misses
     found, wanted = np.shape(outputs), train.num_outputs
     if not _fits(found, train, np.shape(batch.get("labels", 0))):
-        of = "classes" if train.task == "classification" else "columns of the target"
+        of = _COUNTED[train.task]
         raise ConfigError(
             f"{model}: expected outputs [..., {wanted}], as the data "
             f"{train.name!r} have {wanted} {of}; found {list(found)}. A model of one's own is "
@@ -80,4 +94,6 @@ def refuse_other_outputs(
 def _fits(found: tuple[int, ...], train: Rows, labels: tuple[int, ...]) -> bool:
     if train.task == "regression" and found in (labels, (*labels, 1)):
         return True  # [B] for one column; steps of a series
+    if train.task == "language":
+        return found == (*labels, train.num_outputs)
     return len(found) > 1 and found[-1] == train.num_outputs

@@ -57,7 +57,7 @@ class Learnt(pydantic.BaseModel):
     model_config = pydantic.ConfigDict(frozen=True, extra="forbid", strict=True)
 
     name: str
-    task: Literal["classification", "regression"]
+    task: Literal["classification", "regression", "language"]
     num_outputs: pydantic.PositiveInt
     label_names: tuple[str, ...] = ()
     class_counts: tuple[pydantic.NonNegativeInt, ...] | None = None

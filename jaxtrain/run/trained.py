@@ -46,6 +46,7 @@ _MAY_CHANGE_AFTER_A_RUN = (
     "metrics",
     "plugins",
     "workdir",
+    "data.cache",
     "data.decimal",
     "data.delimiter",
     "data.download",
@@ -54,14 +55,17 @@ _MAY_CHANGE_AFTER_A_RUN = (
     "data.file",
     "data.mirror",
     "data.missing",
+    "data.path",
     "data.prefetch",
     "data.root",
     "data.test",
     "data.thousands",
+    "data.tokenizer",
     "data.train",
     "data.unlabelled",
     "data.unreadable",
     "data.validation",
+    "data.workers",
 )
 _NOT_NEEDED = tuple(f"train_state/{name}" for name in ("opt_state", "loss_scale", "ema"))
 _BATCH = 1024

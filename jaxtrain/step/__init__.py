@@ -6,6 +6,7 @@ from jaxtrain.step.forward import Forward, Pass, forward, streams
 from jaxtrain.step.gradient import Gradient, accumulated, gradient, scaled
 from jaxtrain.step.guard import all_finite, as_before, guarded
 from jaxtrain.step.losses import LOSSES, LossFn, cross_entropy, mean_squared_error
+from jaxtrain.step.next_token import next_token
 from jaxtrain.step.norm import clip_factor, global_norm
 from jaxtrain.step.objective import Objective, objective, total_and_weight
 from jaxtrain.step.output import output
@@ -41,6 +42,7 @@ __all__ = [
     "make_train_step",
     "mean_squared_error",
     "moved",
+    "next_token",
     "objective",
     "output",
     "policy",

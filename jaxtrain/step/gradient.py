@@ -20,10 +20,10 @@ import jax.numpy as jnp
 
 from jaxtrain.batch import Batch, batch_size, has_rows
 from jaxtrain.errors import ConfigError, DataError
+from jaxtrain.sharding import reshaped
 from jaxtrain.step.forward import Pass
 from jaxtrain.step.guard import as_before
 from jaxtrain.step.objective import Objective, mean, positive
-from jaxtrain.step.sharding import reshaped
 from jaxtrain.step.train_state import TrainState
 
 

@@ -19,7 +19,6 @@ Axes: B batch, K classes, D features.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Annotated, Any, Protocol, runtime_checkable
 
 import jax
@@ -28,11 +27,12 @@ import numpy as np
 import optax
 import pydantic
 
-from jaxtrain.batch import Batch, entry, full_mask, masks
+from jaxtrain.batch import Batch, entry
 from jaxtrain.errors import ConfigError, DataError
 from jaxtrain.registry import Registry
+from jaxtrain.sharding import is_sharded
 from jaxtrain.step.class_weights import ClassWeights, weights_by_class
-from jaxtrain.step.sharding import is_sharded
+from jaxtrain.step.reading import array, integers, summed, weights_of, zeroed
 
 
 @runtime_checkable
@@ -86,20 +86,20 @@ def cross_entropy(
     by_class = weights_by_class(class_weights, class_counts, ignored=ignore_label)
 
     def loss(found: Any, batch: Batch) -> tuple[jax.Array, jax.Array]:
-        logits = _array(found, outputs, "cross_entropy").astype(jnp.float32)
-        targets = _integers(entry(batch, labels, reader="cross_entropy"))
+        logits = array(found, outputs, "cross_entropy").astype(jnp.float32)
+        targets = integers(entry(batch, labels, reader="cross_entropy"), reader="cross_entropy")
         if logits.shape[:-1] != targets.shape:
             raise DataError(
                 f"cross_entropy: logits {logits.shape} need labels {logits.shape[:-1]}, "
                 f"found labels {targets.shape}"
             )
-        weights = _weights(batch, targets)
+        weights = weights_of(batch, targets)
         if ignore_label is not None:
             ones = jnp.ones((), jnp.float32) if weights is None else weights
             weights = jnp.where(_is(targets, ignore_label), 0.0, ones)
         if by_class is None:
-            logits = _zeroed(logits, weights)
-            return _summed(_negative_log_likelihood(logits, targets, label_smoothing), weights)
+            logits = zeroed(logits, weights)
+            return summed(negative_log_likelihood(logits, targets, label_smoothing), weights)
         if len(by_class) != logits.shape[-1]:
             raise ConfigError(
                 f"class_weights: expected a number for each of the {logits.shape[-1]} classes, "
@@ -108,12 +108,12 @@ def cross_entropy(
         of_labels = _at_labels(by_class, targets, sharded=is_sharded(logits))
         ones = jnp.ones((), jnp.float32) if weights is None else weights
         counts = jnp.where(of_labels > 0, ones, 0.0)
-        logits = _zeroed(logits, counts)
-        plain = _negative_log_likelihood(logits, targets, 0.0)
-        total, weight = _summed(plain, counts * of_labels)
+        logits = zeroed(logits, counts)
+        plain = negative_log_likelihood(logits, targets)
+        total, weight = summed(plain, counts * of_labels)
         if label_smoothing:
             # Not weighted by the label: each class's share has the weight of that class.
-            spread, _ = _summed(_spread(logits, by_class), counts)
+            spread, _ = summed(_spread(logits, by_class), counts)
             total = (1 - label_smoothing) * total + label_smoothing * spread
         return total, weight
 
@@ -135,7 +135,7 @@ def mean_squared_error(*, outputs: str | None = None, labels: str = "labels") ->
     """
 
     def loss(found: Any, batch: Batch) -> tuple[jax.Array, jax.Array]:
-        predicted = _array(found, outputs, "mean_squared_error").astype(jnp.float32)
+        predicted = array(found, outputs, "mean_squared_error").astype(jnp.float32)
         given = jnp.asarray(entry(batch, labels, reader="mean_squared_error"))
         targets = given.astype(jnp.float32)
         if targets.ndim == 1 and predicted.ndim == 2 and predicted.shape[-1] == 1:
@@ -146,41 +146,10 @@ def mean_squared_error(*, outputs: str | None = None, labels: str = "labels") ->
                 f"{given.shape}"
             )
         error = predicted - targets
-        weights = _weights(batch, error)
-        return _summed(jnp.square(_zeroed(error, weights)), weights)
+        weights = weights_of(batch, error)
+        return summed(jnp.square(zeroed(error, weights)), weights)
 
     return loss
-
-
-def _array(outputs: Any, key: str | None, reader: str) -> jax.Array:
-    """The one array that a loss reads of a model's outputs."""
-    if key is not None:
-        if not isinstance(outputs, Mapping):
-            raise DataError(f"{reader} reads outputs[{key!r}], but the model gives no dict")
-        outputs = entry(outputs, key, reader=reader, of="the model's outputs")
-    elif isinstance(outputs, Mapping):
-        names = ", ".join(map(repr, outputs))
-        raise DataError(
-            f"{reader} reads one array, but the model's outputs are a dict of {names}; name one "
-            f"with outputs="
-        )
-    elif isinstance(outputs, tuple | list):
-        raise DataError(
-            f"{reader} reads one array, but the model's outputs are a {type(outputs).__name__} of "
-            f"{len(outputs)}; have the model give a dict, and name one with outputs="
-        )
-    return jnp.asarray(outputs)
-
-
-def _integers(labels: Any) -> jax.Array:
-    """Labels, wide enough for any number of classes."""
-    labels = jnp.asarray(labels)
-    if not jnp.issubdtype(labels.dtype, jnp.integer):
-        raise DataError(
-            f"cross_entropy wants integer labels, found {labels.dtype}; for real numbers there is "
-            "loss.name=mean_squared_error"
-        )
-    return labels.astype(jnp.int32) if labels.dtype.itemsize < 4 else labels
 
 
 def _is(labels: jax.Array, label: int) -> jax.Array:
@@ -194,7 +163,7 @@ def _is(labels: jax.Array, label: int) -> jax.Array:
 def _at_labels(by_class: np.ndarray, labels: jax.Array, *, sharded: bool) -> jax.Array:
     """The weights of labels [...]; 1 where a label is no class, so that its NaN is not hidden."""
     is_class = (labels >= 0) & (labels < len(by_class))
-    if sharded:  # see `_negative_log_likelihood`
+    if sharded:  # see `negative_log_likelihood`
         each = (1,) * labels.ndim + (-1,)
         places = jnp.arange(len(by_class), dtype=labels.dtype).reshape(each)
         chosen = jnp.where(labels[..., None] == places, by_class.reshape(each), 0.0).sum(axis=-1)
@@ -209,8 +178,8 @@ def _spread(logits: jax.Array, by_class: np.ndarray) -> jax.Array:
     return -(log_p * by_class.reshape((1,) * (logits.ndim - 1) + (-1,))).mean(axis=-1)
 
 
-def _negative_log_likelihood(
-    logits: jax.Array, labels: jax.Array, label_smoothing: float
+def negative_log_likelihood(
+    logits: jax.Array, labels: jax.Array, label_smoothing: float = 0.0
 ) -> jax.Array:
     """Of logits [..., K] and labels [...]; NaN where a label is none of the K classes."""
     is_class = (labels >= 0) & (labels < logits.shape[-1])
@@ -228,29 +197,3 @@ def _negative_log_likelihood(
         even = jax.nn.logsumexp(logits, axis=-1) - logits.mean(axis=-1)
         each = (1 - label_smoothing) * each + label_smoothing * even
     return jnp.where(is_class, each, jnp.nan)
-
-
-def _weights(batch: Batch, values: jax.Array) -> jax.Array | None:
-    """The masks of a batch, as weights of the shape of `values`; None where everything counts."""
-    mask = full_mask(batch)
-    counts = masks(mask, values)
-    if mask is None or counts is None:
-        return None
-    weights = jnp.where(counts, mask.reshape(counts.shape), 0.0)
-    return jnp.broadcast_to(weights, values.shape)
-
-
-def _zeroed(values: jax.Array, weights: jax.Array | None) -> jax.Array:
-    """0 where nothing counts: what stands there must not reach the gradient as 0 * NaN."""
-    if weights is None:
-        return values
-    counts = (weights > 0).reshape(weights.shape + (1,) * (values.ndim - weights.ndim))
-    return jnp.where(counts, values, jnp.zeros((), values.dtype))
-
-
-def _summed(each: jax.Array, weights: jax.Array | None) -> tuple[jax.Array, jax.Array]:
-    """Total and weight of [B, ...]."""
-    if weights is None:
-        return each.sum(), jnp.asarray(each.size, jnp.float32)
-    # `where`, not a product alone: a label that is no class makes NaN, and 0 * NaN is NaN.
-    return jnp.where(weights > 0, each * weights, 0.0).sum(), weights.sum()

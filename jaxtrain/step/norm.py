@@ -11,8 +11,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from jaxtrain.sharding import is_sharded
 from jaxtrain.step.objective import positive
-from jaxtrain.step.sharding import is_sharded
 
 
 def global_norm(tree: Any) -> jax.Array:

@@ -58,13 +58,17 @@ def test_what_is_made_must_be_what_was_asked_for(make, message):
     ("change", "message"),
     [
         ({"num_outputs": 0}, "num_outputs must be 1 or more, found 0"),
-        ({"task": "guessing"}, "'guessing'"),
+        ({"task": "guessing"}, "'classification' or 'regression' or 'language', found 'guessing'"),
         ({"label_names": ("a",)}, "expected 2 label names, found 1"),
     ],
 )
 def test_impossible_rows(change, message):
     with pytest.raises(DataError, match=message):
         rows(**change)
+
+
+def test_what_there_is_to_learn_may_be_language():
+    assert rows(task="language", num_outputs=32_000).task == "language"
 
 
 def test_two_classes_of_one_name_are_refused():

@@ -32,7 +32,10 @@ def test_the_sources_that_there_are():
         "digits",
         "fashion_mnist",
         "images",
+        "instructions",
         "mnist",
+        "multiple_choice",
+        "text",
     ]
     assert SOURCES["digits"] is digits
 

@@ -30,7 +30,6 @@ def stopped(make_runs, tmp_path_factory):
 
 
 @pytest.mark.slow
-@pytest.mark.sweep
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_faults_11_and_12_any_damaged_file_is_found_and_the_run_falls_back(
     runs, whole, stopped, tmp_path, damage

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("inject", "says"),
     [
@@ -40,6 +41,7 @@ def test_fault_29_the_same_environment_is_none(runs):
     assert "not bit-exact" not in runs.said("run")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(
     not hasattr(os, "sched_setaffinity") or len(os.sched_getaffinity(0)) < 2,
     reason="needs a second core to take away",

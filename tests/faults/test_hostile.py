@@ -63,6 +63,7 @@ def test_fault_25_no_file_of_the_package_can_unpickle():
     assert found == {"python_file.py: exec("}
 
 
+@pytest.mark.slow
 def test_fault_25_nothing_is_unpickled_in_a_whole_life(runs, tmp_path):
     """Training, resuming, evaluating, listing; by an audit hook of the interpreter."""
     inject = [["forbid_pickle", {}]]
@@ -105,6 +106,7 @@ def test_fault_25_as_data(runs, tmp_path, hostile, kind, name):
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_fault_25_as_any_file_of_a_checkpoint_with_good_digests(runs, tmp_path, hostile, kind):
     """Who can write the files can write the digests."""
@@ -170,7 +172,6 @@ def test_fault_25_zip_bombs_as_data_take_bounded_memory(runs, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.sweep
 def test_fault_25_a_bomb_of_a_table_is_left_at_a_gibibyte(runs, tmp_path):
     (tmp_path / "train.csv.gz").write_bytes(bomb(b"a,b,label\n", 4096))
     section = {"name": "csv", "root": str(tmp_path), "target": "label"}

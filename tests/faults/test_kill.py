@@ -29,7 +29,6 @@ PHASES = [
 
 
 @pytest.mark.slow
-@pytest.mark.sweep
 @pytest.mark.parametrize(("target", "nth", "when"), PHASES)
 def test_faults_6_and_7_killed_at_every_phase(runs, whole, tmp_path, target, nth, when):
     inject = [["kill_at", {"target": target, "nth": nth, "when": when}]]
@@ -39,7 +38,6 @@ def test_faults_6_and_7_killed_at_every_phase(runs, whole, tmp_path, target, nth
 
 
 @pytest.mark.slow
-@pytest.mark.sweep
 @pytest.mark.parametrize("share", range(5))
 def test_faults_6_and_7_killed_at_fifty_random_instants(runs, whole, share):
     """Ten in each of five shares; the same ten in every run of the tests."""
@@ -63,7 +61,6 @@ def test_faults_6_and_7_killed_at_fifty_random_instants(runs, whole, share):
 
 
 @pytest.mark.slow
-@pytest.mark.sweep
 def test_faults_6_and_7_killed_again_and_again_in_one_run(runs, whole):
     instants = random.Random(99)
     for _ in range(10):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 
 import numpy as np
+import pytest
 
 from jaxtrain.checkpoint.arrays import read_arrays, write_arrays
 from jaxtrain.checkpoint.manifest import write_manifest
@@ -35,6 +36,7 @@ def test_fault_23_every_leaf_that_differs_is_listed(runs, tmp_path):
     assert runs.checkpoints("run") == before  # nothing is wrong with it: it is not set aside
 
 
+@pytest.mark.slow
 def test_fault_23_another_optimizer_through_the_command_line(runs, tmp_path):
     assert runs.run("run", train__epochs="1") == 0
     code, said = runs.command("evaluate", str(tmp_path / "run"), "--config.optimizer.name=sgd")

@@ -31,6 +31,7 @@ def test_fault_15_nan_in_the_loss(runs, iteration, last_good):
     assert_stopped_at(runs, iteration + 1, last_good)
 
 
+@pytest.mark.slow
 def test_fault_16_nan_gradients_of_a_finite_loss(runs):
     """In the ninth step, the one with padding in its batch; the guard looks at the epoch's end."""
     assert runs.run("run", [["nan_gradients", {}]]) == 3

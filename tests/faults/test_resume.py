@@ -10,6 +10,7 @@ import pytest
 TWELVE = {"data__batch_size": "350", "checkpoint__every": "1", "checkpoint__keep": "20"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("iteration", [5, 9, 13])
 def test_fault_1_stopped_in_the_middle_of_an_epoch(runs, whole, iteration):
     """Dropout, shuffling and accumulation are on; 9 is the last step of an epoch."""
@@ -19,7 +20,6 @@ def test_fault_1_stopped_in_the_middle_of_an_epoch(runs, whole, iteration):
 
 
 @pytest.mark.slow
-@pytest.mark.sweep
 def test_fault_2_restored_at_every_step_of_twelve(runs, undisturbed, tmp_path):
     """Each of the checkpoints, as the newest one, leads to the same end."""
     expected = undisturbed(**TWELVE)

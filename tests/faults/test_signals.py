@@ -20,6 +20,7 @@ MOMENTS = {
 KEEP = {"checkpoint__keep": "50", "data__eval_batch_size": "4"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 @pytest.mark.parametrize("moment", MOMENTS)
 def test_faults_3_and_4_a_signal_saves_once_and_the_run_goes_on(
@@ -80,6 +81,7 @@ def test_a_signal_while_the_checkpoint_is_loaded_saves_no_second_one(runs, whole
     runs.finish("run", whole)
 
 
+@pytest.mark.slow
 def test_fault_4_a_loader_that_hangs_is_not_waited_for(runs, tmp_path):
     """The fourth batch never comes; the signal ends the run all the same."""
     assert runs.run("whole", [["streamed", {}]]) == 0

@@ -57,6 +57,7 @@ def disk_gets_full(runs, place, there, nth, **changes) -> tuple[int, str]:
     return process.wait(), process.said
 
 
+@pytest.mark.slow
 def test_fault_8_disk_full_while_saving(runs, undisturbed, tmp_path, small_disk):
     runs.log = lambda name: tmp_path / "run.log"  # not on that disk
     changes = {"hooks__jsonl__every": "1000"}
@@ -76,6 +77,7 @@ def test_fault_8_disk_full_while_saving(runs, undisturbed, tmp_path, small_disk)
     runs.finish("disk/run", expected, **changes)
 
 
+@pytest.mark.slow
 def test_fault_9_disk_full_while_writing_metrics(runs, undisturbed, tmp_path, small_disk):
     runs.log = lambda name: tmp_path / "run.log"
     expected = undisturbed(**MANY_ROWS)
@@ -89,6 +91,7 @@ def test_fault_9_disk_full_while_writing_metrics(runs, undisturbed, tmp_path, sm
     runs.finish("disk/run", expected, **MANY_ROWS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("nth", "file", "changes"),
     [
@@ -115,6 +118,7 @@ def test_fault_9_disk_full_elsewhere_is_one_line_too(
     assert re.match(rf"storage error: .*No space left on device: '.*/{file}'$", lines[0]), said
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("target", ["write_arrays", "write_manifest", "sync"])
 def test_fault_8_a_save_that_fails(runs, whole, target):
     inject = [["fail_at", {"target": f"jaxtrain.checkpoint.store:{target}", "nth": 3}]]
@@ -127,12 +131,14 @@ def test_fault_8_a_save_that_fails(runs, whole, target):
     runs.finish("run", whole)
 
 
+@pytest.mark.slow
 def test_fault_9_a_row_that_fails(runs, whole):
     assert runs.run("run", [["fail_at", {"target": "jaxtrain.hooks.jsonl:_append", "nth": 6}]]) == 4
     assert "storage error: " in runs.said("run")
     runs.finish("run", whole)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("nth", [1, 5, 9])
 def test_fault_10_a_failed_background_save_is_told_by_the_next_save_or_the_exit(runs, whole, nth):
     """9 is the last one of the run."""

@@ -71,6 +71,7 @@ def test_fault_30_a_pipe_that_closes_does_not_end_a_training(runs, whole, held, 
     runs.assert_equal("run", whole)
 
 
+@pytest.mark.slow
 def test_fault_31_a_closed_terminal_saves(runs, whole, held, tmp_path):
     """C27: 129, and nothing was saved. Every write to the bar fails from then on."""
     terminal = Terminal()
@@ -100,6 +101,7 @@ def test_faults_31_and_32_under_nohup_it_goes_on_though_the_disk_under_its_log_i
     runs.assert_equal("run", whole)
 
 
+@pytest.mark.slow
 def test_fault_30_without_standard_streams_no_file_takes_their_place(runs, whole, tmp_path):
     """C18: `J ... >&-` came out as a traceback. What is printed must not end up in a checkpoint."""
     words = [sys.executable, "-m", "jaxtrain.main", *map(str, runs.words(tmp_path / "run"))]

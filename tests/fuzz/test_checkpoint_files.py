@@ -182,6 +182,7 @@ def important(meta: dict[str, Any]) -> list[tuple]:
     return [*everything, *near * 6, *hooks * 2]
 
 
+@pytest.mark.slow
 @fixed(60)
 @given(st.lists(alterations(), min_size=1, max_size=3), st.booleans())
 def test_an_altered_meta_with_good_digests(runs, alterations, alone):
@@ -199,6 +200,7 @@ def test_an_altered_meta_with_good_digests(runs, alterations, alone):
     run_all(config, run, by_path=alone)
 
 
+@pytest.mark.slow
 @fixed(5)
 @given(alterations())
 def test_an_altered_meta_of_a_run_with_a_step_to_go(runs, alteration):
@@ -298,6 +300,7 @@ def damage(path: Path, how: str, share: float, junk: bytes) -> None:
         path.write_bytes(content)
 
 
+@pytest.mark.slow
 @fixed(30)
 @given(st.sampled_from(FILES), st.lists(damages(), min_size=1, max_size=2), st.booleans())
 @example("metrics.jsonl", [("put", 0.5, b"\n" + b"[" * 9 + b"\n")], False)

@@ -526,6 +526,7 @@ def raw(tree):
     return {jax.tree_util.keystr(path): words(leaf) for path, leaf in leaves}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("library", ["linen", "nnx"])
 def test_a_model_taken_up_in_the_middle_of_an_epoch_ends_with_the_same_bits(
     tmp_path, library, stochastic_model

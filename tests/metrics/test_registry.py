@@ -12,8 +12,11 @@ from jaxtrain.metrics import (
     Mean,
     MeanSquaredError,
     Metric,
+    Perplexity,
     R2Score,
     RootMeanSquaredError,
+    TokenAccuracy,
+    Tokens,
 )
 from jaxtrain.registry import Registry
 
@@ -35,11 +38,17 @@ def test_the_metrics_that_a_config_can_name():
         "mean",
         "mean_absolute_error",
         "mean_squared_error",
+        "perplexity",
         "r2_score",
         "root_mean_squared_error",
+        "token_accuracy",
+        "tokens",
     ]
     assert build("accuracy") == Accuracy()
     assert build("loss") == Loss()
+    assert build("perplexity", outputs="outputs.text") == Perplexity(outputs="outputs.text")
+    assert build("token_accuracy", mask=None) == TokenAccuracy(mask=None)
+    assert build("tokens", labels="labels.text") == Tokens(labels="labels.text")
     assert build("mean_squared_error", outputs="a.b") == MeanSquaredError(outputs="a.b")
     assert build("mean", key="grad_norm", mask=None) == Mean("grad_norm", mask=None)
     assert isinstance(build("loss"), Metric)

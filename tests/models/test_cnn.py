@@ -53,6 +53,7 @@ def test_the_bias_may_be_added_after_pooling(batch):
     np.testing.assert_array_equal(outputs, expected)
 
 
+@pytest.mark.slow
 def test_a_shifted_pattern_is_found_again(batch):
     # A shift of 4 pixels shifts the maps by 1 after two poolings,
     # so a network whose head sums over places answers the same.
@@ -64,6 +65,7 @@ def test_a_shifted_pattern_is_found_again(batch):
     np.testing.assert_allclose(outputs[0], outputs[1], rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_every_parameter_gets_a_gradient(batch):
     model = cnn(3, channels=(4, 6), hidden=(5,), batch_norm=True)
     variables = model.init(jax.random.key(0), batch)

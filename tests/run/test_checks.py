@@ -65,6 +65,7 @@ def state_of(model: Model):
     return create_train_state(model, optax.adam(1e-2), BATCH, rng=jax.random.key(0))
 
 
+@pytest.mark.slow
 def test_all_pass_on_a_good_config():
     config = make_config(CONFIGS / "digits.py", ["train.epochs=1"])
     findings = list(run_checks(RunData.of(config)))
@@ -91,6 +92,7 @@ def test_a_parameter_without_gradient_is_named():
     assert "out/kernel" not in finding.detail
 
 
+@pytest.mark.slow
 def test_a_wrong_gradient_is_found():
     class Wrong(nn.Module):
         @nn.compact
@@ -105,6 +107,7 @@ def test_a_wrong_gradient_is_found():
     assert check_gradient_numerically(right, cross_entropy(), state_of(right), BATCH).ok
 
 
+@pytest.mark.slow
 def test_black_images_are_no_fault_of_the_gradient():
     """Biases that begin at 0 stand in the kink of a relu where all else that reaches it is 0."""
     inputs = np.zeros((40, 8, 8, 1), np.float32)
@@ -139,6 +142,7 @@ def test_a_gradient_that_lacks_components_is_found():
     assert re.search(r"random directions \S+ at kernel", finding.detail)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["adult_mlp", "mnist_mlp", "mnist_cnn"])
 def test_the_gradients_of_the_configs_equal_finite_differences(name, shared_data):
     root = shared_data / name.partition("_")[0]
@@ -163,6 +167,7 @@ class Line(nn.Module):
         return nn.Dense(1, name="out")(x) * self.unit + 100 * self.unit
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scale", [1e-3, 1.0, 1e3])
 def test_a_regression_is_judged_by_the_variance_of_its_labels(scale):
     batch, loss = regression(scale), mean_squared_error()
@@ -175,6 +180,7 @@ def test_a_regression_is_judged_by_the_variance_of_its_labels(scale):
     assert f"must fall below {bound:.3g}" in stuck.detail
 
 
+@pytest.mark.slow
 def test_the_overfitted_loss_has_the_options_of_the_config(monkeypatch):
     built = []
     monkeypatch.setattr(LOSSES, "_factories", dict(LOSSES._factories))
@@ -225,12 +231,14 @@ def test_broken_data_are_told_in_full_and_end_the_checks(broken_source):
     assert findings[-1].name == "test overlap with train"  # nothing of the model
 
 
+@pytest.mark.slow
 def test_an_absent_class_does_not_end_the_checks(broken_source):
     findings = list(run_checks(RunData.of(broken_source([0, 1, 2] * 8, [0, 1, 1], nan=False))))
     assert [f.name for f in findings if not f.ok] == ["test class balance"]
     assert findings[-1].name == "repeats bit for bit"
 
 
+@pytest.mark.slow
 def test_a_model_that_can_not_learn_does_not_overfit():
     model = from_linen(Net())
     assert check_overfits(model, cross_entropy(), optax.adam(1e-2), BATCH).ok
@@ -254,6 +262,7 @@ def test_a_step_that_does_not_repeat_is_found():
     assert "differ" in finding.detail
 
 
+@pytest.mark.slow
 def test_the_command_fails_where_a_check_does(tmp_path, capsys):
     plugin = tmp_path / "cut.py"
     plugin.write_text(
@@ -326,6 +335,7 @@ def test_parameters_that_are_not_finite_do_not_repeat():
     assert "NaN or Inf in the parameters" in finding.detail
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("overrides", "rows"),
     [
@@ -444,6 +454,7 @@ def rare(counts):
     return Dataset(inputs, labels, name="rare", num_outputs=len(counts))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
 def test_weighted_classes_pass_and_are_overfitted_with_their_weights(
     own_source, monkeypatch, smoothing

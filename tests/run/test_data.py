@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import subprocess
 import sys
 
 import numpy as np
 import pytest
 
-from jaxtrain.data import ArrayLoader, Dataset
+from jaxtrain.data import ArrayLoader, Dataset, GrainLoader
 from jaxtrain.errors import ConfigError, DataError
 from jaxtrain.run import RunData, make_config
 
@@ -226,3 +227,54 @@ def test_of_a_regression_and_of_rows_out_of_memory_no_classes_are_counted(source
     data = run_data(source, made(train=numbers, validation=None, test=numbers.select([1, 2])))
     assert data.class_counts() is None
     assert not [f for f in data.findings if "class" in f.name]
+
+
+@pytest.fixture
+def letters(tmp_path):
+    """A config of a small text, streamed as the overrides say."""
+    (tmp_path / "t.txt").write_text("".join(chr(97 + n * n % 26) for n in range(2000)))
+    section = {"name": "text", "path": "t.txt", "root": str(tmp_path), "length": 16}
+    section |= {"batch_size": 8, "tokenizer": "characters"}
+    return lambda *overrides: make_config({"data": section}, overrides)
+
+
+def taken(loader, count, cursor=None):
+    batches = loader.batches(cursor)
+    found = [
+        ({n: a.tolist() for n, a in b.items()}, c) for b, c in (next(batches) for _ in range(count))
+    ]
+    batches.close()
+    return found
+
+
+def test_rows_that_can_be_streamed_are_where_the_config_says_so(letters):
+    resident, stream = RunData.of(letters()), RunData.of(letters("data.stream=true"))
+    assert isinstance(resident.loader, ArrayLoader)
+    assert isinstance(stream.loader, GrainLoader)
+    assert stream.loader.workers == 0
+    assert "arrays" not in vars(stream.train)
+    count = 2 * resident.loader.steps_per_epoch
+    expected = [batch for batch, _ in taken(resident.loader, count)]
+    assert [batch for batch, _ in taken(stream.loader, count)] == expected
+    assert stream.example() == resident.example()
+    assert resident.broken == stream.broken == ()
+
+
+def test_a_streamed_run_goes_on_with_other_workers(letters):
+    whole = taken(RunData.of(letters("data.stream=true")).loader, 12)
+    loader = RunData.of(letters("data.stream=true", "data.workers=2")).loader
+    assert loader.workers == 2
+    cursor = json.loads(json.dumps(whole[4][1]))
+    assert taken(loader, 7, cursor) == whole[5:]
+    loader.close()
+
+
+def test_what_can_not_be_streamed(digits, letters):
+    with pytest.raises(
+        ConfigError, match=r"data\.stream: the source 'digits' .*; set data\.stream=f"
+    ):
+        RunData.of(digits("data.stream=true"))
+    with pytest.raises(ConfigError, match=r"data\.workers: 2 processes have no stream to read"):
+        RunData.of(letters("data.workers=2"))
+    with pytest.raises(ConfigError, match=r"data\.workers"):
+        letters("data.workers=-1")

@@ -31,6 +31,7 @@ def test_a_config_does_not_differ_from_itself(digits):
         ("data.batch_size=16", "data.batch_size", 32, 16),
         ("data.shuffle=false", "data.shuffle", True, False),
         ("data.last_batch=drop", "data.last_batch", "pad", "drop"),
+        ("data.stream=true", "data.stream", False, True),
         ("optimizer.learning_rate=0.05", "optimizer.learning_rate", 0.003, 0.05),
         ("train.form=single", "train.form", "auto", "single"),
         ("train.accumulate=2", "train.accumulate", 1, 2),
@@ -63,6 +64,7 @@ def test_what_has_a_part_in_the_figures_decides(digits, override, key, old, new)
         "checkpoint.keep=9",
         "checkpoint.asynchronous=false",
         "data.prefetch=0",
+        "data.workers=2",
     ],
 )
 def test_what_has_none_is_free(digits, override):

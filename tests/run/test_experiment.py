@@ -104,6 +104,7 @@ def test_the_saved_config_is_the_effective_one_and_loads_again(whole):
     assert make_config(workdir / "config.yaml") == experiment.config
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("moment", [1, 14, 27, 28, 53, 80])
 def test_a_run_stopped_anywhere_goes_on_to_the_same_bytes(whole, tmp_path, moment):
     """27 steps an epoch: 27 and 54 are epoch ends, 28 a first step, 80 the last but one."""
@@ -125,6 +126,7 @@ def test_a_run_stopped_anywhere_goes_on_to_the_same_bytes(whole, tmp_path, momen
     assert figures == expected
 
 
+@pytest.mark.slow
 def test_stopped_again_and_again(whole, tmp_path):
     workdir = tmp_path / "run"
     for moment in (5, 6, 27, 40, 41):
@@ -168,6 +170,7 @@ def test_a_finished_run_is_left_as_it_is(whole):
     assert after == before
 
 
+@pytest.mark.slow
 def test_two_runs_of_one_seed_are_equal_and_of_two_are_not(whole, tmp_path):
     twin, other = make(tmp_path / "a"), make(tmp_path / "b", "seed=1")
     twin.train()
@@ -201,6 +204,7 @@ def test_a_directory_of_other_things_is_refused(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
 
 
+@pytest.mark.slow
 def test_swapped_data_are_refused_with_both_fingerprints(whole, tmp_path, monkeypatch):
     workdir = tmp_path / "run"
     first = make(workdir)
@@ -269,6 +273,7 @@ def test_nan_stops_the_run_and_the_checkpoint_before_it_is_good(tmp_path):
     assert status.startswith("failed: iteration 41")
 
 
+@pytest.mark.slow
 def test_works_without_a_validation_set(tmp_path):
     figures = make(
         tmp_path / "run", "data.validation_fraction=0", "checkpoint.monitor=train/loss"
@@ -277,6 +282,7 @@ def test_works_without_a_validation_set(tmp_path):
     assert figures["test_accuracy"] > 0.1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("precision", ["bfloat16", "float16"])
 def test_half_precision_learns(tmp_path, precision):
     wider = ["model.hidden=[64]", "model.dropout=0", "train.epochs=8"]
@@ -284,6 +290,7 @@ def test_half_precision_learns(tmp_path, precision):
     assert figures["test_accuracy"] > 0.9
 
 
+@pytest.mark.slow
 def test_config_data_may_be_written_by_hand(tmp_path):
     """The README's YAML form of the digits run."""
     path = tmp_path / "run.yaml"
@@ -310,6 +317,7 @@ def raise_once(experiment, moment, error, event=Events.ITERATION_COMPLETED):
     experiment.trainer.on(event(once=moment))(fail)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("moment", "event"),
     [
@@ -334,6 +342,7 @@ def test_train_again_after_an_exception_goes_on_to_the_same_bytes(whole, tmp_pat
     assert json.loads((workdir / "metadata.json").read_text())["status"] == "completed"
 
 
+@pytest.mark.slow
 def test_train_again_after_an_interruption_goes_on_where_it_stands(whole, tmp_path, monkeypatch):
     workdir = tmp_path / "run"
     experiment = make(workdir)
@@ -350,6 +359,7 @@ def test_train_again_after_an_interruption_goes_on_where_it_stands(whole, tmp_pa
     assert rows(workdir) == rows(whole[1])
 
 
+@pytest.mark.slow
 def test_train_again_at_the_end_does_nothing(tmp_path):
     experiment = make(tmp_path / "run", "train.epochs=1")
     steps = []
@@ -371,6 +381,7 @@ def test_train_again_at_the_end_does_nothing(tmp_path):
     assert len(steps) == done
 
 
+@pytest.mark.slow
 def test_another_process_may_have_gone_on_in_the_meantime(whole, tmp_path):
     workdir = tmp_path / "run"
     here, there = make(workdir), make(workdir)
@@ -388,6 +399,7 @@ def test_another_process_may_have_gone_on_in_the_meantime(whole, tmp_path):
     assert rows(workdir) == rows(whole[1])
 
 
+@pytest.mark.slow
 def test_an_early_stopped_run_is_not_gone_on_with(tmp_path):
     stop = ["hooks.stop.name=early_stopping", "hooks.stop.patience=1", "hooks.stop.min_delta=100"]
     experiment = make(tmp_path / "run", *stop)
@@ -399,6 +411,7 @@ def test_an_early_stopped_run_is_not_gone_on_with(tmp_path):
         assert again.trainer.state.iteration == 54
 
 
+@pytest.mark.slow
 def test_two_experiments_of_one_task(whole, tmp_path):
     task = whole[0].task
     first, second = Experiment(task, tmp_path / "a"), Experiment(task, str(tmp_path / "b"))
@@ -411,6 +424,7 @@ def test_two_experiments_of_one_task(whole, tmp_path):
     assert rows(tmp_path / "a") == rows(tmp_path / "b") == rows(whole[1])
 
 
+@pytest.mark.slow
 def test_looking_at_the_loader_of_the_data_moves_no_run(whole, tmp_path):
     """The way of a notebook: a batch is looked at, then the run begins."""
     data = RunData.of(whole[0].config)
@@ -442,6 +456,7 @@ def test_a_state_of_ones_own_to_begin_with(tmp_path):
     assert seen == [True, True]
 
 
+@pytest.mark.slow
 def test_the_trainer_does_not_write_into_a_directory_that_nobody_holds(tmp_path):
     experiment = make(tmp_path / "run")
     with pytest.raises(
@@ -531,6 +546,7 @@ def test_what_a_person_should_know_of_the_data_is_told_and_training_goes_on(
     assert "test overlap with train: 50 of 50 rows" in warning.getMessage()
 
 
+@pytest.mark.slow
 def test_a_run_made_longer_and_stopped_in_its_report_is_not_finished(tmp_path, monkeypatch):
     """It had the report of its shorter self, and said that there was nothing to do."""
     words = ["schedule.name=constant", "model.hidden=[4]"]
@@ -547,6 +563,7 @@ def test_a_run_made_longer_and_stopped_in_its_report_is_not_finished(tmp_path, m
     assert figures["total_epochs"] == 2
 
 
+@pytest.mark.slow
 def test_whether_a_run_is_wanted_is_asked_again_under_the_lock(tmp_path, monkeypatch):
     words = ["train.epochs=1", "model.hidden=[4]"]
     late = make(tmp_path / "run", *words)

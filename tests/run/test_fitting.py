@@ -178,3 +178,87 @@ def test_the_command_line_says_so_before_anything_is_written(tmp_path, capsys, m
     finally:
         MODELS._factories.pop("tests_thirteen", None)
     assert sorted(path.name for path in tmp_path.iterdir() if path.suffix) == ["c.yaml", "mine.py"]
+
+
+# -- language: rows are tokens, and what is to be learnt is the next of them ---------------------
+
+TOKENS = (np.arange(96, dtype=np.int32).reshape(12, 8) * 7) % 5
+
+
+class Bigrams(nn.Module):
+    """Logits of the next token; as an array, in a dict, or told as a decoder does."""
+
+    vocabulary: int
+    says: str = "logits"
+    cut: int = 0
+
+    @nn.compact
+    def __call__(self, inputs):
+        logits = nn.Embed(self.vocabulary, self.vocabulary)(inputs)[:, self.cut :]
+        if self.says == "nll":
+            each = logits[..., 0]
+            return {"nll": each, "log_z": each, "correct": each}
+        return {"logits": logits, "more": inputs} if self.says == "dict" else logits
+
+
+@pytest.fixture
+def read(source, monkeypatch):
+    """read(vocabulary, says=..., **sections): the task of a bigram model for five tokens."""
+    monkeypatch.setattr(MODELS, "_factories", dict(MODELS._factories))
+
+    @MODELS.register("tests_bigrams")
+    def bigrams(*, vocabulary: int, says: str = "logits", cut: int = 0):
+        return from_linen(Bigrams(vocabulary, says, cut))
+
+    def read(vocabulary=5, *, says="logits", cut=0, loss="next_token", **sections):
+        arrays = {"inputs": TOKENS, "labels": np.roll(TOKENS, -1, axis=1)}
+        make = lambda **options: ArrayLoader(arrays, **options)  # noqa: E731
+        rows = LoaderRows(make, name="fables", task="language", num_outputs=5)
+        source(lambda: Splits(train=rows, validation=None, test=rows))
+        config = {
+            "data": {"name": "tests_source", "batch_size": 4},
+            "model": {"name": "tests_bigrams", "vocabulary": vocabulary, "says": says, "cut": cut},
+            "loss": {"name": loss},
+        }
+        return Task.of(RunData.of(make_config(config | sections)))
+
+    return read
+
+
+@pytest.mark.parametrize("says", ["logits", "dict", "nll"])
+def test_language_is_judged_by_its_own_figures(read, says):
+    task = read(says=says)
+    assert list(task.metrics()) == ["loss", "perplexity", "token_accuracy"]
+
+
+@pytest.mark.parametrize("loss", ["cross_entropy", "mean_squared_error"])
+def test_language_has_a_loss_of_its_own(read, loss):
+    text = rf"'{loss}' is for a \w+, but the data 'fables' are language; set loss\.name=next_token"
+    with pytest.raises(ConfigError, match=text):
+        read(loss=loss)
+
+
+def test_the_loss_of_language_is_for_nothing_else(fit):
+    for labels, outputs, name in ((CLASSES, 4, "cross_entropy"), (NUMBERS, 1, "mean_squared_err")):
+        text = rf"'next_token' is for language, but the data .*; set loss\.name={name}"
+        with pytest.raises(ConfigError, match=text):
+            fit(labels, (outputs,), num_outputs=outputs, loss={"name": "next_token"})
+
+
+@pytest.mark.parametrize("says", ["logits", "dict"])
+@pytest.mark.parametrize("vocabulary", [4, 6])
+def test_as_many_logits_as_there_are_tokens(read, says, vocabulary):
+    text = (
+        r"model 'tests_bigrams': expected outputs \[\.\.\., 5\], as the data 'fables' have 5 "
+        rf"tokens in their vocabulary; found \[4, 8, {vocabulary}\]"
+    )
+    with pytest.raises(ConfigError, match=text):
+        read(vocabulary, says=says)
+
+
+@pytest.mark.parametrize(
+    ("says", "found"), [("logits", r"found \[4, 7, 5\]"), ("nll", r"\(4, 7\)")]
+)
+def test_something_is_said_of_each_token(read, says, found):
+    with pytest.raises(ConfigError, match=found):
+        read(says=says, cut=1)

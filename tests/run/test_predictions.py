@@ -91,6 +91,7 @@ def test_a_regression_speaks_the_unit_of_the_data(weights):
     assert all(len(row["prediction"]) <= 11 for row in table(made))
 
 
+@pytest.mark.slow
 def test_several_columns_of_a_target(tmp_path):
     inputs = np.random.default_rng(0).normal(size=(60, 1)).astype(np.float32)
     targets = np.concatenate([10 + inputs, 1000 - 200 * inputs], axis=1)

@@ -31,6 +31,7 @@ def bytes_of(state) -> list[bytes]:
     ]
 
 
+@pytest.mark.slow
 def test_in_a_notebook_one_stage_after_the_other(digits):
     data = RunData.of(digits())
     task = Task.of(data)
@@ -62,6 +63,7 @@ def test_the_abstract_state_has_the_shapes_of_the_initial_one(digits, precision)
     assert task.parameter_count() == 64 * 8 + 8 + 8 * 10 + 10
 
 
+@pytest.mark.slow
 def test_two_engines_of_one_task_do_not_meet(digits):
     task = Task.of(RunData.of(digits("model.dropout=0.3")))
     batches = list(task.data.loader)
@@ -236,6 +238,7 @@ def grammes(columns=1):
     return targets[100:], scale, Splits(*parts, target_scale=scale)
 
 
+@pytest.mark.slow
 def test_a_regression_tells_its_errors_in_the_unit_of_the_data(source, tmp_path):
     """Finding C10: the raw square of the loss was all that was told."""
     targets, scale, splits = grammes()

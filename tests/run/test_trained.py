@@ -129,6 +129,7 @@ def test_other_data_are_told_of(finished):
     assert "the test set is not that of the run: it was another, now" in differs[1]
 
 
+@pytest.mark.slow
 def test_a_run_of_ones_own_data_is_evaluated_as_what_the_config_says_and_told_of(tmp_path):
     config = make_config(CONFIG, [*WORDS, f"workdir={tmp_path / 'run'}"])
     splits = RunData.of(config).splits

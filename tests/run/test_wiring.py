@@ -43,6 +43,7 @@ def one_step(*overrides: str):
     return task, state, output
 
 
+@pytest.mark.slow
 def test_clip_norm_shrinks_the_update():
     sgd = ["optimizer.name=sgd", "schedule.name=constant", "optimizer.learning_rate=1"]
     task, state, output = one_step(*sgd, "optimizer.clip_norm=0.1")
@@ -106,6 +107,7 @@ def test_nan_is_an_error_however_the_run_ends_and_nothing_bad_is_saved(tmp_path,
     assert saved[-1] == "00000049"
 
 
+@pytest.mark.slow
 def test_the_best_epoch_is_saved_whatever_the_period(tmp_path):
     experiment = make(
         f"workdir={tmp_path / 'run'}",
@@ -118,6 +120,7 @@ def test_the_best_epoch_is_saved_whatever_the_period(tmp_path):
     assert figures["checkpoint_epoch"] == figures["best_epoch"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("part", ["validation", "test"])
 def test_swapped_held_out_data_are_refused(tmp_path, part):
     overrides = f"workdir={tmp_path / 'run'}", "train.epochs=3"
@@ -134,6 +137,7 @@ def test_swapped_held_out_data_are_refused(tmp_path, part):
         second.train()
 
 
+@pytest.mark.slow
 def test_a_run_whose_checkpoints_are_gone_is_not_begun_anew(tmp_path):
     import shutil
 
@@ -156,6 +160,7 @@ def test_an_error_nobody_foresaw_is_noted_as_the_end_of_the_run(tmp_path):
     assert status == "failed: division by zero"
 
 
+@pytest.mark.slow
 def test_a_metric_added_by_hand_does_not_bind_the_checkpoint(tmp_path):
     first = make(f"workdir={tmp_path / 'run'}")
     first.trainer.add_metrics({"train/norm": Mean("grad_norm")})

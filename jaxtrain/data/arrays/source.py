@@ -21,7 +21,7 @@ from jaxtrain.data.arrays.labels import LabelForm
 from jaxtrain.data.arrays.parts import Pair, divide, find_pairs, read_pairs
 from jaxtrain.data.arrays.reader import ArraysReader, forms_of
 from jaxtrain.data.dataset import Dataset
-from jaxtrain.data.rows import Task
+from jaxtrain.data.rows import LabelTask
 from jaxtrain.data.sources import SOURCES
 from jaxtrain.data.splits import Splits
 from jaxtrain.errors import ConfigError
@@ -46,7 +46,7 @@ def array_file(
     test_labels: str | None = None,
     test_fraction: Annotated[float, pydantic.Field(gt=0, lt=1)] = 0.2,
     split_seed: Annotated[int, pydantic.Field(ge=0, lt=2**31)] = 0,
-    task: Task | None = None,
+    task: LabelTask | None = None,
     images: bool | None = None,
     tokens: bool = False,
     standardise: bool = False,

@@ -23,23 +23,21 @@ import pydantic
 
 from jaxtrain.data.dataset import Dataset
 from jaxtrain.data.find_file import find_file
-from jaxtrain.data.rows import Task
-from jaxtrain.data.shuffle import split_indices
+from jaxtrain.data.rows import LabelTask, Task
 from jaxtrain.data.sources import SOURCES
 from jaxtrain.data.splits import Splits
-from jaxtrain.data.stratified import TEST_STREAM, VALIDATION_STREAM, split_by_class
 from jaxtrain.data.tables.dialect import Dialect
 from jaxtrain.data.tables.encoder import TableEncoder
 from jaxtrain.data.tables.fitted import Fitted
 from jaxtrain.data.tables.format import MISSING, TableFormat
+from jaxtrain.data.tables.head import Head
 from jaxtrain.data.tables.kinds import Kind, kind_of
 from jaxtrain.data.tables.plainness import refuse_unclear, tell_of
-from jaxtrain.data.tables.reading import Head, read_table
-from jaxtrain.data.tables.splitting import named_parts
+from jaxtrain.data.tables.reading import read_table
+from jaxtrain.data.tables.splitting import labelled, parts_of
 from jaxtrain.data.tables.table import Table
 from jaxtrain.data.tables.table_reader import TableReader, refuse_lacking
-from jaxtrain.data.tables.target import ClassTarget, NumberTarget, Target, refuse_large, stripped
-from jaxtrain.data.target_scale import TargetScale
+from jaxtrain.data.tables.target import NumberTarget, class_target, number_target
 from jaxtrain.errors import ConfigError, DataError, DataNotFoundError
 
 logger = logging.getLogger(__name__)
@@ -61,7 +59,7 @@ def csv_table(
     split: str | None = None,
     test_fraction: Annotated[float, pydantic.Field(gt=0, lt=1)] = 0.2,
     split_seed: Annotated[int, pydantic.Field(ge=0, lt=2**31)] = 0,
-    task: Task = "classification",
+    task: LabelTask = "classification",
     classes: tuple[str, ...] = (),
     columns: tuple[str, ...] = (),
     drop: tuple[str, ...] = (),
@@ -170,7 +168,7 @@ def csv_table(
             learnt=learnt,
         )
         rows = labelled(table, written, target, unlabelled)
-        parts = _parts(
+        parts = parts_of(
             table,
             written,
             rows,
@@ -192,9 +190,9 @@ def csv_table(
                 day_first=day_first,
             )
             what = (
-                _class_target(table, written, target, learning, classes)
+                class_target(table, written, target, learning, classes)
                 if task == "classification"
-                else _number_target(
+                else number_target(
                     table, written, kinds[target], parts["train"], standardise_target is not False
                 )
             )
@@ -306,114 +304,6 @@ def _training_table(
             if name != target:
                 tell_of(table, kinds[name])
     return table, kinds
-
-
-def labelled(
-    table: Table, written: TableFormat, target: str, unlabelled: Literal["refuse", "drop"]
-) -> np.ndarray:
-    """The numbers of the rows that have a target, ascending.
-
-    Raises:
-        ConfigError: some have none, and nobody has said what to do about that.
-        DataError: none has.
-    """
-    if target in table.numbers:
-        absent = np.isnan(table.floats(target))
-    else:
-        text = table.texts[target]
-        absent = text.among(written.missing)[text.codes]
-    count = int(absent.sum())
-    if count == len(table):
-        raise DataError(f"{table.path}: column {target!r}: no row has a target")
-    if count and unlabelled == "refuse":
-        row = int(absent.argmax())
-        cell = ""
-        if target in table.texts:
-            text = table.texts[target]
-            cell = f" ({text.value(int(text.codes[row]))!r})"
-        raise DataError(
-            f"{table.place(row, target)}: the target is missing{cell}, as it is in {count:,} of "
-            f"{len(table):,} rows; set data.unlabelled=drop to leave them out"
-        )
-    if count:
-        logger.info(
-            "%s: left out %d of %d rows, which have no target", table.path, count, len(table)
-        )
-    return np.flatnonzero(~absent)
-
-
-def _parts(
-    table: Table,
-    written: TableFormat,
-    rows: np.ndarray,
-    *,
-    target: str,
-    task: Task,
-    split: str | None,
-    test_fraction: float | None,
-    split_seed: int,
-    validation_fraction: float,
-    seed: int,
-) -> dict[str, np.ndarray]:
-    """The numbers of the rows of each part of the training file, ascending."""
-    parts, classes = {}, None
-    if split is not None:
-        named = named_parts(table, split)
-        named = {part: np.intersect1d(chosen, rows) for part, chosen in named.items()}
-        rows = named["train"]
-        parts = {part: named[part] for part in ("validation", "test") if len(named[part])}
-        if not len(rows) or "test" not in parts:
-            raise ConfigError(f"{table.path}: no row for train or test has a target")
-    elif test_fraction is not None:
-        if task == "classification":
-            text = table.texts[target]
-            _, names = np.unique(stripped(text, written.strip_target), return_inverse=True)
-            classes = names.astype(np.int32)[text.codes[rows]]
-        drawn = np.zeros(len(rows), np.int32) if classes is None else classes
-        kept, tested = split_by_class(drawn, test_fraction, split_seed, stream=TEST_STREAM)
-        parts["test"] = rows[tested]
-        rows = rows[kept]
-        classes = None if classes is None else classes[kept]
-    if "validation" not in parts:
-        if classes is None:
-            kept, validated = split_indices(len(rows), validation_fraction, seed)
-        else:  # else the last row to learn a rare class from could go
-            kept, validated = split_by_class(
-                classes, validation_fraction, seed, stream=VALIDATION_STREAM
-            )
-        if len(validated):
-            parts["validation"] = rows[validated]
-        rows = rows[kept]
-    return {"train": rows, **parts}
-
-
-def _class_target(
-    table: Table,
-    written: TableFormat,
-    name: str,
-    rows: np.ndarray,
-    classes: tuple[str, ...],
-) -> ClassTarget:
-    """`rows` are those that the classes are taken from, where they aren't given."""
-    text = table.texts[name]
-    if not classes:
-        there = text.counts(rows) > 0
-        names = zip(stripped(text, written.strip_target), there, strict=True)
-        classes = tuple(sorted({name for name, is_there in names if is_there}))
-    return ClassTarget(name, classes)
-
-
-def _number_target(
-    table: Table, written: TableFormat, kind: Kind, rows: np.ndarray, standardise: bool
-) -> Target:
-    target = NumberTarget(kind.name, None, kind.form.sign if kind.form else "")
-    values = target.values(table, written)[rows]
-    largest = int(np.abs(values).argmax())
-    if abs(values[largest]) > np.finfo(np.float32).max:
-        refuse_large(table, kind.name, int(rows[largest]), target.values(table, written))
-    if not standardise:
-        return target
-    return NumberTarget(kind.name, TargetScale.fit(values), target.sign)
 
 
 def _identifiers(head: Head, drop: tuple[str, ...], missing: tuple[str, ...]) -> tuple[str, ...]:

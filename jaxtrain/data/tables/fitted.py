@@ -17,7 +17,8 @@ import numpy as np
 from jaxtrain.data.dataset import Dataset
 from jaxtrain.data.tables.encoder import TableEncoder
 from jaxtrain.data.tables.format import TableFormat
-from jaxtrain.data.tables.reading import Head, read_table
+from jaxtrain.data.tables.head import Head
+from jaxtrain.data.tables.reading import read_table
 from jaxtrain.data.tables.table import Table
 from jaxtrain.data.tables.target import ClassTarget, Target, target_from_json
 from jaxtrain.errors import DataError

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from jaxtrain.data.tables.dialect import Dialect
-from jaxtrain.data.tables.reading import Head, read_head
+from jaxtrain.data.tables.head import Head, read_head
 
 MISSING = ("?", "")
 """What stands for a missing value where nobody says otherwise."""

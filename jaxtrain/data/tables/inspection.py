@@ -20,9 +20,10 @@ import numpy as np
 
 from jaxtrain.data.rows import Task
 from jaxtrain.data.tables.dialect import DELIMITERS, Dialect, sniff
+from jaxtrain.data.tables.head import Head, read_head
 from jaxtrain.data.tables.kinds import MOST_CATEGORIES, Kind, kind_of
 from jaxtrain.data.tables.numbers import NumberForm, is_plain_number
-from jaxtrain.data.tables.reading import Head, count_cells, read_head, read_table
+from jaxtrain.data.tables.reading import count_cells, read_table
 from jaxtrain.data.tables.table import Table
 from jaxtrain.errors import ConfigError, did_you_mean
 

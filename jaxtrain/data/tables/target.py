@@ -17,6 +17,7 @@ import numpy as np
 from jaxtrain.data.rows import Task
 from jaxtrain.data.tables.column import floats_of, text_in
 from jaxtrain.data.tables.format import TableFormat
+from jaxtrain.data.tables.kinds import Kind
 from jaxtrain.data.tables.table import Table
 from jaxtrain.data.tables.text import Text
 from jaxtrain.data.target_scale import TargetScale
@@ -169,3 +170,37 @@ def stripped(text: Text, characters: str) -> list[str]:
     """The different values, without these characters at their ends."""
     values = text.values.to_pylist()
     return [value.rstrip(characters) for value in values] if characters else values
+
+
+def class_target(
+    table: Table,
+    written: TableFormat,
+    name: str,
+    rows: np.ndarray,
+    classes: tuple[str, ...],
+) -> ClassTarget:
+    """The classes that are given, or else those that `rows` have, sorted."""
+    text = table.texts[name]
+    if not classes:
+        there = text.counts(rows) > 0
+        names = zip(stripped(text, written.strip_target), there, strict=True)
+        classes = tuple(sorted({name for name, is_there in names if is_there}))
+    return ClassTarget(name, classes)
+
+
+def number_target(
+    table: Table, written: TableFormat, kind: Kind, rows: np.ndarray, standardise: bool
+) -> NumberTarget:
+    """Numbers, on the scale of the training rows where that is wanted.
+
+    Raises:
+        DataError: one of these rows has a number that float32 does not hold.
+    """
+    target = NumberTarget(kind.name, None, kind.form.sign if kind.form else "")
+    values = target.values(table, written)[rows]
+    largest = int(np.abs(values).argmax())
+    if abs(values[largest]) > np.finfo(np.float32).max:
+        refuse_large(table, kind.name, int(rows[largest]), target.values(table, written))
+    if not standardise:
+        return target
+    return NumberTarget(kind.name, TargetScale.fit(values), target.sign)

@@ -184,6 +184,20 @@ def test_a_column_may_say_which_rows_are_for_what(load):
         load(test=None, split="label")
 
 
+def test_a_row_without_a_target_is_in_no_part_though_a_column_names_one(load):
+    rows = TRAIN.splitlines()
+    text = "\n".join(
+        [
+            f"{rows[0]},fold",
+            *(f"{r},{'train' if n % 4 else 'test'}" for n, r in enumerate(rows[1:])),
+        ]
+    )
+    text = text.replace("0,0,a,no,test", "0,0,a,,test").replace("1,1,b,yes,train", "1,1,b,,train")
+    splits = load(train=text, test=None, split="fold", missing=("",), unlabelled="drop")
+    assert sum(map(len, splits.sets.values())) == 18
+    assert len(splits.test) == 4
+
+
 def test_a_validation_file(load, tmp_path):
     (tmp_path / "val.csv").write_text(TEST.replace("101", "102"))
     splits = load(validation="val.csv")

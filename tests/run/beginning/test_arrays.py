@@ -57,6 +57,7 @@ def test_some_of_mnist_as_keras_has_it(begin, shared_data):
     Task.of(data)
 
 
+@pytest.mark.slow
 def test_a_regression_trains_at_once(begin, tmp_path):
     from sklearn.datasets import load_diabetes
 

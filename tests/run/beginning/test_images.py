@@ -25,6 +25,7 @@ def facts(beginning):
     return {fact.what: fact for fact in beginning.facts}
 
 
+@pytest.mark.slow
 def test_digits_in_folders_train_at_once_and_pass_the_checks(tmp_path):
     """Scikit-learn's digits, as PNG and JPEG files."""
     from sklearn.datasets import load_digits

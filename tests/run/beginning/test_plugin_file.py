@@ -13,6 +13,7 @@ from jaxtrain.run.beginning import model_name, plugin_text
 ROOT = Path(__file__).parents[3]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("library", ["linen", "nnx"])
 def test_the_model_trains_on_the_digits_as_it_is(library, tmp_path, monkeypatch):
     monkeypatch.setattr(MODELS, "_factories", dict(MODELS._factories))

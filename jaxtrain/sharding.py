@@ -6,13 +6,26 @@ while a step is traced. On Auto axes XLA decides, and all of this does nothing.
 
 from __future__ import annotations
 
+import math
+from typing import Any
+
 import jax
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 
 def is_sharded(array: jax.Array) -> bool:
     """Whether the type of an array says that it is laid out over a mesh."""
-    return any(axis is not None for axis in _spec(array))
+    return any(axis is not None for axis in spec_of(array))
+
+
+def parts_of(array: jax.Array) -> int:
+    """Over how many parts of a mesh the first axis is laid out, by its type."""
+    first = next(iter(spec_of(array)), None)
+    if first is None:
+        return 1
+    names = first if isinstance(first, tuple) else (first,)
+    sizes = jax.typeof(array).sharding.mesh.shape
+    return math.prod(sizes[name] for name in names)
 
 
 def reshaped(array: jax.Array, shape: tuple[int, ...], *, first: int) -> jax.Array:
@@ -24,14 +37,15 @@ def reshaped(array: jax.Array, shape: tuple[int, ...], *, first: int) -> jax.Arr
     rest = array.shape[first:]
     if not is_sharded(array):
         return array.reshape(*shape, *rest)
-    spec = _spec(array)
+    spec = spec_of(array)
     layout = PartitionSpec(*[None] * (len(shape) - 1), spec[first - 1], *spec[first:])
     whole = -1 in shape
     sizes = (array.shape[0] * array.shape[1],) if whole else shape
     return jax.lax.reshape(array, (*sizes, *rest), out_sharding=layout)
 
 
-def _spec(array: jax.Array) -> tuple[object, ...]:
+def spec_of(array: jax.Array) -> tuple[Any, ...]:
+    """What each axis is laid out over, None for nothing; empty where the type does not say."""
     sharding = getattr(jax.typeof(array), "sharding", None)
     if not isinstance(sharding, NamedSharding):
         return ()

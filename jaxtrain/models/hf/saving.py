@@ -1,0 +1,222 @@
+"""A decoder in the files of Hugging Face, whole or not at all.
+
+    save("out/model", config, params, dtype="bfloat16")
+    transformers.AutoModelForCausalLM.from_pretrained("out/model")
+
+A directory is filled under another name and then renamed, so that whoever finds it finds all of it.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import safetensors
+
+from jaxtrain.errors import CheckpointError, ConfigError
+from jaxtrain.files import make_directory, sync
+from jaxtrain.models.decoder import DecoderConfig
+from jaxtrain.models.hf import config as config_file
+from jaxtrain.models.hf.dtypes import TARGETS
+from jaxtrain.models.hf.dtypes import target as target_dtype
+from jaxtrain.models.hf.names import Leaf, leaves
+from jaxtrain.models.hf.weights import INDEX, SINGLE
+
+# transformers refuses a file that does not say so.
+_METADATA = {"format": "pt"}
+
+
+def save(
+    path: str | os.PathLike[str],
+    config: DecoderConfig,
+    params: Mapping[str, Any],
+    *,
+    dtype: Any = None,
+    max_shard_size: int = 5 * 10**9,
+    extra: Mapping[str, Any] | None = None,
+) -> None:
+    """Write what `load` here and `from_pretrained` of transformers read.
+
+    Args:
+        path: a directory that is not there yet, or is empty. Nothing is ever replaced.
+        config: the sizes: those of a Llama or of a Gemma.
+        params: as `initial_params` lays them out.
+        dtype: "float32", "bfloat16" or "float16"; by default each array's own.
+        max_shard_size: bytes of tensors in a file; what is more goes to several, with an index. As
+            much memory is taken. A tensor is never split.
+        extra: more entries for config.json, such as the `eos_token_id` and `bos_token_id` of the
+            tokenizer, which a `DecoderConfig` does not know. What is not said is null.
+
+    Raises:
+        ConfigError: there is something at `path`; or transformers has no such model; or params are
+            not those of the config, all differences listed; or an entry of `extra` is the config's.
+        CheckpointError: it could not be written, a full disk say. Then nothing is there.
+    """
+    target = Path(path).absolute()
+    if max_shard_size < 1:
+        raise ConfigError(f"max_shard_size: expected at least 1 byte, found {max_shard_size}")
+    dtypes = _dtypes(config, params, dtype)
+    entries = _config_text(config, dtypes, extra or {})
+    _refuse_taken(target)
+    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    try:
+        make_directory(target.parent)
+        shutil.rmtree(temporary, ignore_errors=True)  # of a killed process that had our number
+        temporary.mkdir()
+        _write_weights(temporary, config, params, dtypes, max_shard_size)
+        (temporary / config_file.NAME).write_text(entries, encoding="utf-8")
+        # Bytes before names, and names inside before the one that makes them count.
+        for file in sorted(temporary.iterdir()):
+            sync(file)
+        sync(temporary)
+        os.rename(temporary, target)  # refused by the system where it is no empty directory
+        sync(target.parent)
+    except (OSError, safetensors.SafetensorError) as error:
+        raise CheckpointError(f"{target}: could not be written: {error}") from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _refuse_taken(target: Path) -> None:
+    if not os.path.lexists(target):
+        return
+    if target.is_symlink() or not target.is_dir():
+        raise ConfigError(f"{target}: expected no such path, or an empty directory, found a file")
+    if found := sorted(entry.name for entry in target.iterdir()):
+        raise ConfigError(
+            f"{target}: expected no such path, or an empty directory, found {found[0]!r} in it; "
+            "nothing is replaced: choose another, or move it away"
+        )
+
+
+def _dtypes(config: DecoderConfig, params: Mapping[str, Any], dtype: Any) -> dict[Leaf, np.dtype]:
+    """What each leaf is written in; all that is wrong with the parameters, at once."""
+    named = jax.tree_util.tree_flatten_with_path(params)[0]
+    found = {jax.tree_util.keystr(p, simple=True, separator="/"): value for p, value in named}
+    chosen = None if dtype is None else target_dtype(dtype)
+    expected = {"/".join(leaf.path): leaf for leaf in leaves(config)}
+    wrong = [f"{name}: not one of this model" for name in found.keys() - expected.keys()]
+    dtypes = {}
+    for name, leaf in expected.items():
+        if name not in found:
+            wrong.append(f"{name}: missing")
+            continue
+        value = found[name]
+        shape, own = jnp.shape(value), jnp.result_type(value)
+        if shape != leaf.shape(config):
+            wrong.append(f"{name}: expected {list(leaf.shape(config))}, found {list(shape)}")
+        elif own.name not in TARGETS:
+            wrong.append(f"{name}: expected {' or '.join(TARGETS)}, found {own.name}")
+        elif isinstance(value, jax.Array) and not value.is_fully_addressable:
+            wrong.append(f"{name}: is spread over other processes; gather it first")
+        dtypes[leaf] = chosen or own
+    if wrong:
+        raise ConfigError("params: " + "\n  ".join(sorted(wrong)))
+    return dtypes
+
+
+def _config_text(
+    config: DecoderConfig, dtypes: Mapping[Leaf, np.dtype], extra: Mapping[str, Any]
+) -> str:
+    first = next(iter(dtypes.values()))
+    entries = config_file.config_json(config, dtype=first.name)
+    if both := sorted(entries.keys() & extra.keys()):
+        raise ConfigError(f"extra: {', '.join(both)} is what the config says; leave it out")
+    # Else transformers would put its defaults there, ids of a tokenizer that is not ours.
+    unknown = dict.fromkeys(("bos_token_id", "eos_token_id", "pad_token_id"))
+    whole = entries | unknown | dict(extra)
+    # What is written must be read again, as the same.
+    if config_file.parse_config(whole, place="config.json") != config:
+        raise ConfigError("extra: with these entries config.json would mean another model")
+    try:
+        return json.dumps(whole, indent=2, sort_keys=True, allow_nan=False) + "\n"
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"extra: {error}; expected what JSON holds") from None
+
+
+def _write_weights(
+    directory: Path,
+    config: DecoderConfig,
+    params: Mapping[str, Any],
+    dtypes: Mapping[Leaf, np.dtype],
+    most: int,
+) -> None:
+    shards = _shards(config, dtypes, most)
+    listed: dict[str, str] = {}
+    total = 0
+    for number, shard in enumerate(shards, 1):
+        name = (
+            SINGLE if len(shards) == 1 else f"model-{number:05d}-of-{len(shards):05d}.safetensors"
+        )
+        tensors = {of: _tensor(params, leaf, layer, dtypes[leaf]) for of, leaf, layer in shard}
+        _write_file(directory / name, tensors)
+        listed |= dict.fromkeys(tensors, name)
+        total += sum(tensor.nbytes for tensor in tensors.values())
+    if len(shards) > 1:
+        index = {"metadata": {"total_size": total}, "weight_map": listed}
+        (directory / INDEX).write_text(json.dumps(index, indent=2) + "\n", encoding="utf-8")
+
+
+def _shards(
+    config: DecoderConfig, dtypes: Mapping[Leaf, np.dtype], most: int
+) -> list[list[tuple[str, Leaf, int]]]:
+    """Which tensors go to which file: names, leaves and layers, layers that are one together."""
+    tensors = [
+        (name, leaf, layer)
+        for leaf in leaves(config)
+        for layer, name in enumerate(leaf.names(config))
+    ]
+    tensors.sort(key=lambda each: (each[1].stacked, each[2]))  # stable
+    shards: list[list[tuple[str, Leaf, int]]] = [[]]
+    held = 0
+    for each in tensors:
+        leaf = each[1]
+        size = int(np.prod(leaf.tensor_shape(config))) * dtypes[leaf].itemsize
+        if shards[-1] and held + size > most:
+            shards.append([])
+            held = 0
+        shards[-1].append(each)
+        held += size
+    return shards
+
+
+def _tensor(params: Mapping[str, Any], leaf: Leaf, layer: int, dtype: np.dtype) -> np.ndarray:
+    """A tensor on the host, as it lies in a file."""
+    value: Any = params
+    for key in leaf.path:
+        value = value[key]
+    if leaf.stacked:
+        return np.asarray(_taken(value, layer, dtype.name, leaf.transposed), order="C")
+    return np.asarray(_converted(value, dtype.name, leaf.transposed), order="C")
+
+
+@functools.partial(jax.jit, static_argnums=(2, 3))
+def _taken(stacked: jax.Array, layer: int | jax.Array, dtype: str, transposed: bool) -> jax.Array:
+    tensor = jax.lax.dynamic_index_in_dim(stacked, layer, 0, keepdims=False)
+    return (tensor.T if transposed else tensor).astype(dtype)
+
+
+@functools.partial(jax.jit, static_argnums=(1, 2))
+def _converted(value: jax.Array, dtype: str, transposed: bool) -> jax.Array:
+    return (value.T if transposed else value).astype(dtype)
+
+
+def _write_file(path: Path, tensors: Mapping[str, np.ndarray]) -> None:
+    specs = {
+        name: safetensors.TensorSpec(
+            dtype=tensor.dtype.name,
+            shape=tensor.shape,
+            data_ptr=tensor.ctypes.data,
+            data_len=tensor.nbytes,
+        )
+        for name, tensor in tensors.items()
+    }
+    safetensors.serialize_file(specs, path, metadata=_METADATA)

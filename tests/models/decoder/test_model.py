@@ -1,0 +1,137 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxtrain.config import check
+from jaxtrain.config.tree import ConfigDict
+from jaxtrain.errors import ConfigError
+from jaxtrain.models import MODELS
+from jaxtrain.models.decoder import DecoderConfig, decoder
+from jaxtrain.run.registries import REGISTRIES
+from jaxtrain.step import forward
+
+SIZES = {"width": 32, "layers": 2, "heads": 4}
+CONFIG = DecoderConfig.llama(vocab_size=50, **SIZES)
+
+
+@pytest.fixture
+def batch():
+    inputs, labels = np.random.default_rng(0).integers(0, 50, (2, 3, 20), dtype=np.int32)
+    return {"inputs": inputs, "labels": labels}
+
+
+@pytest.mark.parametrize("tied", [False, True])
+def test_labels_give_the_losses_of_the_logits(batch, tied):
+    model = decoder(DecoderConfig.llama(vocab_size=50, **SIZES, tied=tied))
+    variables = model.init(jax.random.key(0), batch)
+    run = jax.jit(model.apply, static_argnames="train")
+    scores = run(variables, {"inputs": batch["inputs"]}, train=False)[0]["logits"]
+    outputs, updated = run(variables, batch, train=True)
+    log_z = jax.nn.logsumexp(scores, axis=-1)
+    label = np.take_along_axis(np.asarray(scores), batch["labels"][..., None], -1)[..., 0]
+    assert set(outputs) == {"nll", "log_z", "correct"}
+    np.testing.assert_allclose(outputs["nll"], log_z - label, rtol=1e-5)
+    np.testing.assert_allclose(outputs["log_z"], log_z, rtol=1e-5)
+    np.testing.assert_array_equal(outputs["correct"], scores.argmax(-1) == batch["labels"])
+    assert updated == {}
+
+
+def test_segments_and_positions_of_the_batch_are_read(batch):
+    model = decoder(CONFIG)
+    variables = jax.tree.map(lambda p: 10 * p, model.init(jax.random.key(0), batch))
+    run = jax.jit(model.apply, static_argnames="train")
+    plain, _ = run(variables, batch, train=False)
+    packed = batch | {"segments": np.tile(np.repeat([1, 2], 10), (3, 1)).astype(np.int32)}
+    found, _ = run(variables, packed, train=False)
+    np.testing.assert_allclose(found["nll"][:, :10], plain["nll"][:, :10], rtol=1e-5)
+    assert np.abs(found["nll"][:, 10:] - plain["nll"][:, 10:]).max() > 1e-2
+    moved = batch | {"positions": np.tile(3 * np.arange(20, dtype=np.int32), (3, 1))}
+    assert np.abs(run(variables, moved, train=False)[0]["nll"] - plain["nll"]).max() > 1e-2
+
+
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+def test_a_policy_narrows_what_is_computed(batch, precision):
+    model = decoder(CONFIG)
+    variables = model.init(jax.random.key(0), batch)
+    narrow, wide = (
+        jax.jit(forward(model, p), static_argnames="train")(variables, batch, train=True).outputs
+        for p in (precision, "float32")
+    )
+    assert {x.dtype for x in jax.tree.leaves(narrow)} == {jnp.dtype("float32")}
+    assert 0 < np.abs(narrow["nll"] - wide["nll"]).max() < 0.02
+
+
+def test_parameters_are_made_in_the_dtype_asked_for(batch):
+    variables = decoder(CONFIG, param_dtype="bfloat16").init(jax.random.key(0), batch)
+    assert {leaf.dtype for leaf in jax.tree.leaves(variables)} == {jnp.dtype("bfloat16")}
+
+
+def section(**options):
+    config = ConfigDict({"model": {"name": "decoder", **SIZES, **options}})
+    return check(config, REGISTRIES).model
+
+
+@pytest.mark.parametrize(("family", "tied"), [("llama", False), ("gemma", True)])
+def test_a_config_names_a_family(batch, family, tied):
+    model = MODELS.build(section(family=family, kv_heads=2), num_outputs=50)
+    params = model.init(jax.random.key(0), batch)["params"]
+    assert ("head" not in params) == tied
+    assert params["layers"]["attention"]["k"]["kernel"].shape == (2, 32, 16)
+    start = 0.0 if family == "gemma" else 1.0
+    assert (params["norm"]["scale"] == start).all()
+
+
+def test_a_config_may_say_everything(batch):
+    scaling = {
+        "factor": 8.0,
+        "low_freq_factor": 1.0,
+        "high_freq_factor": 4.0,
+        "original_max_position_embeddings": 4,
+    }
+    given = section(
+        family="gemma",
+        kv_heads=4,
+        head_dim=6,
+        hidden=48,
+        tied=False,
+        norm_eps=1e-4,
+        rope_theta=500.0,
+        rope_scaling=scaling,
+        max_length=64,
+        form="unroll",
+        remat="dots",
+        attention="xla",
+        param_dtype="bfloat16",
+    )
+    model = MODELS.build(given, num_outputs=50)
+    variables = model.init(jax.random.key(0), batch)
+    assert variables["params"]["layers"]["mlp"]["up"]["kernel"].shape == (2, 32, 48)
+    assert variables["params"]["layers"]["attention"]["q"]["kernel"].shape == (2, 32, 24)
+    assert variables["params"]["head"]["kernel"].dtype == jnp.bfloat16
+    plain = MODELS.build(section(**(given.model_dump() | {"rope_scaling": None})), num_outputs=50)
+    found, unscaled = (
+        jax.jit(m.apply, static_argnames="train")(variables, batch, train=False)[0]["nll"]
+        for m in (model, plain)
+    )
+    assert not np.array_equal(found, unscaled)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"family": "lama"}, "family"),
+        ({"attention": "flash"}, "attention"),
+        ({"kv_heads": 0}, "kv_heads"),
+        ({"rope_scaling": {"factor": 8.0}}, "rope_scaling"),
+        ({"rope_scaling": {"facto": 8.0}}, "rope_scaling"),
+    ],
+)
+def test_a_wrong_option_is_named(options, message):
+    with pytest.raises(ConfigError, match=f"model.{message}"):
+        section(**options)
+
+
+def test_sizes_that_do_not_go_together_are_an_error_of_the_config():
+    with pytest.raises(ConfigError, match="kv_heads: expected a divisor of heads=4, found 3"):
+        MODELS.build(section(kv_heads=3), num_outputs=50)
