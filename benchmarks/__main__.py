@@ -6,6 +6,7 @@ import importlib
 import sys
 
 BENCHMARKS = {
+    "lm_generate": "tokens a second that a language model writes, here and with transformers",
     "lm_loss": "the loss of a language model, tile by tile: memory and seconds",
     "loop": "steps a second: this engine, a loop written by hand, the peers",
     "saves": "checkpoints: seconds a save takes, and how long it holds the training up",
@@ -17,7 +18,7 @@ def main(argv: list[str]) -> int:
     if not argv or argv[0] not in BENCHMARKS:
         print("usage: python -m benchmarks NAME [options]    (NAME --help lists the options)")
         for name, what in BENCHMARKS.items():
-            print(f"  {name:8}{what}")
+            print(f"  {name:14}{what}")
         return 0 if argv[:1] in (["-h"], ["--help"]) else 2
     module = importlib.import_module(f"benchmarks.{argv[0]}")
     module.main(argv[1:])

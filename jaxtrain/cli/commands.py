@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from jaxtrain.cli import check, checkpoints, evaluate, init, listing, plan, predict, train
+from jaxtrain.cli import check, checkpoints, evaluate, generate, init, listing, plan, predict, train
 from jaxtrain.cli.command import Command
 
 COMMANDS: Final[Mapping[str, Command]] = {
@@ -16,6 +16,7 @@ COMMANDS: Final[Mapping[str, Command]] = {
     "train": train.COMMAND,
     "evaluate": evaluate.COMMAND,
     "predict": predict.COMMAND,
+    "generate": generate.COMMAND,
     "check": check.COMMAND,
     "plan": plan.COMMAND,
     "checkpoints": checkpoints.COMMAND,

@@ -26,10 +26,11 @@ import optax
 from jaxtrain.batch import ROW_MASK
 from jaxtrain.checkpoint import CheckpointStore, refuse_nonfinite
 from jaxtrain.config import ExperimentConfig, diff, imported_digests
-from jaxtrain.data import READERS, Dataset, NewRows, Rows, read_inputs
+from jaxtrain.data import READERS, Dataset, NewRows, QuestionRows, Reader, Rows, read_inputs
 from jaxtrain.engine import Engine
 from jaxtrain.errors import CheckpointError, ConfigError, NonFiniteError
 from jaxtrain.models import Model
+from jaxtrain.run.answering import answers
 from jaxtrain.run.data import differences, evaluation_loader, fingerprints, read_splits
 from jaxtrain.run.figures import loss_for, metrics_for
 from jaxtrain.run.found import find_checkpoint
@@ -169,7 +170,7 @@ class Trained:
         ]
 
     def evaluate(self, rows: Rows) -> dict[str, float]:
-        """Metrics by name, of every row.
+        """Metrics by name, of every row; of questions also which choice the model takes.
 
         Raises:
             NonFiniteError: the loss is NaN or Inf.
@@ -193,6 +194,8 @@ class Trained:
                 f"{self.path}: the loss on {rows.name} is {figures['loss']}, though all parameters "
                 "are finite; `check` looks for what is wrong with the data"
             )
+        if isinstance(rows, QuestionRows):
+            figures |= answers(self.reader(), self.model, self.state.variables(), rows).figures()
         return figures
 
     # -- prediction ----------------------------------------------------------------------------
@@ -208,13 +211,21 @@ class Trained:
             ConfigError: it is not there, or of another kind than the run's data.
             DataError: it is broken.
         """
-        name = self.config.data.name
-        if self.learnt.reader is not None and name in READERS.names():
-            rows: NewRows = READERS.build(self.config.data, state=self.learnt.reader).read(
-                Path(path)
-            )
-            return rows
+        reader = self.reader()
+        if reader is not None:
+            return reader.read(Path(path))
         return read_inputs(Path(path), self.learnt.batch())
+
+    def reader(self) -> Reader | None:
+        """The reader that was fitted on the training rows; None for a source without one.
+
+        Raises:
+            DataError: what it says of itself is broken, or a file that it needs is another now.
+        """
+        if self.learnt.reader is None or self.config.data.name not in READERS.names():
+            return None
+        reader: Reader = READERS.build(self.config.data, state=self.learnt.reader)
+        return reader
 
     def dataset(self, rows: NewRows) -> Dataset:
         """Those of the new rows that have a label, to be evaluated.

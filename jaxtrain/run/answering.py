@@ -1,0 +1,55 @@
+"""Questions of a run, put to its model.
+
+answers(trained.reader(), trained.model, trained.state.variables(), rows).figures()
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from jaxtrain.data import Question, QuestionRows, TextReader
+from jaxtrain.data.text.documents import Piece
+from jaxtrain.data.text.encoding import encode
+from jaxtrain.errors import ConfigError
+from jaxtrain.generation import MultipleChoice, TokenQuestion, multiple_choice
+from jaxtrain.models import Model
+from jaxtrain.models.model import Variables
+
+
+def answers(reader: Any, model: Model, variables: Variables, rows: QuestionRows) -> MultipleChoice:
+    """Which choices the model takes to be the likeliest.
+
+    Args:
+        reader: of the run, a `TextReader`.
+        model: a language model, whose outputs have `nll`.
+        variables: its.
+        rows: of the questions.
+
+    Raises:
+        ConfigError: the reader has no tokenizer.
+        DataError: a record is no question any more, a prompt is empty and no token begins a text,
+            or the model has no `nll`.
+        NonFiniteError: what the model says is NaN or Inf.
+    """
+    if not isinstance(reader, TextReader):
+        raise ConfigError(f"questions want a reader with a tokenizer, found {reader!r:.80}")
+    asked = (in_tokens(question, reader) for question in rows.questions())
+    return multiple_choice(model, variables, asked)
+
+
+def in_tokens(question: Question, reader: TextReader) -> TokenQuestion:
+    """A question as its model has learnt to read it.
+
+    Prompt and choice are encoded as the one text that they are. Where some choice changes the
+    prompt's last tokens, those are judged with each choice, so that all are judged from one place
+    of the text on. The token that ends a text is no part of a choice.
+    """
+    pieces = [Piece(choice, prompt=question.prompt) for choice in question.choices]
+    encoded = list(encode(reader.tokenizer, pieces, bos=reader.bos, eos=None, prompted=True))
+    shared = min(
+        int(one.counts.argmax()) if one.counts is not None and one.counts.any() else len(one.tokens)
+        for one in encoded
+    )
+    return TokenQuestion(
+        encoded[0].tokens[:shared], [one.tokens[shared:] for one in encoded], question.answer
+    )

@@ -1,0 +1,245 @@
+"""LanguageModel: a decoder and the tokenizer that it was trained with, from wherever they lie.
+
+    model = LanguageModel.of_run(Trained.load("runs/char_lm/seed0-1a2b3c4d"))
+    model = LanguageModel.of_files("Llama-3.2-1B")                  # Hugging Face
+    model = LanguageModel.of_files("stories260K.bin", tokenizer="tok512.bin")
+    for text in model.write("Once upon a time", max_new_tokens=64):
+        print(text, end="", flush=True)
+
+This is where generation is wired to runs, files and tokenizers.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import jax
+
+from jaxtrain.data import TextReader
+from jaxtrain.errors import ConfigError, DataError
+from jaxtrain.generation import Generator, TextStream
+from jaxtrain.models.decoder import DecoderConfig
+from jaxtrain.run.trained import Trained
+
+DEFAULT_NEW_TOKENS = 256
+
+_FAMILIES = {"llama": DecoderConfig.llama, "gemma": DecoderConfig.gemma}
+
+
+class Speaks(Protocol):
+    """What is needed of a tokenizer: `jaxtrain.data.text.Tokenizer` has all of it, and more."""
+
+    @property
+    def bos(self) -> int | None:
+        """The token that begins a text, if there is one."""
+        ...
+
+    @property
+    def eos(self) -> int | None:
+        """The token that ends a text, if there is one."""
+        ...
+
+    def encode(self, text: str) -> list[int]:
+        """The tokens of a text, and no others."""
+        ...
+
+    def decode(self, tokens: Iterable[int]) -> str:
+        """The text of tokens; those that stand for none are left out."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class LanguageModel:
+    """A decoder with its tokenizer.
+
+    Args:
+        params: as `initial_params` lays them out.
+        config: the decoder's sizes.
+        tokenizer: makes tokens of text.
+        bos: the token that begins each text; None for none.
+        stop: tokens that end a text.
+    """
+
+    params: Mapping[str, Any]
+    config: DecoderConfig
+    tokenizer: Speaks
+    bos: int | None
+    stop: tuple[int, ...]
+
+    @classmethod
+    def of_run(cls, trained: Trained) -> LanguageModel:
+        """The model of a checkpoint; texts begin and end as those did that it was trained on.
+
+        It computes in the dtype of its parameters, whatever the run's precision was.
+
+        Raises:
+            ConfigError: the run's model is no decoder, or its data are no text.
+            DataError: the tokenizer's file is another now.
+        """
+        model, data = trained.config.model, trained.config.data
+        if model.name != "decoder":
+            raise ConfigError(
+                f"{trained.path}: its model is {model.name!r}; expected a decoder, which writes"
+            )
+        reader = trained.reader()
+        if not isinstance(reader, TextReader):
+            raise ConfigError(
+                f"{trained.path}: its data are {data.name!r}, which has no tokenizer; expected a "
+                "run over text"
+            )
+        config = config_of(model, trained.learnt.num_outputs)
+        stop = () if reader.eos is None else (reader.eos,)
+        params = trained.state.variables()["params"]
+        return cls(params, config, reader.tokenizer, reader.bos, stop)
+
+    @classmethod
+    def of_files(
+        cls,
+        path: str | os.PathLike[str],
+        *,
+        tokenizer: str | os.PathLike[str] | None = None,
+        dtype: str | None = None,
+    ) -> LanguageModel:
+        """The model in files of others; texts begin with the tokenizer's bos, where it has one.
+
+        Args:
+            path: a directory of Hugging Face, or a `.bin` of llama2.c.
+            tokenizer: its file; by default the directory's `tokenizer.json`, or else
+                `tokenizer.model`.
+            dtype: of the parameters; by default that of the files.
+
+        Raises:
+            ConfigError: it is not there, or a model of another kind, or no tokenizer is found.
+            DataError: a file is broken.
+        """
+        from jaxtrain.data.text import read_tokenizer
+        from jaxtrain.models import hf, llama2c
+
+        path = Path(path)
+        found = _tokenizer_of(path) if tokenizer is None else Path(tokenizer)
+        speaks = read_tokenizer(found.name, root=str(found.parent))
+        kind = llama2c if path.suffix == ".bin" and not path.is_dir() else hf
+        config, params = kind.load(path, **({} if dtype is None else {"dtype": dtype}))
+        stop = {*_stop_tokens(path), *([] if speaks.eos is None else [speaks.eos])}
+        # A tokenizer may know more tokens than the model has.
+        ends = tuple(sorted(token for token in stop if token < config.vocab_size))
+        return cls(params, config, speaks, speaks.bos, ends)
+
+    def prompt(self, text: str) -> list[int]:
+        """The tokens of a text that is to go on.
+
+        Raises:
+            ConfigError: it has none, and there is no token that begins a text.
+        """
+        begin = [] if self.bos is None else [self.bos]
+        tokens = begin + (self.tokenizer.encode(text) if text else [])
+        if not tokens:
+            raise ConfigError(
+                "prompt: is empty, and no token begins a text here; begin it with a word"
+            )
+        return tokens
+
+    def write(
+        self,
+        prompt: str,
+        *,
+        max_new_tokens: int | None = None,
+        temperature: float = 0.0,
+        top_k: int | None = None,
+        top_p: float | None = None,
+        seed: int = 0,
+        chunk: int = 8,
+    ) -> Iterator[str]:
+        """What follows a prompt, piece by piece, without the prompt.
+
+        What is wrong is told at once, not when the first piece is asked for.
+
+        Args:
+            prompt: a text.
+            max_new_tokens: at most so many; by default 256, or what there is room for.
+            temperature: see `Sampling`; 0 takes the likeliest token.
+            top_k: likewise.
+            top_p: likewise.
+            seed: of what is drawn.
+            chunk: how many tokens come at a time.
+
+        Raises:
+            ConfigError: an option is out of range, or there is no room behind the prompt.
+            NonFiniteError: the logits are NaN or Inf.
+        """
+        tokens = self.prompt(prompt)
+        room = self.config.max_length - len(tokens)
+        news = Generator(self.params, self.config).stream(
+            [tokens],
+            max_new_tokens=max(1, min(DEFAULT_NEW_TOKENS, room))
+            if max_new_tokens is None
+            else max_new_tokens,
+            temperature=temperature,
+            top_k=top_k,
+            top_p=top_p,
+            stop=self.stop,
+            rng=jax.random.key(seed),
+            chunk=chunk,
+        )
+        return _texts(TextStream(self.tokenizer.decode, tokens), news)
+
+
+def config_of(section: Any, vocab_size: int) -> DecoderConfig:
+    """The sizes of the decoder that a config's `model` section names.
+
+    Args:
+        section: of the component `decoder`.
+        vocab_size: V.
+    """
+    constructor: Any = _FAMILIES[section.family]
+    options = {
+        name: getattr(section, name)
+        for name in inspect.signature(constructor).parameters
+        if name != "vocab_size" and getattr(section, name) is not None
+    }
+    config: DecoderConfig = constructor(vocab_size=vocab_size, **options)
+    return config
+
+
+def _texts(stream: TextStream, news: Iterator[list[Any]]) -> Iterator[str]:
+    for tokens, *_ in news:
+        if text := stream.added(tokens):
+            yield text
+    if text := stream.rest():
+        yield text
+
+
+def _tokenizer_of(path: Path) -> Path:
+    names = ("tokenizer.json", "tokenizer.model")
+    for name in names if path.is_dir() else ():
+        if (path / name).is_file():
+            return path / name
+    raise ConfigError(
+        f"{path}: no tokenizer is found ({' or '.join(names)} in a directory); give its file"
+    )
+
+
+def _stop_tokens(directory: Path) -> set[int]:
+    """What `eos_token_id` says, which may be several: a chat model ends its turn by another one."""
+    for name in ("generation_config.json", "config.json"):
+        path = directory / name
+        if not path.is_file():
+            continue
+        try:
+            found = json.loads(path.read_text()).get("eos_token_id")
+        except (OSError, ValueError, AttributeError, RecursionError) as error:
+            raise DataError(f"{path}: can't be read: {error}") from None
+        if found is None:
+            continue
+        several = found if isinstance(found, list) else [found]
+        for token in several:
+            if type(token) is not int or token < 0:
+                raise DataError(f"{path}: eos_token_id: expected tokens, found {token!r:.80}")
+        return set(several)
+    return set()
