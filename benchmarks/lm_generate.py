@@ -5,8 +5,8 @@
 
 A Llama of 6 layers, D = 384, V = 4096, float32, with random weights goes on for 128 tokens behind
 prompts of 64; greedily, and drawn with top-p 0.9. Each framework has a process of its own, with the
-threads that it takes by default on the cores it is given; after one round that nobody counts (compilation, first touches)
-they take turns. Prompts are read within the time that is measured.
+threads that it takes by default on the cores it is given; after one round that nobody counts
+(compilation, first touches) they take turns. Prompts are read within the time that is measured.
 
 A figure is the median of its rounds, a ratio the median of the ratios within the rounds. Tokens per
 second of processor time stand beside those by the clock: on a machine that others use as well they

@@ -36,10 +36,8 @@ class TextStream:
         self._tokens += [int(token) for token in tokens]
         text = self._decode(self._tokens)
         # At most three bytes wait for the end of their character; what stays broken is broken.
-        whole = text.rstrip(_BROKEN)
-        if len(text) - len(whole) <= 3:
-            text = whole
-        return self._new(text)
+        whole = max(text.rstrip(_BROKEN), text[: len(self._said)], key=len)
+        return self._new(whole if len(text) - len(whole) <= 3 else text)
 
     def rest(self) -> str:
         """What has waited, when no more tokens come."""

@@ -29,6 +29,8 @@ from jaxtrain.run.trained import Trained
 
 DEFAULT_NEW_TOKENS = 256
 
+_UNKNOWN = ("<unknown>", "<unk>", "[UNK]")
+
 _FAMILIES = {"llama": DecoderConfig.llama, "gemma": DecoderConfig.gemma}
 
 
@@ -51,6 +53,10 @@ class Speaks(Protocol):
 
     def decode(self, tokens: Iterable[int]) -> str:
         """The text of tokens; those that stand for none are left out."""
+        ...
+
+    def token_id(self, token: str) -> int | None:
+        """The number of the token that is written so; None where there is none."""
         ...
 
 
@@ -135,10 +141,19 @@ class LanguageModel:
         """The tokens of a text that is to go on.
 
         Raises:
-            ConfigError: it has none, and there is no token that begins a text.
+            ConfigError: it has none, and there is no token that begins a text; or it has characters
+                that the tokenizer has no token for.
         """
         begin = [] if self.bos is None else [self.bos]
         tokens = begin + (self.tokenizer.encode(text) if text else [])
+        unknown = {self.tokenizer.token_id(name) for name in _UNKNOWN}
+        if unknown.intersection(tokens):
+            encode = self.tokenizer.encode
+            strange = [one for one in dict.fromkeys(text) if unknown.intersection(encode(one))]
+            raise ConfigError(
+                f"prompt: the tokenizer has no token for {strange or text!r:.80}; the model "
+                "has not learnt to read that"
+            )
         if not tokens:
             raise ConfigError(
                 "prompt: is empty, and no token begins a text here; begin it with a word"

@@ -48,7 +48,10 @@ def bytewise():
 def test_a_run_goes_on_as_its_text_does(run):
     model = LanguageModel.of_run(Trained.load(run))
     assert (model.bos, model.stop) == (None, ())
-    assert "bottles of beer" in "".join(model.write("12 bot", max_new_tokens=30))
+    text = "".join(model.write("12 bot", max_new_tokens=30))
+    assert text.startswith("tles of beer on the wall.\n12")
+    with pytest.raises(ConfigError, match=r"prompt: the tokenizer has no token for \['X', 'é'\]"):
+        model.write("12 Xé")
 
 
 def test_the_config_is_that_of_the_run(run):
@@ -203,5 +206,5 @@ def test_the_real_stories_word_for_word(shared_data):
     model = LanguageModel.of_files(folder / "stories260K.bin", tokenizer=folder / "tok512.bin")
     text = "".join(model.write("", max_new_tokens=200))
     expected = (folder / "SOURCE.md").read_text().split('(200 steps): "')[1].rsplit('"\n\n## ')[0]
-    assert text.startswith(expected.replace("\\n", "\n")[:-1])
-    assert len(expected) > 500
+    assert len(expected) > 400
+    assert text.startswith(expected.replace("\\n", "\n"))
