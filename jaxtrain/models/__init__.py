@@ -2,6 +2,7 @@
 
 from jaxtrain.models import hf, llama2c
 from jaxtrain.models.attention import Choice, choose
+from jaxtrain.models.causal_lm import causal_lm
 from jaxtrain.models.cnn import CNN, cnn
 from jaxtrain.models.decoder import DecoderConfig, decoder
 from jaxtrain.models.linen import from_linen
@@ -18,6 +19,7 @@ __all__ = [
     "Choice",
     "DecoderConfig",
     "Model",
+    "causal_lm",
     "choose",
     "cnn",
     "decoder",

@@ -12,7 +12,7 @@ Axes: B batch, K classes or outputs.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
@@ -47,6 +47,8 @@ class Apply(Protocol):
 class Model:
     """Two pure functions; both may be traced, and neither holds an array of its own.
 
+    What else there is to know of a model stands beside them, and may be left out.
+
     Attributes:
         init: `init(rng, batch) -> variables`, a dict `{"params": ..., other collections}`; `params`
             is always there, if only as `{}`.
@@ -57,7 +59,14 @@ class Model:
             evaluation, too; other names that the variables do not have come out as
             `output["sown"]`. `rngs` are keys by stream name (`{"dropout": key}`), needed by
             models that draw random numbers.
+        load: reads the parameters to begin with from files, in the place of those that `init`
+            makes; None where there are no files. It is not traced, and called once, when a run
+            begins: one that goes on has its own.
+        facts: what is decided before anything is traced, in words, for a plan and for a run's
+            metadata: `facts(batch, dtype)`, of the shapes of a batch and what is computed in.
     """
 
     init: Init
     apply: Apply
+    load: Callable[[], Any] | None = None
+    facts: Callable[[Mapping[str, Any], Any], Mapping[str, str]] | None = None

@@ -11,7 +11,6 @@ This is where generation is wired to runs, files and tokenizers.
 
 from __future__ import annotations
 
-import inspect
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
@@ -24,14 +23,13 @@ import jax
 from jaxtrain.data import TextReader
 from jaxtrain.errors import ConfigError, DataError
 from jaxtrain.generation import Generator, TextStream
+from jaxtrain.models.causal_lm import config_of
 from jaxtrain.models.decoder import DecoderConfig
 from jaxtrain.run.trained import Trained
 
 DEFAULT_NEW_TOKENS = 256
 
 _UNKNOWN = ("<unknown>", "<unk>", "[UNK]")
-
-_FAMILIES = {"llama": DecoderConfig.llama, "gemma": DecoderConfig.gemma}
 
 
 class Speaks(Protocol):
@@ -203,23 +201,6 @@ class LanguageModel:
             chunk=chunk,
         )
         return _texts(TextStream(self.tokenizer.decode, tokens), news)
-
-
-def config_of(section: Any, vocab_size: int) -> DecoderConfig:
-    """The sizes of the decoder that a config's `model` section names.
-
-    Args:
-        section: of the component `decoder`.
-        vocab_size: V.
-    """
-    constructor: Any = _FAMILIES[section.family]
-    options = {
-        name: getattr(section, name)
-        for name in inspect.signature(constructor).parameters
-        if name != "vocab_size" and getattr(section, name) is not None
-    }
-    config: DecoderConfig = constructor(vocab_size=vocab_size, **options)
-    return config
 
 
 def _texts(stream: TextStream, news: Iterator[list[Any]]) -> Iterator[str]:

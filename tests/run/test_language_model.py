@@ -11,10 +11,10 @@ import pytest
 from jaxtrain.data.text.byte_tokenizer import ByteTokenizer
 from jaxtrain.errors import ConfigError, DataError, DataNotFoundError
 from jaxtrain.main import main
-from jaxtrain.models import MODELS, hf
+from jaxtrain.models import hf
 from jaxtrain.models.decoder import DecoderConfig, initial_params
 from jaxtrain.run import Trained
-from jaxtrain.run.language_model import LanguageModel, config_of
+from jaxtrain.run.language_model import LanguageModel
 
 BOTTLES = "".join(f"{number} bottles of beer on the wall.\n" for number in range(300))
 
@@ -60,38 +60,6 @@ def test_the_config_is_that_of_the_run(run):
     assert model.config == DecoderConfig.llama(
         vocab_size=trained.learnt.num_outputs, width=32, layers=2, heads=2, max_length=64
     )
-
-
-@pytest.mark.parametrize(
-    "options",
-    [
-        {"family": "gemma", "kv_heads": 1, "head_dim": 4, "tied": False},
-        {"norm_eps": 1e-3, "rope_theta": 50.0, "hidden": 20},
-        {
-            "rope_scaling": {
-                "factor": 8.0,
-                "low_freq_factor": 1.0,
-                "high_freq_factor": 4.0,
-                "original_max_position_embeddings": 32,
-            }
-        },
-    ],
-    ids=str,
-)
-def test_every_option_of_the_section_counts(options, monkeypatch):
-    """Against what the factory itself makes of it."""
-    from jaxtrain.models.decoder import model as factory
-    from jaxtrain.run import make_config
-
-    made = []
-    monkeypatch.setattr(factory, "decoder", lambda config, **_: made.append(config))
-    section = {"name": "decoder", "width": 16, "layers": 1, "heads": 2, **options}
-    config = make_config({"model": section, "data": {"name": "digits"}}).model
-    factory.decoder_of_family(
-        9, **{name: getattr(config, name) for name in type(config).model_fields if name != "name"}
-    )
-    assert config_of(config, 9) == made[0]
-    assert "decoder" in MODELS.names()
 
 
 def test_a_prompt_begins_with_bos(bytewise):

@@ -1,32 +1,25 @@
-"""The decoder as a `Model`, and as a config names it.
+"""The decoder as a `Model`.
 
     model = decoder(DecoderConfig.llama(vocab_size=256, width=64, layers=4, heads=8))
-
-    model: {name: decoder, family: llama, width: 64, layers: 4, heads: 8, kv_heads: 4}
 
 Axes: B batch, L length, D width, V vocabulary.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Any, Literal
 
 import jax
-import pydantic
 
 from jaxtrain.batch import Batch, entry
 from jaxtrain.models.attention import Requested
-from jaxtrain.models.decoder.config import DecoderConfig, Llama3Scaling
+from jaxtrain.models.decoder.config import DecoderConfig
 from jaxtrain.models.decoder.initial import initial_params
 from jaxtrain.models.decoder.remat import Remat
 from jaxtrain.models.decoder.stack import Form
 from jaxtrain.models.decoder.trunk import hidden_states, logits, output_head
 from jaxtrain.models.model import Model, Rngs, Variables
-from jaxtrain.models.registry import MODELS
 from jaxtrain.models.token_losses import token_losses
-
-Size: TypeAlias = Annotated[int, pydantic.Field(ge=1)]
-Positive: TypeAlias = Annotated[float, pydantic.Field(gt=0)]
 
 
 def decoder(
@@ -84,68 +77,3 @@ def decoder(
         return {n: x.reshape(inputs.shape) for n, x in zip(names, found, strict=True)}, {}
 
     return Model(init=init, apply=apply)
-
-
-@MODELS.register("decoder")
-def decoder_of_family(
-    num_outputs: int,
-    *,
-    width: Size,
-    layers: Size,
-    heads: Size,
-    family: Literal["llama", "gemma"] = "llama",
-    kv_heads: Size | None = None,
-    head_dim: Size | None = None,
-    hidden: Size | None = None,
-    tied: bool | None = None,
-    norm_eps: Positive | None = None,
-    rope_theta: Positive | None = None,
-    rope_scaling: Llama3Scaling | None = None,
-    max_length: Size | None = None,
-    form: Form = "scan",
-    remat: Remat = "none",
-    attention: Requested = "auto",
-    param_dtype: Literal["float32", "bfloat16"] = "float32",
-) -> Model:
-    """A language model on tokens, of the Llama or the Gemma family.
-
-    Args:
-        num_outputs: the size of the vocabulary.
-        width: of the hidden states.
-        layers: how many.
-        heads: query heads.
-        family: whose norms, activation, embedding and defaults.
-        kv_heads: key/value heads, a divisor of heads; by default all of them (llama) or 1 (gemma).
-        head_dim: the size of a head; by default width / heads.
-        hidden: the width of the feed-forward; by default 8/3 of the width (llama), or 8 times it
-            (gemma).
-        tied: whether the head is the embedding; by default not (llama), or so (gemma).
-        norm_eps: what is added to the mean square; by default 1e-5 (llama) or 1e-6 (gemma).
-        rope_theta: the base of the wavelengths of rotary positions; by default 10000.
-        rope_scaling: how Llama 3 stretches them: factor, low_freq_factor, high_freq_factor and
-            original_max_position_embeddings.
-        max_length: the longest text meant; by default 2048 (llama) or 8192 (gemma).
-        form: a loop over the layers (scan), or all of them written out (unroll).
-        remat: what a layer keeps for the backward pass; none keeps all.
-        attention: which kernel; auto is a rule that the plan shows.
-        param_dtype: what the parameters are kept in.
-    """
-    given = {
-        "kv_heads": kv_heads,
-        "head_dim": head_dim,
-        "hidden": hidden,
-        "tied": tied,
-        "norm_eps": norm_eps,
-        "rope_theta": rope_theta,
-        "rope_scaling": rope_scaling,
-        "max_length": max_length,
-    }
-    constructor: Any = {"llama": DecoderConfig.llama, "gemma": DecoderConfig.gemma}[family]
-    config = constructor(
-        vocab_size=num_outputs,
-        width=width,
-        layers=layers,
-        heads=heads,
-        **{name: value for name, value in given.items() if value is not None},
-    )
-    return decoder(config, form=form, remat=remat, attention=attention, param_dtype=param_dtype)
