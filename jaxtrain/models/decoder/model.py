@@ -12,6 +12,7 @@ from typing import Any, Literal
 import jax
 
 from jaxtrain.batch import Batch, entry
+from jaxtrain.errors import ConfigError
 from jaxtrain.models.attention import Requested
 from jaxtrain.models.decoder.config import DecoderConfig
 from jaxtrain.models.decoder.initial import initial_params
@@ -45,9 +46,18 @@ def decoder(
             less and less; see `jaxtrain.models.decoder.remat`.
         attention: "auto", or a kernel by name; see `jaxtrain.models.attention`.
         param_dtype: what the parameters are made in. What is computed in is the policy's.
+
+    Raises:
+        ConfigError: from `init`, rows that are longer than `max_length`.
     """
 
     def init(rng: jax.Array, batch: Batch) -> dict[str, Any]:
+        length = entry(batch, "inputs").shape[1]
+        if length > config.max_length:
+            raise ConfigError(
+                f"rows of {length} tokens are longer than the model is meant for; raise "
+                f"max_length={config.max_length}, or take shorter rows"
+            )
         return {"params": initial_params(rng, config, dtype=param_dtype)}
 
     def apply(

@@ -3,6 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jaxtrain.errors import ConfigError
 from jaxtrain.models.decoder import DecoderConfig, decoder
 from jaxtrain.step import forward
 
@@ -60,3 +61,11 @@ def test_a_policy_narrows_what_is_computed(batch, precision):
 def test_parameters_are_made_in_the_dtype_asked_for(batch):
     variables = decoder(CONFIG, param_dtype="bfloat16").init(jax.random.key(0), batch)
     assert {leaf.dtype for leaf in jax.tree.leaves(variables)} == {jnp.dtype("bfloat16")}
+
+
+def test_rows_longer_than_the_model_is_meant_for_are_refused(batch):
+    exact = DecoderConfig.llama(vocab_size=50, **SIZES, max_length=20)
+    decoder(exact).init(jax.random.key(0), batch)
+    short = DecoderConfig.llama(vocab_size=50, **SIZES, max_length=19)
+    with pytest.raises(ConfigError, match=r"rows of 20 tokens are longer .* max_length=19"):
+        decoder(short).init(jax.random.key(0), batch)
