@@ -337,7 +337,12 @@ class Experiment:
         )
 
     def _note(self, status: str) -> None:
-        self.directory.write_metadata(self.config, status, data=self.task.data.fingerprints())
+        self.directory.write_metadata(
+            self.config,
+            status,
+            data=self.task.data.fingerprints(),
+            model_facts=self.task.facts(),
+        )
 
     def _finish_writing(self) -> None:
         """No save may be under way when another process can have the directory."""

@@ -38,6 +38,7 @@ from jaxtrain.step import (
     forward,
     make_eval_step,
     make_train_step,
+    policy,
     streams,
 )
 
@@ -132,6 +133,17 @@ class Task:
     def parameter_count(self) -> int:
         """How many numbers are trained."""
         return sum(int(np.prod(p.shape)) for p in jax.tree.leaves(self.abstract_state().params))
+
+    def facts(self) -> dict[str, str]:
+        """What the model decides before it is traced, such as its attention kernel, in words."""
+        return dict(self._facts)
+
+    @cached_property
+    def _facts(self) -> dict[str, str]:
+        if self.model.facts is None:
+            return {}
+        dtype = policy(self.config.precision).compute_dtype
+        return dict(self.model.facts(self.data.example(), dtype))
 
     def metrics(self) -> dict[str, Metric[Any]]:
         """The metrics that the config names, or else those that fit the task, by bare names."""
