@@ -6,8 +6,8 @@ import importlib
 import sys
 
 BENCHMARKS = {
-    "lm_generate": "tokens a second that a language model writes, here and with transformers",
-    "lm_loss": "the loss of a language model, tile by tile: memory and seconds",
+    "gpu": "all that is claimed for GPUs, on the one that is there, in ten minutes",
+    "lm": "a language model: training and writing, here and with transformers; loss, attention",
     "loop": "steps a second: this engine, a loop written by hand, the peers",
     "saves": "checkpoints: seconds a save takes, and how long it holds the training up",
     "tables": "a large CSV file: seconds and memory to read it, here and with peers",

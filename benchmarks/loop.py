@@ -20,15 +20,13 @@ import statistics
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 from benchmarks.loops import FRAMEWORKS, TASKS, Worker
-from benchmarks.loops.worker import leave_ctrl_c_alone
 from benchmarks.machine import machine_facts
+from benchmarks.processes import OwnProcess
 from jaxtrain.files.atomic import replacing
 
 RESULTS = Path(__file__).with_name("results") / "loop.json"
@@ -183,9 +181,8 @@ def _dispatch_cost(rounds: int) -> dict[str, float]:
     """Measured in a process of its own, like everything."""
     from benchmarks.loops.dispatch_cost import dispatch_cost
 
-    context = get_context("spawn")
-    with ProcessPoolExecutor(1, mp_context=context, initializer=leave_ctrl_c_alone) as pool:
-        return pool.submit(dispatch_cost, rounds).result()
+    with OwnProcess("jaxtrain", environment={}) as process:
+        return process.call(dispatch_cost, rounds)
 
 
 def _say(text: str) -> None:

@@ -33,6 +33,11 @@ def machine_facts(packages: Iterable[str]) -> dict[str, Any]:
     }
 
 
+def is_out_of_memory(error: object) -> bool:
+    """Whether an error of JAX, or its text, says that a device's memory does not suffice."""
+    return "RESOURCE_EXHAUSTED" in str(error)
+
+
 def _cpu_model() -> str:
     listing = Path("/proc/cpuinfo")
     if listing.exists():

@@ -14,8 +14,7 @@ import jax
 import pytest
 
 from benchmarks import __main__ as command
-from benchmarks import lm_loss, loop, saves, tables
-from benchmarks.attention_forms import attention_times
+from benchmarks import loop, saves, tables
 from benchmarks.loops import FRAMEWORKS, TASKS, Framework
 from benchmarks.loops.flax_models import flax_model
 
@@ -47,13 +46,6 @@ def test_trains_with_jax(framework, task):
     run = FRAMEWORKS[framework].make(TASKS[task].shortened(2))
     run(1)
     run(2)
-
-
-@pytest.mark.parametrize("packed", [False, True])
-def test_forms_of_attention_take_turns(packed):
-    found = attention_times(length=8, batch=1, heads=2, kv_heads=1, packed=packed, seconds=0)
-    assert set(found) == {"xla", "tiled"}
-    assert all(times.wall > 0 for times in found.values())
 
 
 @pytest.mark.slow
@@ -276,47 +268,3 @@ def test_reading_a_table_is_measured(tmp_path, capsys, monkeypatch):
     assert record["array_bytes"] == 200 * (18 + 5 + 1) * 4
     assert record["jaxtrain_seconds_of"]["pyarrow"] > 0
     assert str(tmp_path) not in path.read_text()
-
-
-def test_the_loss_of_a_language_model_is_measured(tmp_path, capsys):
-    words = [
-        "--vocabulary",
-        "64,256",
-        "--width",
-        "8",
-        "--tokens",
-        "96",
-        "--tiles",
-        "16,32",
-        "--rounds",
-        "1",
-    ]
-    assert command.main(["lm_loss", *words]) == 0
-    printed = capsys.readouterr().out
-    assert "V=64, D=8, T=96, float32" in printed
-    assert "written" not in printed
-    path = tmp_path / "new" / "lm_loss.json"
-    path.parent.mkdir()
-    path.write_text(json.dumps({"shapes": {"an earlier one": 1}}))
-    lm_loss.main([*words, "--no-plain", "--out", str(path)])
-    record = json.loads(path.read_text())
-    assert record["shapes"].keys() == {
-        "an earlier one",
-        "V=64, D=8, T=96, float32",
-        "V=256, D=8, T=96, float32",
-    }
-    found = record["shapes"]["V=256, D=8, T=96, float32"]["forms"]
-    assert found.keys() == {"tile 16", "tile 32"}
-    assert 0 < found["tile 16"]["temporary_bytes"] < found["tile 32"]["temporary_bytes"]
-    assert found["tile 16"]["seconds"] > 0
-
-
-def test_the_forms_of_that_loss_agree():
-    shape = 11, 4, 12
-    keys = jax.random.split(jax.random.key(0), 3)
-    hidden = jax.random.normal(keys[0], (shape[2], shape[1]))
-    head = jax.random.normal(keys[1], (shape[1], shape[0]))
-    labels = jax.random.randint(keys[2], (shape[2],), 0, shape[0])
-    expected = lm_loss.plain(hidden, head, labels)
-    for one, other in zip(lm_loss.token_losses(hidden, head, labels), expected, strict=True):
-        assert [*map(float, one)] == pytest.approx([*map(float, other)], rel=1e-5)

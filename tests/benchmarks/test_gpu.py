@@ -1,0 +1,204 @@
+"""The GPU's benchmark, on no GPU: its time, what it leaves out, and all its cases in tiny sizes."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import jax
+import pytest
+
+from benchmarks import __main__ as command
+from benchmarks import gpu, gpu_cases
+from benchmarks.gpu_cases import BILLION, Case, cases
+from benchmarks.language.flops import flops_per_token, peak_flops
+from benchmarks.language.shape import Shape
+from benchmarks.processes import ProcessFailed
+from jaxtrain.models.decoder import initial_params
+
+
+@pytest.mark.slow
+def test_all_of_it_in_tiny_sizes(tmp_path, capsys):
+    path = tmp_path / "new" / "gpu.json"
+    assert command.main(["gpu", "--device", "cpu", "--tiny", "--out", str(path)]) == 0
+    record = json.loads(path.read_text())
+    assert record["failed"] == record["left_out"] == {}
+    assert record["device"]["platform"] == "cpu"
+    assert tuple(record["parts"]) == gpu.PARTS
+    for case in cases(tiny=True):
+        assert record["parts"][case.part][case.name]
+    for trained in record["parts"]["train"].values():
+        assert trained["tokens_per_second"] > 0
+        assert trained["batch"] == 2
+        assert trained["model_flops_utilization"] is None  # of an unknown device
+        assert len(trained["rounds"]) == 3
+    assert record["parts"]["loops"]["mnist_mlp"]["times_as_fast"] > 0
+    assert "the rule takes tiled" in capsys.readouterr().out
+
+
+def answers(here, **by_name):
+    """`OwnProcess` whose calls are answered, or raise, by the case's name."""
+
+    seen = []
+
+    class Answering(here):
+        def call(self, function, *arguments, seconds=None):
+            name = self.name.partition(": ")[2]
+            seen.append((name, seconds, self.options))
+            answer = by_name[name]
+            if isinstance(answer, Exception):
+                raise answer
+            return answer
+
+    Answering.seen = seen
+    return Answering
+
+
+def case(name, seconds=10.0):
+    return Case("part", name, seconds, print, ())
+
+
+def test_cases_that_fail_or_do_not_fit_are_told_and_the_others_go_on(monkeypatch, here, capsys):
+    out_of_memory = ProcessFailed("...", "JaxRuntimeError: RESOURCE_EXHAUSTED: 9 GB")
+    process = answers(
+        here,
+        gpu={"kind": "a GPU"},
+        wrong=ProcessFailed("the traceback", "ValueError: it is wrong"),
+        large=out_of_memory,
+        hangs=TimeoutError("hangs: was not done in 30 s"),
+        good={"tokens_per_second": 7.0, "model_flops_utilization": 0.5},
+    )
+    monkeypatch.setattr(gpu, "OwnProcess", process)
+    record, kept = {}, []
+    chosen = [case("wrong"), case("large"), case("hangs"), case("slow", 999.0), case("good")]
+    gpu.measure(
+        chosen,
+        record,
+        lambda: kept.append(json.dumps(record)),
+        device_name="gpu",
+        seconds=600.0,
+    )
+    assert record["failed"] == {"part: wrong": "ValueError: it is wrong"}
+    assert record["left_out"] == {
+        "part: large": "does not fit into the device's memory",
+        "part: hangs": "hangs: was not done in 30 s",
+        "part: slow": "takes about 999 s, and 600 s were left",
+    }
+    assert record["parts"]["part"].keys() == {"good"}
+    assert len(kept) == 5
+    assert '"part: wrong"' in kept[0]
+    printed = capsys.readouterr().out
+    assert "the traceback" in printed
+    assert "7 tokens a second, 50.0% of the device's peak" in printed
+    seconds = {name: at_most for name, at_most, _ in process.seen}
+    assert seconds["good"] == 30.0  # one that hangs takes three times its time
+    assert 599 < seconds["gpu"] <= 600
+    assert "slow" not in seconds
+
+
+def test_time_that_is_over_begins_nothing(monkeypatch, here):
+    process = answers(here, gpu={"kind": "a GPU"}, first={}, second={})
+    monkeypatch.setattr(gpu, "OwnProcess", process)
+    clock = iter([0.0, 1.0, 2.0, 3.0, 4.0, 55.0, 56.0])
+    monkeypatch.setattr(gpu.time, "monotonic", lambda: next(clock))
+    record = {}
+    gpu.measure(
+        [case("first"), case("second")], record, lambda: None, device_name="gpu", seconds=60.0
+    )
+    assert record["left_out"] == {"part: second": "takes about 10 s, and 5 s were left"}
+
+
+def test_without_a_gpu_all_is_left_out_and_nothing_failed(monkeypatch, here, tmp_path, capsys):
+    absent = ProcessFailed("...", "RuntimeError: JAX computes on 'cpu'")
+    monkeypatch.setattr(gpu, "OwnProcess", answers(here, gpu=absent))
+    path = tmp_path / "gpu.json"
+    assert command.main(["gpu", "--out", str(path)]) == 0
+    record = json.loads(path.read_text())
+    assert record["device"] is None
+    assert record["no_device"] == absent.why
+    assert list(record["left_out"]) == [case.title for case in cases(tiny=False)]
+    assert "no gpu that JAX computes on: RuntimeError: JAX computes on 'cpu'" in (
+        capsys.readouterr().out
+    )
+
+
+def test_a_failure_is_the_commands_exit_code(monkeypatch, here):
+    failed = ProcessFailed("...", "ValueError: wrong")
+    names = {case.name: {} for case in cases(tiny=True)} | {"bare step": failed}
+    monkeypatch.setattr(gpu, "OwnProcess", answers(here, cpu={"kind": "cpu"}, **names))
+    with pytest.raises(SystemExit) as ended:
+        gpu.main(["--device", "cpu", "--tiny"])
+    assert ended.value.code == 1
+    gpu.main(["--device", "cpu", "--tiny", "--parts", "attention,saves"])
+
+
+def test_a_device_that_is_not_the_wanted_one_is_none():
+    assert gpu_cases.device("cpu")["platform"] == "cpu"
+    with pytest.raises(RuntimeError, match="JAX computes on 'cpu'"):
+        gpu_cases.device("gpu")
+
+
+def test_cases_are_in_order_and_have_names_of_their_own():
+    for tiny in (False, True):
+        found = list(cases(tiny=tiny))
+        assert tuple(dict.fromkeys(case.part for case in found)) == gpu.PARTS
+        assert len({case.title for case in found}) == len(found)
+    # Processes beside each other must not each take most of the memory.
+    for one in cases(tiny=False):
+        shared = one.environment.get("XLA_PYTHON_CLIENT_PREALLOCATE") == "false"
+        assert shared is one.has_children is (one.part == "loops")
+
+
+def test_the_first_batch_that_fits_is_taken(monkeypatch):
+    tried = []
+
+    def train(shape, engine, remat, seconds):
+        tried.append((shape.batch, remat))
+        if len(tried) < 3:
+            raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: out of memory")
+        return {"tokens_per_second": 1.0}
+
+    monkeypatch.setattr(gpu_cases, "_train", train)
+    tries = ((8, "none"), (8, "mlp"), (4, "mlp"), (1, "full"))
+    found = gpu_cases.train(BILLION, True, tries, 1.0)
+    assert tried == list(tries[:3])
+    assert (found["batch"], found["remat"]) == (4, "mlp")
+    assert [each["remat"] for each in found["too_large"]] == ["none", "mlp"]
+    tried.clear()
+    with pytest.raises(MemoryError, match="RESOURCE_EXHAUSTED"):
+        gpu_cases.train(BILLION, True, tries[:2], 1.0)
+
+
+def test_an_error_besides_memory_is_not_tried_again(monkeypatch):
+    def train(*_):
+        raise jax.errors.JaxRuntimeError("INTERNAL: something else")
+
+    monkeypatch.setattr(gpu_cases, "_train", train)
+    with pytest.raises(jax.errors.JaxRuntimeError, match="INTERNAL"):
+        gpu_cases.train(BILLION, True, ((1, "none"), (1, "full")), 1.0)
+
+
+@pytest.mark.parametrize("tied", [False, True])
+def test_operations_are_six_times_the_weights_that_a_token_meets(tied):
+    shape = Shape(vocabulary=50, width=16, layers=3, heads=2, kv_heads=1, length=8, tied=tied)
+    config = shape.config()
+    params = initial_params(jax.random.key(0), config)
+    weights = sum(leaf.size for leaf in jax.tree.leaves(params["layers"])) + 16 * 50
+    # 2 H E multiplications and additions for each key's score, as many for its value; half of the
+    # keys; three times that with the backward pass.
+    scores = 3 * config.layers * 2 * (2 * config.heads * config.head_dim) * 8 / 2
+    assert flops_per_token(config, 8) == 6 * weights + scores
+
+
+def test_the_billion_is_one():
+    assert 1.2e9 < flops_per_token(BILLION.config(), 0) / 6 < 1.3e9
+
+
+def test_peaks_are_those_of_the_device_by_its_whole_name():
+    assert peak_flops("NVIDIA H100 80GB HBM3") == peak_flops("NVIDIA H200") == 9.89e14
+    assert peak_flops("NVIDIA H100 PCIe") == 7.56e14
+    assert peak_flops("NVIDIA L40S") == 3.62e14
+    assert peak_flops("NVIDIA L4") == 1.21e14
+    assert peak_flops("NVIDIA A100-SXM4-40GB") == 3.12e14
+    assert peak_flops("cpu") is None
+    assert all(math.isfinite(peak_flops(name)) for name in ("NVIDIA A10G", "NVIDIA B200"))
