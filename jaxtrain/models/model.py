@@ -64,9 +64,11 @@ class Model:
             begins: one that goes on has its own.
         facts: what is decided before anything is traced, in words, for a plan and for a run's
             metadata: `facts(batch, dtype)`, of the shapes of a batch and what is computed in.
+        digests: the sha256 of the files that `load` reads, by name, for a run's metadata.
     """
 
     init: Init
     apply: Apply
     load: Callable[[], Any] | None = None
     facts: Callable[[Mapping[str, Any], Any], Mapping[str, str]] | None = None
+    digests: Callable[[], Mapping[str, str]] | None = None
