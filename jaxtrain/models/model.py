@@ -67,6 +67,7 @@ class Model:
             metadata: `facts(batch, dtype)`, of the shapes of a batch and what is computed in.
         flops: floating-point operations a token of the batch, likewise; None where nobody has
             counted them.
+        digests: the sha256 of the files that `load` reads, by name, for a run's metadata.
     """
 
     init: Init
@@ -74,3 +75,4 @@ class Model:
     load: Callable[[], Any] | None = None
     facts: Callable[[Mapping[str, Any], Any], Mapping[str, str]] | None = None
     flops: Callable[[Mapping[str, Any], Any], Flops] | None = None
+    digests: Callable[[], Mapping[str, str]] | None = None
