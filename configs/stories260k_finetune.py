@@ -3,7 +3,8 @@
 It reads data/stories260k/stories260K.bin and tok512.bin (karpathy/tinyllamas on Hugging Face) and
 data/tiny_shakespeare/input.txt (karpathy/char-rnn on GitHub). Where they lie elsewhere:
 `--config.data.root=DIR --config.model.weights=DIR/stories260k/stories260K.bin`. Any other text will
-do: `--config.data.path=FILE`, or null for one that every Python has.
+do, of 40 kB or more: `--config.data.path=FILE`, below the root as the tokenizer is, or null for one
+that every Python has.
 """
 
 from pathlib import Path

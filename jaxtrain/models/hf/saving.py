@@ -237,4 +237,7 @@ def _write_file(path: Path, tensors: Mapping[str, np.ndarray]) -> None:
         )
         for name, tensor in tensors.items()
     }
+    path.touch()
+    usual = path.stat().st_mode  # the writer makes a file that only its owner may read
     safetensors.serialize_file(specs, path, metadata=_METADATA)
+    path.chmod(usual)

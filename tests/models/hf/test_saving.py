@@ -219,6 +219,12 @@ def test_parameters_of_another_model_are_refused_all_at_once(tmp_path):
     assert os.listdir(tmp_path) == []
 
 
+def test_who_may_read_one_file_may_read_all(tmp_path):
+    config = DecoderConfig.llama(vocab_size=8, width=8, layers=1, heads=1)
+    hf.save(tmp_path / "saved", config, initial_params(jax.random.key(0), config))
+    assert len({path.stat().st_mode for path in (tmp_path / "saved").iterdir()}) == 1
+
+
 def test_numpy_arrays_are_saved_as_well(tmp_path):
     params = params_of(LLAMA)
     hf.save(tmp_path / "x", LLAMA, jax.tree.map(np.asarray, params))
