@@ -108,7 +108,8 @@ def _data_lines(data: RunData) -> list[str]:
     ragged = len(train) % section.batch_size
     fate = {"pad": "padded", "drop": "dropped"}[section.last_batch]
     return [
-        f"data       {train.name}: {rows} rows of {', '.join(shapes)}, {train.num_outputs} outputs",
+        f"data       {train.name}: {rows} rows of {', '.join(shapes)}, "
+        f"{train.num_outputs} {'tokens to say' if train.task == 'language' else 'outputs'}",
         f"batches    of {section.batch_size}"
         + (f"; the last has {ragged} rows and is {fate}" if ragged else ""),
     ]
