@@ -22,7 +22,14 @@ def get_config() -> ConfigDict:
                 "batch_size": 32,
                 "test_fraction": 0.05,
             },
-            "model": {"name": "decoder", "width": 192, "layers": 4, "heads": 6, "tied": True},
+            "model": {
+                "name": "decoder",
+                "width": 192,
+                "layers": 4,
+                "heads": 6,
+                "tied": True,
+                "max_length": 128,  # further than it has seen it can't go on
+            },
             "loss": {"name": "next_token"},
             "optimizer": {"learning_rate": 3e-3, "weight_decay": 0.1, "clip_norm": 1.0},
             "schedule": {"name": "cosine", "warmup_steps": 100},
