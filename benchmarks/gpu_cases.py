@@ -157,6 +157,8 @@ def train(
                 raise
             too_large.append({"batch": batch, "remat": remat})
             continue
+        if too_large:  # the highest is theirs
+            found["peak_bytes"] = None
         return {"batch": batch, "remat": remat, **found, "too_large": too_large}
     raise MemoryError(f"RESOURCE_EXHAUSTED: none of these fits: {too_large}")
 
@@ -172,6 +174,7 @@ def _train(shape: Shape, engine: bool, remat: Any, seconds: float) -> dict[str, 
     flops, peak = flops_per_token(config, shape.length), peak_flops(jax.devices()[0].device_kind)
     choice = attention_choice(config, "auto", dtype="bfloat16", length=shape.length)
     return {
+        "sizes": dataclasses.asdict(config) | {"length": shape.length},
         "tokens_per_second": rate,
         "rounds": rates,
         "steps_a_round": steps,

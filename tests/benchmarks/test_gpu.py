@@ -132,6 +132,12 @@ def test_a_failure_is_the_commands_exit_code(monkeypatch, here):
     gpu.main(["--device", "cpu", "--tiny", "--parts", "attention,saves"])
 
 
+def test_a_processor_is_for_tiny_sizes(capsys):
+    with pytest.raises(SystemExit):
+        gpu.main(["--device", "cpu"])
+    assert "--device cpu is for --tiny" in capsys.readouterr().err
+
+
 def test_a_device_that_is_not_the_wanted_one_is_none():
     assert gpu_cases.device("cpu")["platform"] == "cpu"
     with pytest.raises(RuntimeError, match="JAX computes on 'cpu'"):
@@ -156,7 +162,7 @@ def test_the_first_batch_that_fits_is_taken(monkeypatch):
         tried.append((shape.batch, remat))
         if len(tried) < 3:
             raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: out of memory")
-        return {"tokens_per_second": 1.0}
+        return {"tokens_per_second": 1.0, "peak_bytes": 9}
 
     monkeypatch.setattr(gpu_cases, "_train", train)
     tries = ((8, "none"), (8, "mlp"), (4, "mlp"), (1, "full"))
@@ -164,6 +170,8 @@ def test_the_first_batch_that_fits_is_taken(monkeypatch):
     assert tried == list(tries[:3])
     assert (found["batch"], found["remat"]) == (4, "mlp")
     assert [each["remat"] for each in found["too_large"]] == ["none", "mlp"]
+    assert found["peak_bytes"] is None  # the process' highest is that of what did not fit
+    assert gpu_cases.train(BILLION, True, tries, 1.0)["peak_bytes"] == 9
     tried.clear()
     with pytest.raises(MemoryError, match="RESOURCE_EXHAUSTED"):
         gpu_cases.train(BILLION, True, tries[:2], 1.0)
