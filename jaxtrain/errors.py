@@ -3,6 +3,7 @@
     JaxtrainError                     exit code 1
     ├── ConfigError                   2   a key, value or path in the configuration is wrong
     │   ├── UnknownNameError          2   a name that no registry knows
+    │   ├── OptionsError              2   options of a component, each with what is wrong with it
     │   ├── FrozenConfigError         2   a write to a frozen config
     │   └── DataNotFoundError         2   a data file is missing and could not be fetched
     ├── DataError                     3   a data file or batch was found but is not what it must be
@@ -21,7 +22,7 @@ catch them.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 
 class JaxtrainError(Exception):
@@ -38,6 +39,21 @@ class ConfigError(JaxtrainError, ValueError):
 
 class UnknownNameError(ConfigError):
     """A component name that no registry knows."""
+
+
+class OptionsError(ConfigError):
+    """Options of a component are wrong, by what the component knows.
+
+    Args:
+        problems: what is wrong, by the option's key.
+    """
+
+    def __init__(self, problems: Mapping[str, str]) -> None:
+        super().__init__(problems)
+        self.problems = problems
+
+    def __str__(self) -> str:
+        return "\n".join(f"{key}: {text}" for key, text in self.problems.items())
 
 
 class FrozenConfigError(ConfigError, AttributeError):

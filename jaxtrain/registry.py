@@ -10,6 +10,14 @@ In a config file this reads `model: {name: mlp, hidden: [64, 64]}`. Parameters b
 from the program, matched by name (`num_outputs` is known once the data is); those after it come
 from the config, and their annotations say which values are right. A plugin registers its own
 component the same way.
+
+What follows from other options, a file that one of them names say, a completion can set where the
+config says nothing, so that the config that is kept says all of it:
+
+    def fill(options: Mapping[str, Any]) -> Mapping[str, Any]:
+        return {"width": read_header(options["weights"]).width} if "weights" in options else {}
+
+    @MODELS.register("decoder", complete=fill)
 """
 
 from __future__ import annotations
@@ -17,8 +25,8 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import sys
-from collections.abc import Callable
-from typing import Any, TypeVar, get_type_hints
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias, TypeVar, get_type_hints
 
 import pydantic
 
@@ -27,6 +35,10 @@ from jaxtrain.errors import ConfigError, JaxtrainError, UnknownNameError, did_yo
 
 Factory = TypeVar("Factory", bound=Callable[..., Any])
 Section = TypeVar("Section", bound=pydantic.BaseModel)
+
+Completion: TypeAlias = Callable[[Mapping[str, Any]], Mapping[str, Any]]
+"""From the options that a config sets, plain values that nobody has checked yet, to further ones,
+to be set where it sets none or null. It may raise an `OptionsError`."""
 
 
 class Registry:
@@ -46,9 +58,16 @@ class Registry:
         self.returns = returns
         self.hint = hint
         self._factories: dict[str, Callable[..., Any]] = {}
+        self._completions: dict[str, Completion] = {}
 
-    def register(self, name: str) -> Callable[[Factory], Factory]:
+    def register(
+        self, name: str, *, complete: Completion | None = None
+    ) -> Callable[[Factory], Factory]:
         """A decorator that makes a function or class known as `name`.
+
+        Args:
+            name: under which a config names it.
+            complete: sets options that follow from others, when a config is checked.
 
         Raises:
             ValueError: where another factory already has that name.
@@ -62,6 +81,8 @@ class Registry:
                     f"{taken.__module__}.{taken.__qualname__}"
                 )
             self._factories[name] = factory
+            if complete is not None:
+                self._completions[name] = complete
             return factory
 
         return add
@@ -115,6 +136,36 @@ class Registry:
                 f"{self.kind} {name!r}: the signature of {_called(factory)} can't be read: "
                 f"{in_a_line(error)}"
             ) from error
+
+    def complete(self, name: str, options: Mapping[str, Any]) -> dict[str, Any]:
+        """`options`, and where they say nothing or None what the component's completion says.
+
+        Args:
+            name: of the component; one without a completion adds nothing.
+            options: what the config sets, plain values.
+
+        Raises:
+            ConfigError: the completion raises something that is not jaxtrain's own, or gives
+                something else than options.
+            JaxtrainError: what it raises of these says itself what is wrong.
+        """
+        completion = self._completions.get(name)
+        if completion is None:
+            return dict(options)
+        try:
+            further = dict(completion(dict(options)))
+        except JaxtrainError:
+            raise
+        # Somebody else's code: it may raise anything, even SystemExit.
+        except (Exception, SystemExit) as error:
+            if out_of_memory(error) or (isinstance(error, OSError) and error.errno in STORAGE):
+                raise
+            raise ConfigError(
+                f"{self.kind} {name!r}: {in_a_line(error)} "
+                f"({place_of(error) or _called(completion)})"
+            ) from error
+        said = {key: value for key, value in options.items() if value is not None}
+        return {**options, **further, **said}
 
     def build(self, section: pydantic.BaseModel, **context: Any) -> Any:
         """Call the factory named by `section.name`.

@@ -6,6 +6,7 @@ import csv
 import operator
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -37,7 +38,7 @@ def sets_up(line: str) -> bool:
 def run_here(line: str, place: Path, timeout: float = 300) -> subprocess.CompletedProcess[str]:
     """A command of a page with this Python, and the checkout's package."""
     assert line.startswith((HERE, "python3 -m venv")), line
-    words = line.partition(HERE)[2].split()
+    words = shlex.split(line.partition(HERE)[2])
     return subprocess.run(
         [sys.executable, "-m", *words],
         capture_output=True,
@@ -143,21 +144,50 @@ def test_commands_of_the_readme_run(tmp_path):
     penguins.write(tmp_path / "penguins.csv")
     penguins.write(tmp_path / "new.csv", penguins.penguins(seed=1), without=("species",))
     found = [line for line in commands("README.md") if "jaxtrain.main" in line]
+    found = [line for line in found if line not in on_files()]
     assert len(found) >= 8
-    for line in found:
-        for project in re.findall(r"runs/(\w+)/seed0-<digest>", line):
-            runs = (tmp_path / "runs" / project).iterdir()
-            newest = max(runs, key=lambda path: path.stat().st_mtime)
-            line = line.replace("seed0-<digest>", newest.name)
-        done = run_here(line, tmp_path)
-        assert done.returncode == 0, f"{line}\n{done.stderr}"
-        if line.startswith("python3"):
-            accuracy = float(re.findall(r"accuracy (0\.\d+)", done.stdout.splitlines()[-2])[0])
-            assert accuracy >= 0.97
+    run_all(found, tmp_path)
     with (tmp_path / "predictions.csv").open() as file:
         predicted = [row["prediction"] for row in csv.DictReader(file)]
     true = [row[1] for row in penguins.penguins(seed=1)]
     assert sum(map(operator.eq, predicted, true)) > 0.93 * len(true)
+
+
+def on_files() -> list[str]:
+    """The commands of the block that fine-tunes: what it reads has to be fetched."""
+    blocks = re.findall(r"```bash\n(.*?)```", PAGES["README.md"], re.S)
+    (block,) = [block for block in blocks if "stories260k" in block]
+    return block.splitlines()
+
+
+@pytest.mark.slow
+def test_commands_on_files_run(shared_data, tmp_path):
+    (tmp_path / "configs").symlink_to(ROOT / "configs")
+    (tmp_path / "data").mkdir()  # where tokens are kept
+    for name in ("stories260k", "tiny_shakespeare"):
+        (tmp_path / "data" / name).symlink_to(shared_data / name)
+    trained, exported, of_run, of_files = run_all(on_files(), tmp_path, timeout=900)
+    assert "test: loss " in trained
+    assert exported.startswith("tuned: config.json and 260,032 parameters of a llama in float32")
+    assert of_run == of_files
+    assert len(of_run) > 20
+
+
+def run_all(lines: list[str], tmp_path: Path, timeout: float = 300) -> list[str]:
+    """What each of the commands prints, the digests of runs looked up."""
+    said = []
+    for line in lines:
+        for project in re.findall(r"runs/(\w+)/seed0-<digest>", line):
+            runs = (tmp_path / "runs" / project).iterdir()
+            newest = max(runs, key=lambda path: path.stat().st_mtime)
+            line = line.replace("seed0-<digest>", newest.name)
+        done = run_here(line, tmp_path, timeout)
+        assert done.returncode == 0, f"{line}\n{done.stderr}"
+        said.append(done.stdout)
+        if line.startswith("python3"):
+            accuracy = float(re.findall(r"accuracy (0\.\d+)", done.stdout.splitlines()[-2])[0])
+            assert accuracy >= 0.97
+    return said
 
 
 @pytest.mark.slow

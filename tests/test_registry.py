@@ -1,5 +1,6 @@
 import errno
 import json
+import pickle
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -89,6 +90,57 @@ def test_the_same_factory_may_be_registered_again_and_under_two_names(registry):
 def test_registries_know_nothing_of_each_other(registry):
     with pytest.raises(UnknownNameError):
         Registry("model")["mlp"]
+
+
+# -- completions ---------------------------------------------------------------------------------
+
+
+def complete(registry, completion, **options):
+    registry.register("filled", complete=completion)(lambda *, a=None, b=None: (a, b))
+    return registry.complete("filled", options)
+
+
+def test_a_completion_sets_what_nobody_has_set(registry):
+    given = []
+
+    def fill(options):
+        given.append(dict(options))
+        options["a"] = "changed"  # a copy
+        return {"a": 1, "b": 2, "c": 3}
+
+    assert complete(registry, fill, a=None, b=7) == {"a": 1, "b": 7, "c": 3}
+    assert given == [{"a": None, "b": 7}]
+
+
+def test_without_one_options_stay_as_they_are(registry):
+    assert registry.complete("mlp", {"a": None}) == {"a": None}
+    assert registry.complete("nobody", {"a": 1}) == {"a": 1}
+
+
+def test_what_a_completion_raises_of_ours_says_itself_what_is_wrong(registry):
+    def fill(options):
+        raise errors.OptionsError({"a": "too large", "b": "missing"})
+
+    with pytest.raises(errors.OptionsError) as caught:
+        complete(registry, fill)
+    assert caught.value.problems == {"a": "too large", "b": "missing"}
+    assert str(caught.value) == "a: too large\nb: missing"
+    again = pickle.loads(pickle.dumps(caught.value))
+    assert again.problems == caught.value.problems
+
+
+@pytest.mark.parametrize("fill", [lambda options: options["x"], lambda options: 5])
+def test_a_completion_that_fails_is_named(registry, fill):
+    with pytest.raises(ConfigError, match=r"^model 'filled': (KeyError: 'x'|TypeError: .*) \("):
+        complete(registry, fill)
+
+
+def test_a_full_disk_is_not_the_completions_fault(registry):
+    def fill(options):
+        raise OSError(errno.ENOSPC, "full")
+
+    with pytest.raises(OSError, match="full"):
+        complete(registry, fill)
 
 
 # -- the schema ----------------------------------------------------------------------------------

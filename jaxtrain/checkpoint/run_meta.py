@@ -51,6 +51,7 @@ class RunMeta(pydantic.BaseModel):
         data: fingerprints, set by set.
         environment: versions and settings.
         plugins: the digests of the plugins that were imported; None in older checkpoints.
+        weights: the digests of the files that the run began with, by name, where it began with any.
     """
 
     model_config = pydantic.ConfigDict(strict=True, extra="ignore", frozen=True)
@@ -64,6 +65,7 @@ class RunMeta(pydantic.BaseModel):
     data: dict[str, str] = {}
     environment: dict[str, Any] = {}
     plugins: dict[str, str] | None = None
+    weights: dict[str, str] = {}
 
     @pydantic.model_validator(mode="after")
     def _refuse_contradictions(self) -> RunMeta:

@@ -8,7 +8,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from jaxtrain.cli import check, checkpoints, evaluate, generate, init, listing, plan, predict, train
+from jaxtrain.cli import (
+    check,
+    checkpoints,
+    evaluate,
+    export,
+    generate,
+    init,
+    listing,
+    plan,
+    predict,
+    train,
+)
 from jaxtrain.cli.command import Command
 
 COMMANDS: Final[Mapping[str, Command]] = {
@@ -17,6 +28,7 @@ COMMANDS: Final[Mapping[str, Command]] = {
     "evaluate": evaluate.COMMAND,
     "predict": predict.COMMAND,
     "generate": generate.COMMAND,
+    "export": export.COMMAND,
     "check": check.COMMAND,
     "plan": plan.COMMAND,
     "checkpoints": checkpoints.COMMAND,

@@ -13,6 +13,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from jaxtrain.cli.command import Command
+from jaxtrain.cli.signals import ended_at_once
 from jaxtrain.cli.trained import add_checkpoint_words, take_checkpoint, trained_of
 from jaxtrain.errors import ConfigError
 
@@ -58,9 +59,10 @@ def _generate(options: argparse.Namespace, overrides: list[str]) -> int:
         top_p=options.top_p,
         seed=options.seed,
     )
-    for text in texts:
-        sys.stdout.write(text)
-        sys.stdout.flush()
+    with ended_at_once():
+        for text in texts:
+            sys.stdout.write(text)
+            sys.stdout.flush()
     sys.stdout.write("\n")
     return 0
 

@@ -86,6 +86,30 @@ class StopOnSignals:
 
 
 @contextlib.contextmanager
+def ended_at_once() -> Iterator[None]:
+    """Ctrl-C ends the process, as it ends a program that does not catch it.
+
+    For what has nothing to clean up. The KeyboardInterrupt that Python would raise is lost where it
+    comes up in a callback of XLA's. Outside the main thread this does nothing.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, _end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _end(number: int, frame: FrameType | None) -> None:
+    with contextlib.suppress(OSError):
+        os.write(2, b"\nstopped at once\n")
+    signal.signal(number, signal.SIG_DFL)
+    os.kill(os.getpid(), number)
+
+
+@contextlib.contextmanager
 def stop_on_signals(engine: Engine) -> Iterator[None]:
     """Turn the first signal into `engine.interrupt()`; for a run that is about to begin."""
     with StopOnSignals() as signals, signals.guard(engine):

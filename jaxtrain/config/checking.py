@@ -28,7 +28,7 @@ from jaxtrain.config.schema import (
     NamedSection,
 )
 from jaxtrain.config.tree import ConfigDict, Tree, merge, origin_of, set_origin, superseded
-from jaxtrain.errors import ConfigError, UnknownNameError, did_you_mean
+from jaxtrain.errors import ConfigError, OptionsError, UnknownNameError, did_you_mean
 from jaxtrain.registry import Registry
 
 logger = logging.getLogger("jaxtrain.config")
@@ -42,7 +42,11 @@ _SEVERAL: Mapping[str, type[NamedSection]] = {"hooks": HookSection, "metrics": M
 def check(
     tree: Tree, registries: Mapping[str, Registry], *, source: str = "config"
 ) -> ExperimentConfig:
-    """The checked, frozen config that `tree` describes. Touches no device and no disk.
+    """The checked, frozen config that `tree` describes.
+
+    Touches no device and writes nothing. Nor is anything read, but by the completion of a component
+    that has one (see `jaxtrain.registry`): a decoder whose `weights` are files reads their sizes in
+    config.json, or in a header of 28 bytes, where the config does not say all of them.
 
     Where a later layer names another component (`model.name=linear` over a file about an MLP), the
     options that earlier layers set for the old one, and the new one does not have, are dropped; one
@@ -57,6 +61,7 @@ def check(
     Raises:
         ConfigError: one line for each problem, in the order of the file: where the key was set,
             the key, what was expected and what was found, or the nearest known key.
+        DataError: what a completion reads is broken.
     """
     written = merge(tree)
     tree = written
@@ -68,14 +73,18 @@ def check(
     _drop_what_is_switched_off(tree)
     _drop_superseded(tree, registries)
     schema = _concrete(tree, registries, problems)
+    values = _values(tree, schema)
+    unfilled = _complete(values, registries)
     try:
-        config = schema.model_validate(_values(tree, schema))
+        config = schema.model_validate(values)
     except pydantic.ValidationError as error:
         for detail in error.errors(include_url=False, include_context=False):
             path, text = _explain(detail, schema, tree)
             if detail["type"] == "extra_forbidden" and (*path[:-1], "name") in problems:
                 continue  # the options of a component that nobody knows can't be judged
             problems.setdefault(path, text)
+    # Of a value of the wrong type there is nothing else to say.
+    problems = unfilled | problems
     if problems:
         raise ConfigError(
             "\n".join(
@@ -287,6 +296,39 @@ def _values(tree: ConfigDict, schema: Any) -> dict[str, Any]:
             if isinstance(one, dict):
                 one.setdefault("name", key)
     return values
+
+
+def _complete(values: dict[str, Any], registries: Mapping[str, Registry]) -> dict[KeyPath, str]:
+    """Set, in `values`, what components say of options that nobody set; gives what is wrong."""
+    problems: dict[KeyPath, str] = {}
+    for path, section, name, registry in _named(values, registries):
+        try:
+            section.update(registry.complete(name, section))
+        except OptionsError as error:
+            problems |= {(*path, option): text for option, text in error.problems.items()}
+        except ConfigError as error:
+            problems[(*path, "name")] = str(error)
+    return problems
+
+
+def _named(
+    values: dict[str, Any], registries: Mapping[str, Registry]
+) -> Iterator[tuple[KeyPath, dict[str, Any], str, Registry]]:
+    """Path, section, name and registry of each component; what is no section is left out."""
+    for key, registry in registries.items():
+        sections = values.get(key)
+        if not isinstance(sections, dict):
+            continue
+        found: list[tuple[KeyPath, Any, str]]
+        if key in _SEVERAL:
+            found = [((key, name), section, name) for name, section in sections.items()]
+        else:
+            base: Any = ExperimentConfig.model_fields[key].annotation
+            found = [((key,), sections, base.model_fields["name"].default)]
+        for path, section, default in found:
+            name = section.get("name", default) if isinstance(section, dict) else None
+            if isinstance(name, str):
+                yield path, section, name, registry
 
 
 def _explain(detail: Any, schema: Any, tree: ConfigDict) -> tuple[KeyPath, str]:

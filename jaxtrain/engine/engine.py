@@ -155,7 +155,7 @@ class Engine:
         self._is_restored = False
         if state is not None:
             now.train_state = state
-        self._choose_form(adapted)
+        self._fix_form(adapted)
         # An interruption that was asked for just before, by a signal perhaps, stays asked for.
         self._stop.epoch = False
         self._stop.run = "interrupt" if self._stop.run == "interrupt" else ""
@@ -220,7 +220,7 @@ class Engine:
             self._dispatch.put_output(output)
             done()
 
-    def _choose_form(self, loader: Any) -> None:
+    def _fix_form(self, loader: Any) -> None:
         if self._process is None and self.form is None:
             self.form = self._dispatch.choose_form(example_of(loader))
 
@@ -462,13 +462,21 @@ class Engine:
         """
         return self._dispatch.first_nonfinite()
 
+    def choose_form(self, loader: Iterable[Any]) -> Form | None:
+        """Fix the form that a run over `loader` takes, if it is not yet, and say which it is.
+
+        The step is traced and not compiled. The state may be one of shapes alone.
+        """
+        self._fix_form(self._batches.accept(loader))
+        return self.form
+
     def compiled(self, loader: Iterable[Any]) -> Any:
         """The executable of a dispatch over `loader`, compiled but not run.
 
         Its `memory_analysis()` says what it will take. The state may be one of shapes alone.
         """
         adapted = self._batches.accept(loader)
-        self._choose_form(adapted)
+        self._fix_form(adapted)
         portion = None
         if self.form == "fused" and fits_on_device(adapted):
             feed = Resident(adapted)  # type: ignore[arg-type]

@@ -3,11 +3,12 @@
     question = TokenQuestion([1, 403], choices=[[407], [5, 6]], answer=0)
     found = multiple_choice(model, variables, [question])
     found.raw.value, found.raw.interval()                  # the likeliest choice
-    found.normalised.value                                 # the likeliest a token
+    found.normalised.value                                 # the likeliest for its length
     found.figures()
 
 A longer choice is less likely, being more to expect; so the log-likelihood over the choice's length
-is judged as well (`acc` and `acc_norm` of lm-evaluation-harness). Of choices that are exactly
+is judged as well. The length is in tokens, unless the question says another, as in characters for
+`acc_norm` of lm-evaluation-harness. Of choices that are exactly
 equally likely the first is taken; how often that happened is told.
 
 Axes: K choices.

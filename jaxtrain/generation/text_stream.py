@@ -36,8 +36,8 @@ class TextStream:
         self._tokens += [int(token) for token in tokens]
         text = self._decode(self._tokens)
         # At most three bytes wait for the end of their character; what stays broken is broken.
-        whole = max(text.rstrip(_BROKEN), text[: len(self._said)], key=len)
-        return self._new(whole if len(text) - len(whole) <= 3 else text)
+        whole = max(len(text.rstrip(_BROKEN)), len(text) - 3, len(self._said))
+        return self._new(text[:whole])
 
     def rest(self) -> str:
         """What has waited, when no more tokens come."""

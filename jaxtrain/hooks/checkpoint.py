@@ -146,6 +146,10 @@ class Checkpoint:
         )
         engine.fire(Events.CHECKPOINT_SAVED)
 
+    def describe(self, **more: Any) -> None:
+        """Let every later checkpoint's meta say this, too: JSON values by key."""
+        self._describe |= more
+
     def note_saved(self, record: Mapping[str, Any]) -> None:
         """Know that the run stands where this record of a checkpoint says: it is saved."""
         self._last = _place(record)

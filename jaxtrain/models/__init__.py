@@ -5,6 +5,7 @@ from jaxtrain.models.attention import Choice, choose
 from jaxtrain.models.causal_lm import causal_lm
 from jaxtrain.models.cnn import CNN, cnn
 from jaxtrain.models.decoder import DecoderConfig, decoder
+from jaxtrain.models.flops import Flops
 from jaxtrain.models.linen import from_linen
 from jaxtrain.models.mlp import MLP, mlp
 from jaxtrain.models.model import SOWN_LOSSES, Model
@@ -18,6 +19,7 @@ __all__ = [
     "SOWN_LOSSES",
     "Choice",
     "DecoderConfig",
+    "Flops",
     "Model",
     "causal_lm",
     "choose",

@@ -1,15 +1,22 @@
 """The decoder as a config names it.
 
-model: {name: decoder, family: llama, width: 64, layers: 4, heads: 8, kv_heads: 4}
+    model: {name: decoder, family: llama, width: 64, layers: 4, heads: 8, kv_heads: 4}
+    model: {name: decoder, weights: Llama-3.2-1B}       # the sizes are those of the files
+
+The config of a run says all sizes: what it leaves out is set when it is checked, from the files. So
+they are read when a run begins, and by nobody who goes on with it or uses it.
 """
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal, TypeAlias
 
 import pydantic
 
-from jaxtrain.errors import ConfigError
+from jaxtrain.errors import ConfigError, DataNotFoundError, OptionsError
+from jaxtrain.models import decoder_files
 from jaxtrain.models.attention import Requested
 from jaxtrain.models.decoder import DecoderConfig, Llama3Scaling, decoder
 from jaxtrain.models.decoder.remat import Remat
@@ -33,17 +40,59 @@ _SIZES = (
     "vocab_size",
 )
 
+_REQUIRED = ("width", "layers", "heads")
+_MISSING = (
+    "missing; expected a whole number of at least 1, or model.weights, whose files would say it"
+)
+
 Size: TypeAlias = Annotated[int, pydantic.Field(ge=1)]
 Positive: TypeAlias = Annotated[float, pydantic.Field(gt=0)]
 
 
-@MODELS.register("decoder")
+def fill(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The sizes that a config leaves out, of the files that its `weights` names.
+
+    Where none is left out the files are not looked at, and need not be there. `rope_scaling: null`
+    leaves out nothing: it is what a config says of a model without.
+
+    Args:
+        options: the `model` section as it was written.
+
+    Raises:
+        OptionsError: a size is missing, or another one than that of the files; or they are missing,
+            or a model of another kind.
+        DataError: they are broken.
+    """
+    path = options.get("weights")
+    if path is None:
+        missing = [name for name in _REQUIRED if options.get(name) is None]
+        if missing:
+            raise OptionsError(dict.fromkeys(missing, _MISSING))
+        return {}
+    said = {name: options[name] for name in _SIZES if options.get(name) is not None}
+    unscaled = {"rope_scaling"} & options.keys()
+    if not isinstance(path, str) or not set(_SIZES) - said.keys() - unscaled:
+        return {}  # of another type than text, the schema refuses it
+    try:
+        found = _sizes_of(decoder_files.read_config(path))
+    except DataNotFoundError as error:
+        hint = "a run that was begun goes on without: give its directory, not the config"
+        raise OptionsError({"weights": f"{error}; {hint}"}) from None
+    except ConfigError as error:
+        raise OptionsError({"weights": str(error)}) from None
+    if other := _other_sizes(said, found, path):
+        raise OptionsError(other)
+    return found
+
+
+@MODELS.register("decoder", complete=fill)
 def causal_lm(
     num_outputs: int,
     *,
-    width: Size,
-    layers: Size,
-    heads: Size,
+    weights: str | None = None,
+    width: Size | None = None,
+    layers: Size | None = None,
+    heads: Size | None = None,
     family: Literal["llama", "gemma"] = "llama",
     kv_heads: Size | None = None,
     head_dim: Size | None = None,
@@ -63,9 +112,13 @@ def causal_lm(
 
     Args:
         num_outputs: the size of the vocabulary.
-        width: of the hidden states.
-        layers: how many.
-        heads: query heads.
+        weights: what the parameters are when a run begins: a directory of Hugging Face
+            (config.json, safetensors) or a .bin of llama2.c, relative to the working directory. All
+            sizes may be left out then; what is not has to be that of the files. Who goes on with a
+            run, or uses it, does not read them.
+        width: of the hidden states; required without weights.
+        layers: how many, likewise.
+        heads: query heads, likewise.
         family: whose norms, activation, embedding and defaults.
         kv_heads: key/value heads, a divisor of heads; by default all of them (llama) or 1 (gemma).
         head_dim: the size of a head; by default width / heads.
@@ -77,11 +130,13 @@ def causal_lm(
         rope_scaling: how Llama 3 stretches them: factor, low_freq_factor, high_freq_factor and
             original_max_position_embeddings.
         max_length: the longest text meant; by default 2048 (llama) or 8192 (gemma).
-        vocab_size: tokens that the model has; by default as many as the tokenizer, and no fewer.
+        vocab_size: tokens that the model has; by default as many as the tokenizer (with weights as
+            they have), and no fewer.
         form: a loop over the layers (scan), or all of them written out (unroll).
         remat: what a layer keeps for the backward pass; none keeps all.
         attention: which kernel; auto is a rule that the plan shows.
-        param_dtype: what the parameters are kept in.
+        param_dtype: what the parameters are kept in, and trained in; weights of another dtype are
+            cast to it when they are read.
     """
     config = _sizes(
         num_outputs,
@@ -99,7 +154,17 @@ def causal_lm(
         max_length=max_length,
         vocab_size=vocab_size,
     )
-    return decoder(config, form=form, remat=remat, attention=attention, param_dtype=param_dtype)
+    model = decoder(config, form=form, remat=remat, attention=attention, param_dtype=param_dtype)
+    if weights is None:
+        return model
+
+    def load() -> dict[str, Any]:
+        found = _sizes_of(decoder_files.read_config(weights))
+        if other := _other_sizes(_sizes_of(config), found, weights):
+            raise ConfigError("\n".join(f"model.{key}: {text}" for key, text in other.items()))
+        return decoder_files.load(weights, dtype=param_dtype)[1]
+
+    return dataclasses.replace(model, load=load, digests=lambda: decoder_files.digests(weights))
 
 
 def config_of(section: Any, num_outputs: int) -> DecoderConfig:
@@ -116,6 +181,8 @@ def config_of(section: Any, num_outputs: int) -> DecoderConfig:
 
 
 def _sizes(num_outputs: int, *, family: str, vocab_size: int | None, **given: Any) -> DecoderConfig:
+    if missing := [name for name in _REQUIRED if given[name] is None]:
+        raise ConfigError("\n".join(f"model.{name}: {_MISSING}" for name in missing))
     if vocab_size is not None and vocab_size < num_outputs:
         raise ConfigError(
             f"model.vocab_size: expected at least {num_outputs}, as many tokens as the tokenizer "
@@ -127,3 +194,18 @@ def _sizes(num_outputs: int, *, family: str, vocab_size: int | None, **given: An
         **{name: value for name, value in given.items() if value is not None},
     )
     return config
+
+
+def _sizes_of(config: DecoderConfig) -> dict[str, Any]:
+    """The options that mean these sizes, as a config writes them."""
+    sizes = dataclasses.asdict(config) | {"family": "gemma" if config.norm == "gemma" else "llama"}
+    return {name: sizes[name] for name in _SIZES}
+
+
+def _other_sizes(given: Mapping[str, Any], found: Mapping[str, Any], path: str) -> dict[str, str]:
+    """What is wrong with sizes that are given and are not those that the files say, by key."""
+    return {
+        name: f"expected {found[name]!r}, as {path} says, found {given[name]!r}"
+        for name in _SIZES
+        if name in given and given[name] != found[name]
+    }

@@ -1,6 +1,7 @@
 """Checkpoints of llama2.c (github.com/karpathy/llama2.c), in their first format.
 
     config, params = load("stories260K.bin")
+    read_config("stories260K.bin")               # of its header alone
 
 Little-endian: seven int32 (width, width of the feed-forward, layers, heads, key/value heads,
 vocabulary, length; a negative vocabulary says that the head is not the embedding), then float32
@@ -14,8 +15,10 @@ V vocabulary.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import struct
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -55,13 +58,32 @@ def load(
     path = Path(path)
     if dtype not in _DTYPES:
         raise ConfigError(f"dtype: expected one of {', '.join(_DTYPES)}, found {dtype!r}")
+    with _opened(path) as (file, config):
+        return config, _params(_Reader(file, path, dtype, sharding), config)
+
+
+def read_config(path: str | os.PathLike[str]) -> DecoderConfig:
+    """The sizes that the header of a checkpoint says, which it is as long as.
+
+    Raises:
+        DataNotFoundError: there is no such file.
+        ConfigError: it can't be read.
+        DataError: it is none, of a later format, or truncated.
+    """
+    with _opened(Path(path)) as (_, config):
+        return config
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[tuple[BinaryIO, DecoderConfig]]:
+    """The file behind its header, and what that says."""
     if not path.is_file():
         raise DataNotFoundError(f"{path}: there is no such file")
     try:
         with path.open("rb") as file:
             config = _config(file.read(_HEADER.size), path)
             _refuse_size(path.stat().st_size, config, path)
-            return config, _params(_Reader(file, path, dtype, sharding), config)
+            yield file, config
     except OSError as error:
         raise ConfigError(f"{path}: can't be read ({error.strerror})") from None
 

@@ -19,6 +19,7 @@ from typing import Any, Protocol, TypeAlias
 import jax
 
 from jaxtrain.batch import Batch
+from jaxtrain.models.flops import Flops
 
 SOWN_LOSSES = "losses"
 """The collection whose sown values join the loss."""
@@ -64,9 +65,14 @@ class Model:
             begins: one that goes on has its own.
         facts: what is decided before anything is traced, in words, for a plan and for a run's
             metadata: `facts(batch, dtype)`, of the shapes of a batch and what is computed in.
+        flops: floating-point operations a token of the batch, likewise; None where nobody has
+            counted them.
+        digests: the sha256 of the files that `load` reads, by name, for a run's metadata.
     """
 
     init: Init
     apply: Apply
     load: Callable[[], Any] | None = None
     facts: Callable[[Mapping[str, Any], Any], Mapping[str, str]] | None = None
+    flops: Callable[[Mapping[str, Any], Any], Flops] | None = None
+    digests: Callable[[], Mapping[str, str]] | None = None

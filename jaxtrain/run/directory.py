@@ -184,7 +184,7 @@ class RunDirectory:
         Args:
             config: the effective config.
             status: "running", "completed", "interrupted" or "failed: …".
-            more: further JSON values, such as fingerprints.
+            more: further JSON values, such as fingerprints and what the model has decided.
         """
         record = {
             "status": status,

@@ -25,7 +25,8 @@ class Docstring:
 
     Args:
         summary: its first line.
-        text: the paragraphs behind that, before the first section.
+        text: the paragraphs behind that, before the first section; each on one line, unless some
+            of its lines are indented or are items of a list.
         arguments: what the section "Args" says of each, on one line.
     """
 
@@ -48,9 +49,15 @@ class Docstring:
         before = lines[1:end]
         return cls(
             summary=lines[0].strip() if lines else "",
-            text="\n".join(before).strip(),
+            text="\n\n".join(map(_on_one_line, re.split(r"\n\s*\n", "\n".join(before).strip()))),
             arguments=_arguments(lines, heads),
         )
+
+
+def _on_one_line(paragraph: str) -> str:
+    lines = paragraph.splitlines()
+    laid_out = any(line.startswith((" ", "\t", "- ", "* ", "|")) for line in lines)
+    return paragraph if laid_out else " ".join(lines)
 
 
 def _arguments(lines: list[str], heads: list[int]) -> dict[str, str]:

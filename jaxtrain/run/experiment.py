@@ -14,13 +14,13 @@ The last of three stages. With the other two in one's own hands:
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from jaxtrain.checkpoint import RunMeta, Saved
+from jaxtrain.checkpoint import RunMeta, Saved, vouched
 from jaxtrain.config import ExperimentConfig, imported_digests
 from jaxtrain.data import prefetch_to_device
 from jaxtrain.engine import Engine, Events
@@ -54,8 +54,10 @@ class Experiment:
     Args:
         task: what to train.
         directory: where; by default the config's `workdir`, or one named after the config.
-        state: the TrainState to begin with; by default the task's initial one. One of shapes alone
-            (`task.abstract_state()`) is enough for a plan, or to evaluate a checkpoint.
+        state: the TrainState to begin with; by default the task's initial one, which may be read
+            from files: here, where nothing is touched yet, or not at all where the directory holds
+            checkpoints of the run. One of shapes alone (`task.abstract_state()`) is enough for a
+            plan, or to evaluate a checkpoint.
 
     Attributes:
         task: the stage before.
@@ -95,8 +97,14 @@ class Experiment:
             self.loader = prefetch_to_device(self.loader, config.data.prefetch)
         self._given_state = state
         self._has_run = False
+        self._weights: dict[str, str] = {}
+        # A run that goes on has its own parameters: the files of others are not read for their
+        # shapes. What begins reads them here, before anything is touched.
+        self._unread = (
+            state is None and task.model.load is not None and bool(vouched(directory.checkpoints))
+        )
 
-        first = self._first_state()
+        first = task.abstract_state() if self._unread else self._first_state()
         self.trainer = Engine(task.train_step, first, form=form)
         self.trainer.add_metrics({f"train/{n}": m for n, m in task.metrics().items()})
         self.evaluator = Engine(task.eval_step, first, form=form)
@@ -204,6 +212,8 @@ class Experiment:
             CheckpointMismatchError: it belongs to another model.
         """
         if checkpoint is None:
+            if self._unread:
+                self._begin()
             state = self.trainer.state.train_state
         else:
             path = checkpoint.path if isinstance(checkpoint, Saved) else checkpoint
@@ -294,6 +304,8 @@ class Experiment:
             return False
         warn_of_other_conditions(standing)
         resume_from(self.trainer, saved, self.store)
+        self._unread = False
+        self._note_weights(standing.said.weights if standing.said else {})
         logger.info("continuing after iteration %d, from %s", saved.iteration, saved.path)
         return False
 
@@ -301,7 +313,20 @@ class Experiment:
         """Put a trainer that has run before its first iteration."""
         if self._has_run:
             self.trainer.reset()
-            self.trainer.state.train_state = self._first_state()
+        if self._has_run or self._unread:
+            self._begin()
+        if self._given_state is None and self.task.model.digests is not None:
+            self._note_weights(self.task.model.digests())
+
+    def _begin(self) -> None:
+        self.trainer.state.train_state = self._first_state()
+        self._unread = False
+
+    def _note_weights(self, digests: Mapping[str, str]) -> None:
+        """With which files the run began: said in metadata.json, and by each of its checkpoints."""
+        self._weights = dict(digests)
+        if self._weights:
+            self.trainer.hooks["checkpoint"].describe(weights=self._weights)
 
     def _preempted(self) -> Preempted:
         return Preempted(
@@ -337,7 +362,13 @@ class Experiment:
         )
 
     def _note(self, status: str) -> None:
-        self.directory.write_metadata(self.config, status, data=self.task.data.fingerprints())
+        self.directory.write_metadata(
+            self.config,
+            status,
+            data=self.task.data.fingerprints(),
+            model_facts=self.task.facts(),
+            **({"weights": self._weights} if self._weights else {}),
+        )
 
     def _finish_writing(self) -> None:
         """No save may be under way when another process can have the directory."""

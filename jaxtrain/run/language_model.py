@@ -23,8 +23,10 @@ import jax
 from jaxtrain.data import TextReader
 from jaxtrain.errors import ConfigError, DataError
 from jaxtrain.generation import Generator, TextStream
+from jaxtrain.models import decoder_files
 from jaxtrain.models.causal_lm import config_of
 from jaxtrain.models.decoder import DecoderConfig
+from jaxtrain.run.exporting import SAID
 from jaxtrain.run.trained import Trained
 
 DEFAULT_NEW_TOKENS = 256
@@ -112,6 +114,8 @@ class LanguageModel:
     ) -> LanguageModel:
         """The model in files of others; texts begin with the tokenizer's bos, where it has one.
 
+        Those that `export` wrote of a run begin and end as the run's.
+
         Args:
             path: a directory of Hugging Face, or a `.bin` of llama2.c.
             tokenizer: its file; by default the directory's `tokenizer.json`, or else
@@ -123,13 +127,13 @@ class LanguageModel:
             DataError: a file is broken.
         """
         from jaxtrain.data.text import read_tokenizer
-        from jaxtrain.models import hf, llama2c
 
         path = Path(path)
         found = _tokenizer_of(path) if tokenizer is None else Path(tokenizer)
         speaks = read_tokenizer(found.name, root=str(found.parent))
-        kind = llama2c if path.suffix == ".bin" and not path.is_dir() else hf
-        config, params = kind.load(path, **({} if dtype is None else {"dtype": dtype}))
+        config, params = decoder_files.load(path, dtype=dtype)
+        if (said := _said(path)) is not None:
+            return cls(params, config, speaks, *said)
         stop = {*_stop_tokens(path), *([] if speaks.eos is None else [speaks.eos])}
         # A tokenizer may know more tokens than the model has.
         ends = tuple(sorted(token for token in stop if token < config.vocab_size))
@@ -221,21 +225,42 @@ def _tokenizer_of(path: Path) -> Path:
     )
 
 
+def _said(directory: Path) -> tuple[int | None, tuple[int, ...]] | None:
+    """How texts begin and end, where a run has said so; None for files of others."""
+    path = directory / "config.json"
+    said = _entry(path, SAID)
+    if said is None:
+        return None
+    if not isinstance(said, dict) or said.keys() != {"bos", "stop"}:
+        raise DataError(f"{path}: {SAID}: expected bos and stop, found {said!r:.80}")
+    if said["bos"] is not None:
+        _tokens([said["bos"]], f"{path}: {SAID}.bos")
+    return said["bos"], tuple(_tokens(said["stop"], f"{path}: {SAID}.stop"))
+
+
 def _stop_tokens(directory: Path) -> set[int]:
     """What `eos_token_id` says, which may be several: a chat model ends its turn by another one."""
     for name in ("generation_config.json", "config.json"):
-        path = directory / name
-        if not path.is_file():
-            continue
-        try:
-            found = json.loads(path.read_text()).get("eos_token_id")
-        except (OSError, ValueError, AttributeError, RecursionError) as error:
-            raise DataError(f"{path}: can't be read: {error}") from None
-        if found is None:
-            continue
-        several = found if isinstance(found, list) else [found]
-        for token in several:
-            if type(token) is not int or token < 0:
-                raise DataError(f"{path}: eos_token_id: expected tokens, found {token!r:.80}")
-        return set(several)
+        found = _entry(directory / name, "eos_token_id")
+        if found is not None:
+            return set(_tokens(found, f"{directory / name}: eos_token_id"))
     return set()
+
+
+def _entry(path: Path, key: str) -> Any:
+    """An entry of a JSON file; None where it, or the file, is not there."""
+    if not path.is_file():
+        return None
+    try:
+        return json.loads(path.read_text()).get(key)
+    except (OSError, ValueError, AttributeError, RecursionError) as error:
+        raise DataError(f"{path}: can't be read: {error}") from None
+
+
+def _tokens(found: Any, place: str) -> list[int]:
+    """One token, or several."""
+    several = found if isinstance(found, list) else [found]
+    for token in several:
+        if type(token) is not int or token < 0:
+            raise DataError(f"{place}: expected tokens, found {token!r:.80}")
+    return several

@@ -29,9 +29,9 @@ from jaxtrain.engine.filters import (
     Predicate,
 )
 from jaxtrain.engine.form import FORMS
+from jaxtrain.run.costs import memory_lines, speed_lines
 from jaxtrain.run.data import RunData
 from jaxtrain.run.experiment import Experiment
-from jaxtrain.run.memory import available_memory
 from jaxtrain.run.monitors import refuse_unknown_monitors
 from jaxtrain.run.task import Task
 
@@ -51,7 +51,7 @@ def refuse_what_train_refuses(experiment: Experiment) -> None:
 
 
 def describe_plan(experiment: Experiment) -> str:
-    """Data, model, events, dispatches, compilations and memory of the run, as lines of text.
+    """Data, model, events, dispatches, compilations, operations and memory of the run, as lines.
 
     Args:
         experiment: its state may be one of shapes alone; it is not run.
@@ -59,7 +59,7 @@ def describe_plan(experiment: Experiment) -> str:
     config, engine, loader = experiment.config, experiment.trainer, experiment.loader
     steps = loader.steps_per_epoch
     total = steps * config.train.epochs
-    executable = engine.compiled(loader)
+    engine.choose_form(loader)
     lines = [
         *_data_lines(experiment.task.data),
         *_remark_lines(experiment.task.data),
@@ -69,7 +69,8 @@ def describe_plan(experiment: Experiment) -> str:
         *_event_lines(engine),
         *_dispatch_lines(engine, steps, total),
         "compiled   once for the training step, whatever the lengths of its dispatches",
-        *_memory_lines(executable),
+        *speed_lines(experiment.task),
+        *memory_lines(experiment.task, lambda: engine.compiled(loader)),
     ]
     return "\n".join(lines)
 
@@ -107,7 +108,8 @@ def _data_lines(data: RunData) -> list[str]:
     ragged = len(train) % section.batch_size
     fate = {"pad": "padded", "drop": "dropped"}[section.last_batch]
     return [
-        f"data       {train.name}: {rows} rows of {', '.join(shapes)}, {train.num_outputs} outputs",
+        f"data       {train.name}: {rows} rows of {', '.join(shapes)}, "
+        f"{train.num_outputs} {'tokens to say' if train.task == 'language' else 'outputs'}",
         f"batches    of {section.batch_size}"
         + (f"; the last has {ragged} rows and is {fate}" if ragged else ""),
     ]
@@ -124,7 +126,9 @@ def _model_lines(task: Task) -> list[str]:
     }
     largest = sorted(sizes, key=lambda name: -sizes[name])[:3]
     shown = ", ".join(f"{name} {sizes[name]:,}" for name in largest)
-    return [f"model      {task.config.model.name}: {sum(sizes.values()):,} parameters ({shown})"]
+    decided = [f"{name:10} {what}" for name, what in task.facts().items()]
+    counted = f"{sum(sizes.values()):,} parameters ({shown})"
+    return [f"model      {task.config.model.name}: {counted}", *decided]
 
 
 def _why(engine: Engine) -> str:
@@ -155,38 +159,6 @@ def _dispatch_lines(engine: Engine, steps: int, total: int) -> list[str]:
     return [line.replace("where the epoch's end looks", "with the epoch") for line in lines]
 
 
-def _memory_lines(executable: Any) -> list[str]:
-    found = executable.memory_analysis()
-    if found is None:
-        return ["memory     this platform says nothing about it"]
-    sizes = {
-        "arguments": found.argument_size_in_bytes,
-        "outputs": found.output_size_in_bytes,
-        "of those the same": found.alias_size_in_bytes,
-        "temporary": found.temp_size_in_bytes,
-    }
-    line = "memory     " + ", ".join(f"{_mebibytes(size)} {kind}" for kind, size in sizes.items())
-    needed = sizes["arguments"] + sizes["outputs"] - sizes["of those the same"] + sizes["temporary"]
-    memory = available_memory()
-    if memory is None or needed <= memory.size:
-        return [line]
-    # What stays between the steps is the model's, what comes and goes the batch's.
-    remedy = (
-        "data.batch_size, or raise train.accumulate"
-        if sizes["temporary"] > needed / 2
-        else "the model, or take an optimizer that remembers less (the data count, too)"
-    )
-    return [
-        line,
-        f"TOO MUCH   {_mebibytes(needed)} are more than {memory.whose} has, "
-        f"{_mebibytes(memory.size)}: the run will most likely die; reduce {remedy}",
-    ]
-
-
-def _mebibytes(size: int) -> str:
-    return f"{size / 2**20:,.1f} MiB"
-
-
 def _in_words(chosen: Filter) -> str:
     match chosen:
         case Always():
@@ -208,7 +180,7 @@ def _in_words(chosen: Filter) -> str:
 
 
 def _engine(task: Task, form: Any) -> Engine:
-    engine = Engine(task.train_step, task.initial_state(), form=form)
+    engine = Engine(task.train_step, task.fresh_state(), form=form)
     engine.add_metrics(task.metrics())
     return engine
 

@@ -38,6 +38,7 @@ from jaxtrain.step import (
     forward,
     make_eval_step,
     make_train_step,
+    policy,
     streams,
 )
 
@@ -110,7 +111,23 @@ class Task:
         return self.data.config
 
     def initial_state(self) -> TrainState:
-        """A fresh TrainState, a function of the config's seed alone."""
+        """The TrainState that a run begins with.
+
+        A function of the config's seed alone; or, where the model loads its parameters from files,
+        of these and the seed.
+
+        Raises:
+            ConfigError: the files are not there, or are those of another model.
+            DataError: they are broken.
+        """
+        if self.model.load is None:
+            return self.fresh_state()
+        params = self.model.load()
+        self._refuse_other_params(params)
+        return self.fresh_state(params)
+
+    def fresh_state(self, params: Any = None) -> TrainState:
+        """A TrainState, no file read: with these parameters, or with those that the model makes."""
         batch = {n: np.zeros(x.shape, x.dtype) for n, x in self.data.example().items()}
         return create_train_state(
             self.model,
@@ -118,20 +135,52 @@ class Task:
             batch,
             rng=jax.random.key(self.config.seed),
             precision=self.config.precision,
+            params=params,
         )
 
     def abstract_state(self) -> TrainState:
-        """The shapes and dtypes of the TrainState, as `jax.ShapeDtypeStruct`s."""
+        """The shapes and dtypes of the TrainState, as `jax.ShapeDtypeStruct`s; no file is read."""
         return self._abstract_state
 
     @cached_property
     def _abstract_state(self) -> TrainState:
-        state: TrainState = jax.eval_shape(self.initial_state)
+        state: TrainState = jax.eval_shape(self.fresh_state)
         return state
+
+    def _refuse_other_params(self, params: Any) -> None:
+        """See that what was loaded is what the model would make: a checkpoint is read as that."""
+        found, expected = (
+            {
+                jax.tree_util.keystr(path, simple=True, separator="/"): f"{x.dtype}{list(x.shape)}"
+                for path, x in jax.tree_util.tree_leaves_with_path(tree)
+            }
+            for tree in (params, self.abstract_state().params)
+        )
+        wrong = [
+            f"{name}: expected {expected.get(name, 'none')}, found {found.get(name, 'none')}"
+            for name in expected | found
+            if expected.get(name) != found.get(name)
+        ]
+        if wrong:
+            raise ConfigError(
+                f"model {self.config.model.name!r}: what its `load` gives is not of the form that "
+                "its `init` makes:\n  " + "\n  ".join(wrong)
+            )
 
     def parameter_count(self) -> int:
         """How many numbers are trained."""
         return sum(int(np.prod(p.shape)) for p in jax.tree.leaves(self.abstract_state().params))
+
+    def facts(self) -> dict[str, str]:
+        """What the model decides before it is traced, such as its attention kernel, in words."""
+        return dict(self._facts)
+
+    @cached_property
+    def _facts(self) -> dict[str, str]:
+        if self.model.facts is None:
+            return {}
+        dtype = policy(self.config.precision).compute_dtype
+        return dict(self.model.facts(self.data.example(), dtype))
 
     def metrics(self) -> dict[str, Metric[Any]]:
         """The metrics that the config names, or else those that fit the task, by bare names."""

@@ -30,6 +30,7 @@ from jaxtrain.data import READERS, Dataset, NewRows, QuestionRows, Reader, Rows,
 from jaxtrain.engine import Engine
 from jaxtrain.errors import CheckpointError, ConfigError, NonFiniteError
 from jaxtrain.models import Model
+from jaxtrain.models.causal_lm import config_of
 from jaxtrain.run.answering import answers
 from jaxtrain.run.data import differences, evaluation_loader, fingerprints, read_splits
 from jaxtrain.run.figures import loss_for, metrics_for
@@ -195,8 +196,22 @@ class Trained:
                 "are finite; `check` looks for what is wrong with the data"
             )
         if isinstance(rows, QuestionRows):
-            figures |= answers(self.reader(), self.model, self.state.variables(), rows).figures()
+            answered = answers(
+                self.reader(),
+                self.model,
+                self.state.variables(),
+                rows,
+                max_length=self._max_length(),
+                precision=self.config.precision,
+            )
+            figures |= answered.figures()
         return figures
+
+    def _max_length(self) -> int | None:
+        section = self.config.model
+        if section.name != "decoder":
+            return None  # of somebody's own model that is not known
+        return config_of(section, self.learnt.num_outputs).max_length
 
     # -- prediction ----------------------------------------------------------------------------
 

@@ -11,6 +11,7 @@ from jaxtrain.step.norm import clip_factor, global_norm
 from jaxtrain.step.objective import Objective, objective, total_and_weight
 from jaxtrain.step.output import output
 from jaxtrain.step.precision import POLICIES, LossScale, Policy, policy
+from jaxtrain.step.residuals import Residuals, residuals
 from jaxtrain.step.train_state import TrainState, TrainStep, create_train_state
 from jaxtrain.step.train_step import make_train_step, step_key
 from jaxtrain.step.update import moved, update
@@ -26,6 +27,7 @@ __all__ = [
     "Objective",
     "Pass",
     "Policy",
+    "Residuals",
     "TrainState",
     "TrainStep",
     "accumulated",
@@ -46,6 +48,7 @@ __all__ = [
     "objective",
     "output",
     "policy",
+    "residuals",
     "scaled",
     "step_key",
     "streams",

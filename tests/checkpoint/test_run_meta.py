@@ -41,6 +41,7 @@ GOOD = {
     "data": {"train": "f"},
     "environment": {"jax": "0.10.2"},
     "plugins": {"a.py": "0" * 64},
+    "weights": {"model.safetensors": "1" * 64},
 }
 REQUIRED = ["iteration", "epoch", "metrics", "engine"]
 
@@ -60,12 +61,13 @@ def test_a_good_one():
     assert (said.iteration, said.epoch) == (12, 2)
     assert said.engine == GOOD["engine"]
     assert said.plugins == GOOD["plugins"]
+    assert said.weights == GOOD["weights"]
 
 
 def test_one_of_before_there_were_plugins_or_without_a_description():
     meta = {key: GOOD[key] for key in REQUIRED}
     said = RunMeta.of(Saved(PATH, meta))
-    assert (said.plugins, said.config, said.data) == (None, None, {})
+    assert (said.plugins, said.config, said.data, said.weights) == (None, None, {}, {})
 
 
 def test_one_that_is_none_of_a_run():
@@ -93,12 +95,13 @@ ALLOWED = {
     "data": [{}],
     "environment": [{}],
     "plugins": [None, {}],
+    "weights": [{}],
 }
 KEYS = [
     *REQUIRED,
     *(f"engine/{key}" for key in GOOD["engine"]),
     *(f"engine/counters/{key}" for key in GOOD["engine"]["counters"]),
-    *("fingerprint", "config", "data", "environment", "plugins"),
+    *("fingerprint", "config", "data", "environment", "plugins", "weights"),
 ]
 
 

@@ -1,11 +1,13 @@
 import errno
 import os
 import signal
+import subprocess
+import sys
 import threading
 
 import pytest
 
-from jaxtrain.cli.signals import StopOnSignals, stop_on_signals
+from jaxtrain.cli.signals import StopOnSignals, ended_at_once, stop_on_signals
 from jaxtrain.engine import Engine, Events
 
 NUMBERS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -191,3 +193,30 @@ def test_in_another_thread_it_does_nothing(own_handlers):
     thread.start()
     thread.join(30)
     assert states == [(3, handlers)]
+
+
+WAITS = """
+import gc, os, signal, sys
+from jaxtrain.cli.signals import ended_at_once
+
+def callback(phase, info):  # as XLA's, in which what Python raises is lost
+    os.kill(os.getpid(), signal.SIGINT)
+
+with ended_at_once():
+    gc.callbacks.append(callback)
+    gc.collect()
+print("went on")
+"""
+
+
+def test_ctrl_c_ends_what_has_nothing_to_save_whatever_it_is_doing():
+    done = subprocess.run([sys.executable, "-c", WAITS], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (-signal.SIGINT, "")
+    assert done.stderr == "\nstopped at once\n"
+
+
+def test_ctrl_c_is_what_it_was_behind_it():
+    before = signal.getsignal(signal.SIGINT)
+    with ended_at_once():
+        assert signal.getsignal(signal.SIGINT) is not before
+    assert signal.getsignal(signal.SIGINT) is before

@@ -1,8 +1,10 @@
 import copy
 import json
+from typing import Annotated
 
 import pydantic
 import pytest
+from pydantic import Field
 
 from jaxtrain.config import (
     RESERVED_HOOKS,
@@ -14,7 +16,7 @@ from jaxtrain.config import (
     merge,
 )
 from jaxtrain.config.fields import fields_of
-from jaxtrain.errors import ConfigError, FrozenConfigError
+from jaxtrain.errors import ConfigError, DataError, FrozenConfigError, OptionsError
 from jaxtrain.registry import Registry
 
 # A config in which every section and one hook of each kind of option is there.
@@ -407,3 +409,77 @@ def test_half_a_character_is_refused_before_a_file_has_to_hold_it(registries, tr
     with pytest.raises(ConfigError, match=rf"config: {path}.*: expected text that UTF-8 can hold"):
         check(tree, registries)
     check({"project": "x", "workdir": "ä\u2028"}, registries)
+
+
+# -- what a component knows of options that nobody has set ---------------------------------------
+
+
+@pytest.fixture
+def filling(registries):
+    """Registries with a model, a hook and a metric whose `size` follows from their `like`."""
+
+    def fill(options):
+        if (like := options.get("like")) is None:
+            raise OptionsError({"size": "missing; or say like what", "like": "missing"})
+        if like == "torn":
+            raise DataError("torn")
+        if like == "nobody":
+            raise ConfigError("nobody is there")
+        return {"size": {"cat": 3, "dog": -1}[like]}
+
+    for kind in ("model", "hooks", "metrics"):
+
+        @registries[kind].register("sized", complete=fill)
+        def sized(*, like: str | None = None, size: Annotated[int, Field(ge=1)] | None = None): ...
+
+    return registries
+
+
+def test_what_is_left_out_is_in_the_config(filling):
+    config = check({"model": {"name": "sized", "like": "cat"}}, filling)
+    assert config.model.size == 3
+    assert check({"model": {"name": "sized", "like": "cat", "size": None}}, filling) == config
+    assert check({"model": {"name": "sized", "like": "cat", "size": 9}}, filling).model.size == 9
+    tree = {
+        "hooks": {"first": {"name": "sized", "like": "cat"}, "sized": {"like": "cat", "size": 2}},
+        "metrics": {"mine": {"name": "sized", "like": "cat"}},
+    }
+    config = check(tree, filling)
+    assert (config.hooks["first"].size, config.hooks["sized"].size) == (3, 2)
+    assert config.metrics["mine"].size == 3
+
+
+def test_a_completion_is_given_what_the_command_line_means(filling):
+    overrides = from_cli_dotlist(["model.name=sized", "model.like=007", "model.size=4"])
+    seen = []
+    filling["model"]._completions["sized"] = lambda options: seen.append(options) or {}
+    check(overrides, filling)
+    assert seen == [{"name": "sized", "like": "007", "size": 4}]
+
+
+@pytest.mark.parametrize(
+    ("section", "expected"),
+    [
+        ({}, ["model.size: missing; or say like what", "model.like: missing"]),
+        ({"size": "x"}, ["model.size: expected a whole number", "model.like: missing"]),
+        ({"like": "nobody"}, ["model.name: nobody is there"]),
+        ({"like": "bird"}, ["model.name: model 'sized': KeyError: 'bird' ("]),
+        ({"like": "dog"}, ["model.size: expected a whole number of at least 1"]),
+        ({"lik": "cat"}, ["model.size: missing", "model.like: missing", "model.lik: unknown key"]),
+    ],
+)
+def test_what_a_completion_says_is_wrong_stands_among_the_rest(filling, section, expected):
+    found = problems({"model": {"name": "sized", **section}, "seed": -1}, filling)
+    assert len(found) == len(expected) + 1
+    for text in [*expected, "seed: expected"]:
+        assert any(line.startswith(f"here: {text}") for line in found), text
+
+
+def test_data_that_are_broken_are_broken_data(filling):
+    with pytest.raises(DataError, match="torn"):
+        check({"model": {"name": "sized", "like": "torn"}}, filling)
+
+
+def test_a_model_that_was_replaced_completes_nothing(filling):
+    tree = merge({"model": {"name": "sized", "like": "nobody"}}, {"model": {"name": "mlp"}})
+    assert check(tree, filling).model.name == "mlp"

@@ -183,6 +183,17 @@ def test_a_metric_of_ignite_is_refused_by_name():
         Engine(add, jnp.float32(0)).add_metrics({"accuracy": ignite.Accuracy()})
 
 
+def test_the_form_is_known_before_a_run_and_without_compiling():
+    loader = ArrayLoader({"x": np.ones(100, np.float32)}, batch_size=4)
+    state = {"w": jax.ShapeDtypeStruct((1000,), np.float32)}
+    engine = Engine(lambda s, b: ({"w": s["w"] + b["x"].sum()}, {}), state)
+    assert engine.form is None
+    assert engine.choose_form(loader) == engine.form == "fused"
+    pinned = Engine(lambda s, b: (s, {}), state, form="single")
+    assert pinned.choose_form(loader) == "single"
+    assert engine.compilations == pinned.compilations == 0
+
+
 def test_what_a_run_will_take_is_known_before_it():
     loader = ArrayLoader({"x": np.ones(100, np.float32)}, batch_size=4)
     for form in ("single", "fused"):

@@ -32,9 +32,15 @@ def test_what_is_never_whole_comes_at_the_end():
 
 def test_what_is_broken_does_not_hold_up_the_rest():
     stream = TextStream(ByteTokenizer().decode, [])
-    assert stream.added([0xFF] * 5) == "�" * 5
-    assert stream.added([0xC3]) == ""
-    assert stream.added(b"a") == "�a"
+    assert stream.added([0xFF] * 5) == "�" * 2
+    assert stream.added([0xC3]) == "�"
+    assert stream.added(b"a") == "�" * 3 + "a"
+
+
+def test_a_character_behind_broken_bytes_is_whole():
+    stream = TextStream(ByteTokenizer().decode, [])
+    said = [stream.added([byte]) for byte in b"\xff\xff\xff" + "😀!".encode()]
+    assert "".join(said) == "���😀!"
 
 
 def test_a_character_that_the_prompt_begins_is_new():

@@ -208,6 +208,18 @@ def test_what_stands_in_the_meta(prepare):
     assert middle.meta["metrics"] == {}
 
 
+def test_what_is_known_later_is_said_from_then_on(prepare):
+    trainer, loader, store = prepare(describe={"config": {"seed": 1}, "data": {}})
+    trainer.run(loader)
+    trainer.hooks["checkpoint"].describe(weights={"a.bin": "f"}, data={"train": "x"})
+    trainer.run(loader, max_epochs=2)
+    before, after = (saved.meta for saved in store.saved())
+    assert before["data"] == {}
+    assert "weights" not in before
+    assert (after["weights"], after["data"]) == ({"a.bin": "f"}, {"train": "x"})
+    assert after["config"] == before["config"]
+
+
 def test_figures_of_an_epoch_say_nothing_about_the_middle_of_the_next(prepare):
     """They are still in `state.metrics` there, and must not pass for the best."""
     trainer, loader, store = prepare(every=1, keep=99)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 
 import jax
@@ -11,9 +12,10 @@ import pytest
 
 from jaxtrain.config import check
 from jaxtrain.config.tree import ConfigDict
-from jaxtrain.errors import ConfigError
-from jaxtrain.models import MODELS
-from jaxtrain.models.causal_lm import config_of
+from jaxtrain.errors import ConfigError, DataError
+from jaxtrain.models import MODELS, decoder_files, hf
+from jaxtrain.models.causal_lm import config_of, fill
+from jaxtrain.models.decoder import DecoderConfig, Llama3Scaling, initial_params
 from jaxtrain.run.registries import REGISTRIES
 
 SIZES = {"width": 32, "layers": 2, "heads": 4}
@@ -128,3 +130,182 @@ def test_a_model_may_have_more_tokens_than_the_tokenizer():
     assert config_of(section(vocab_size=50), 50).vocab_size == 50
     with pytest.raises(ConfigError, match=r"vocab_size: expected at least 50.* found 49"):
         config_of(section(vocab_size=49), 50)
+
+
+# -- weights -------------------------------------------------------------------------------------
+
+LLAMA = DecoderConfig.llama(
+    vocab_size=64,
+    width=16,
+    layers=2,
+    heads=4,
+    kv_heads=2,
+    head_dim=6,
+    hidden=24,
+    norm_eps=3e-6,
+    rope_theta=777.0,
+    rope_scaling=Llama3Scaling(
+        factor=8.0,
+        low_freq_factor=1.0,
+        high_freq_factor=4.0,
+        original_max_position_embeddings=16,
+    ),
+    max_length=128,
+)
+GEMMA = DecoderConfig.gemma(vocab_size=64, width=16, layers=1, heads=2, hidden=24)
+
+
+@pytest.fixture
+def files(tmp_path):
+    """files(config): a directory of such a model, in bfloat16."""
+
+    def make(config=LLAMA, name="model"):
+        params = initial_params(jax.random.key(7), config)
+        hf.save(tmp_path / name, config, params, dtype="bfloat16")
+        return str(tmp_path / name)
+
+    return make
+
+
+def weighted(path, **options):
+    config = ConfigDict({"model": {"name": "decoder", "weights": path, **options}})
+    return check(config, REGISTRIES).model
+
+
+def errors_of(**options):
+    with pytest.raises(ConfigError) as caught:
+        check(ConfigDict({"model": {"name": "decoder", **options}}), REGISTRIES)
+    return str(caught.value).splitlines()
+
+
+@pytest.mark.parametrize("config", [LLAMA, GEMMA], ids=["llama", "gemma"])
+def test_what_a_config_leaves_out_is_that_of_the_files(files, config):
+    given = weighted(files(config))
+    assert config_of(given, 50) == config
+    # All of it stands in what is kept, as a config may say it.
+    written = given.model_dump()
+    unsaid = [name for name, value in written.items() if value is None]
+    assert unsaid == ([] if config.rope_scaling else ["rope_scaling"])
+    again = check(ConfigDict({"model": written}), REGISTRIES).model
+    assert again == given
+    assert config_of(again, 50) == config
+
+
+def test_what_it_says_as_the_files_do_is_no_error(files):
+    path = files()
+    plain = weighted(path)
+    said = {"family": "llama", "width": 16, "norm_eps": 3e-6, "kv_heads": None}
+    assert weighted(path, **said) == plain
+    scaling = dict(plain.model_dump()["rope_scaling"])
+    assert weighted(path, rope_scaling=scaling) == plain
+
+
+def test_every_size_that_differs_is_listed(files):
+    path = files()
+    found = errors_of(
+        weights=path, family="gemma", width=32, layers=2, tied=True, vocab_size=50, norm_eps=1e-5
+    )
+    assert found == [
+        f"config: model.family: expected 'llama', as {path} says, found 'gemma'",
+        f"config: model.width: expected 16, as {path} says, found 32",
+        f"config: model.tied: expected False, as {path} says, found True",
+        f"config: model.vocab_size: expected 64, as {path} says, found 50",
+        f"config: model.norm_eps: expected 3e-06, as {path} says, found 1e-05",
+    ]
+    (scaled,) = errors_of(
+        weights=path, rope_scaling={**weighted(path).model_dump()["rope_scaling"], "factor": 4.0}
+    )
+    assert "model.rope_scaling: expected {'factor': 8.0" in scaled
+
+
+def test_without_weights_the_sizes_are_missing(files):
+    found = errors_of(heads=2)
+    said = "missing; expected a whole number of at least 1, or model.weights, whose files would say"
+    assert [line.split(" it")[0] for line in found] == [
+        f"config: model.width: {said}",
+        f"config: model.layers: {said}",
+    ]
+    with pytest.raises(ConfigError, match=r"model\.layers: missing; expected .*model\.weights"):
+        MODELS["decoder"](50, width=16, heads=2)
+    assert errors_of(weights=3) == ["config: model.weights: expected text, or null, found 3"]
+    assert any("did you mean 'width'" in line for line in errors_of(weights=files(), wdith=3))
+
+
+def test_a_config_that_is_complete_needs_no_files(files, monkeypatch):
+    complete = weighted(files()).model_dump()
+    monkeypatch.setattr(decoder_files, "read_config", None)
+    gone = complete | {"weights": "gone"}
+    given = check(ConfigDict({"model": gone}), REGISTRIES).model
+    assert config_of(given, 50) == LLAMA
+    model = MODELS.build(given, num_outputs=50)
+    assert model.load is not None
+    for name in ("family", "width", "vocab_size", "tied"):
+        with pytest.raises(ConfigError, match="TypeError"):  # the files are asked for
+            check(ConfigDict({"model": gone | {name: None}}), REGISTRIES)
+
+
+def test_that_there_is_no_scaling_is_complete(files):
+    given = weighted(files(GEMMA)).model_dump()
+    assert given["rope_scaling"] is None
+    assert fill(given | {"weights": "gone"}) == {}
+    del given["rope_scaling"]
+    assert fill(given)["rope_scaling"] is None
+    (said,) = errors_of(**(given | {"weights": "gone"}))
+    assert "gone: there is no such directory; a run that was begun goes on without" in said
+
+
+def test_files_that_are_none_of_a_decoder(files, tmp_path):
+    path = tmp_path / "model"
+    files()
+    (path / "config.json").write_text('{"model_type": "mixtral"}')
+    (said,) = errors_of(weights=str(path))
+    assert said.endswith("config.json: model_type: expected llama or gemma, found 'mixtral'")
+    assert said.startswith(f"config: model.weights: {path}")
+    (path / "config.json").unlink()
+    (said,) = errors_of(weights=str(path))
+    assert "config.json: there is no such file" in said
+    (tmp_path / "torn.bin").write_bytes(b"\0" * 28)
+    with pytest.raises(DataError, match=r"torn\.bin: is no checkpoint of llama2\.c"):
+        weighted(str(tmp_path / "torn.bin"))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_weights_are_loaded_as_they_are_trained(files, batch, dtype):
+    path = files()
+    model = MODELS.build(weighted(path, param_dtype=dtype), num_outputs=50)
+    params = model.load()
+    expected = hf.load(path)[1]
+    for found, own in zip(jax.tree.leaves(params), jax.tree.leaves(expected), strict=True):
+        assert found.dtype == jnp.dtype(dtype)
+        assert own.dtype == jnp.bfloat16
+        np.testing.assert_array_equal(found.astype(jnp.float32), own.astype(jnp.float32))
+    made = jax.eval_shape(model.init, jax.random.key(0), batch)["params"]
+    assert jax.tree.map(lambda x: (x.shape, x.dtype), params) == jax.tree.map(
+        lambda x: (x.shape, x.dtype), made
+    )
+    assert model.digests() == decoder_files.digests(path)
+
+
+def test_other_files_at_the_same_place_are_told_when_they_are_loaded(files, tmp_path):
+    """A config that says all sizes is checked without the files."""
+    given = weighted(files())
+    (tmp_path / "model").rename(tmp_path / "before")
+    files(dataclasses.replace(LLAMA, hidden=32, rope_scaling=None))
+    model = MODELS.build(given, num_outputs=50)
+    with pytest.raises(ConfigError) as caught:
+        model.load()
+    hidden, scaling = sorted(str(caught.value).splitlines())
+    assert hidden.startswith("model.hidden: expected 32, as ")
+    assert hidden.endswith("found 24")
+    assert scaling.startswith("model.rope_scaling: expected None, as ")
+
+
+def test_without_weights_there_is_nothing_to_load():
+    model = MODELS.build(section(), num_outputs=50)
+    assert (model.load, model.digests) == (None, None)
+
+
+def test_a_tokenizer_with_more_tokens_than_the_files(files):
+    given = weighted(files())
+    with pytest.raises(ConfigError, match=r"vocab_size: expected at least 65, .* found 64"):
+        MODELS.build(given, num_outputs=65)

@@ -150,3 +150,15 @@ def test_what_is_no_checkpoint_is_refused(load, raw, message):
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(DataNotFoundError, match=r"none\.bin"):
         llama2c.load(tmp_path / "none.bin")
+    with pytest.raises(DataNotFoundError, match=r"none\.bin"):
+        llama2c.read_config(tmp_path / "none.bin")
+
+
+@pytest.mark.parametrize("tied", [True, False])
+def test_the_header_alone_says_the_sizes(load, tmp_path, tied, monkeypatch):
+    config, _ = load(content(tied=tied))
+    monkeypatch.setattr(np, "fromfile", None)  # no weight is read
+    assert llama2c.read_config(tmp_path / "model.bin") == config
+    (tmp_path / "model.bin").write_bytes(content(tied=tied)[:-4])
+    with pytest.raises(DataError, match="truncated, or no checkpoint"):
+        llama2c.read_config(tmp_path / "model.bin")

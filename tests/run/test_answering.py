@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 
+import jax.numpy as jnp
 import pytest
 
 from jaxtrain.data import Question, TextReader
 from jaxtrain.data.text.byte_tokenizer import ByteTokenizer
 from jaxtrain.errors import ConfigError
 from jaxtrain.main import main
+from jaxtrain.models import Model
 from jaxtrain.run.answering import answers, in_tokens
 
 
@@ -30,6 +32,9 @@ def test_each_choice_stands_behind_the_prompt():
     found = in_tokens(Question("2+2=", ("3", "44"), 1), reader)
     assert found.prompt.tolist() == [256, *b"2+2="]
     assert [choice.tolist() for choice in found.choices] == [[*b"3"], [*b"44"]]
+    assert found.lengths == [1, 2]
+    spaced = in_tokens(Question("2+2=", (" happy", "  "), 1), reader)
+    assert spaced.lengths == [5, 2]
     assert found.answer == 1
 
 
@@ -92,3 +97,32 @@ def test_evaluate_says_what_the_model_takes(place, capsys):
     assert figures["accuracy_low"] < figures["accuracy"] <= figures["accuracy_high"]
     assert figures["accuracy_ties"] == 0
     assert figures["normalised_accuracy"] == figures["accuracy"]  # one token each
+
+    # A question that the model is too short for is none that it is asked.
+    row = {"question": "1" * 40, "options": ["1", "2"], "answer": "1"}
+    (place / "long.jsonl").write_text(json.dumps(row) + "\n")
+    short = [str(place / "config.json"), "--config.model.max_length=32", "--config.train.epochs=1"]
+    short += ["--config.data.test=long.jsonl"]
+    assert main([*short, "--workdir", str(place / "short")]) == 0
+    assert main(["evaluate", str(place / "short")]) == 2
+    assert "row 0: has 42 tokens, more than the model is meant for" in capsys.readouterr().err
+
+
+def test_questions_are_answered_under_the_policy_of_the_run():
+    seen = []
+
+    def apply(variables, batch, *, train, rngs=None):
+        seen.append(variables["params"]["w"].dtype.name)
+        return {"nll": batch["labels"] * variables["params"]["w"]}, {}
+
+    class One:
+        def questions(self):
+            yield Question("2+2=", ("4", "44"), 0)
+
+    model = Model(init=None, apply=apply)
+    reader = TextReader(ByteTokenizer(), bos=256, eos=257)
+    variables = {"params": {"w": jnp.ones(())}}
+    for precision in ("float32", "bfloat16"):
+        found = answers(reader, model, variables, One(), precision=precision)
+        assert found.answered[0].per_length == (-52.0, -52.0)
+    assert set(seen) == {"float32", "bfloat16"}

@@ -44,6 +44,13 @@ def test_its_parts():
     }
 
 
+def test_paragraphs_are_lines_and_lists_stay_as_they_are():
+    said = Docstring.of(
+        "One.\n\nIt goes\non.\n\nOf these:\n- a\n- b\n\nAs in::\n\n    x = 1\n    y"
+    )
+    assert said.text == "It goes on.\n\nOf these:\n- a\n- b\n\nAs in::\n\n    x = 1\n    y"
+
+
 @pytest.mark.parametrize("doc", [None, ""])
 def test_one_that_is_not_there_says_nothing(doc):
     assert Docstring.of(doc) == Docstring("", "", {})

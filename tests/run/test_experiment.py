@@ -97,6 +97,7 @@ def test_writes_what_the_run_directory_promises(whole):
     metadata = json.loads((workdir / "metadata.json").read_text())
     assert metadata["status"] == "completed"
     assert metadata["environment"]["jax"] == jax.__version__
+    assert metadata["model_facts"] == {}  # a Linen module decides nothing
 
 
 def test_the_saved_config_is_the_effective_one_and_loads_again(whole):

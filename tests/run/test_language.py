@@ -8,6 +8,7 @@ import math
 import pytest
 
 from jaxtrain.main import main
+from jaxtrain.models.decoder import block
 from jaxtrain.run import RunData, Trained, make_config
 
 TEXT = "".join(
@@ -33,9 +34,31 @@ def place(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def finished(place):
-    assert main([str(place / "lm.json"), "--workdir", str(place / "run")]) == 0
+def kernels():
+    """The names of the attention kernels that were traced for the run."""
+    return set()
+
+
+@pytest.fixture(scope="module")
+def finished(place, kernels):
+    attention = block.attention
+
+    def spy(*args, implementation, **options):
+        kernels.add(implementation)
+        return attention(*args, implementation=implementation, **options)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(block, "attention", spy)
+        assert main([str(place / "lm.json"), "--workdir", str(place / "run")]) == 0
     return place / "run"
+
+
+def test_the_kernel_that_ran_stands_in_the_metadata(finished, kernels):
+    facts = json.loads((finished / "metadata.json").read_text())["model_facts"]
+    name, _, why = facts["attention"].partition(" ")
+    assert kernels == {name} == {"tiled"}
+    assert why.startswith("(no scores [32, 32] are kept")
+    assert facts["remat"].startswith("none (")
 
 
 def test_it_learns_and_says_how_well(finished):

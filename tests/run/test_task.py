@@ -389,3 +389,18 @@ def test_a_model_may_ask_for_the_width_of_the_data(monkeypatch):
     config = make_config({"model": {"name": "tests_wide"}})
     Task.of(RunData.of(config))
     assert asked == [(10, 64)]
+
+
+def test_what_a_model_has_decided_is_asked_once_and_with_what_is_computed_in(digits):
+    data, asked = RunData.of(digits("precision=bfloat16")), []
+    assert Task.of(data).facts() == {}
+
+    def facts(batch, dtype):
+        asked.append((batch["inputs"].shape, dtype))
+        return {"kernel": "fast (it can)"}
+
+    task = Task.of(data, model=dataclasses.replace(MODELS["mlp"](10), facts=facts))
+    assert asked == []
+    task.facts()["kernel"] = "mine"
+    assert task.facts() == {"kernel": "fast (it can)"}
+    assert asked == [((32, 64), "bfloat16")]

@@ -38,6 +38,10 @@ class JsonTokenizer:
         path: the file. Where a `tokenizer_config.json` lies beside it, that says which tokens begin
             and end a text; else those of its special tokens do that are called as is usual.
 
+    Attributes:
+        file: what it was read from.
+        beside: the `tokenizer_config.json`, where there is one.
+
     Raises:
         DataNotFoundError: there is none.
         ConfigError: the library is missing.
@@ -45,12 +49,15 @@ class JsonTokenizer:
     """
 
     def __init__(self, path: Path) -> None:
-        self._file = TokenizerFile.read(path)
+        self.file = TokenizerFile.read(path)
+        beside = path.with_name(_BESIDE)
+        there = beside != path and beside.is_file()
+        self.beside = TokenizerFile.read(beside) if there else None
         try:
             import tokenizers  # an extra, and slow to import
         except ImportError as error:
             raise without_library(path, "tokenizers", error) from error
-        text = self._file.text()
+        text = self.file.text()
         with self._as_data_error():
             self._made = tokenizers.Tokenizer.from_str(text)
             self._made.no_truncation()
@@ -60,7 +67,7 @@ class JsonTokenizer:
             vocabulary = self._made.get_vocab(with_added_tokens=True)
             special = [t.content for t in self._made.get_added_tokens_decoder().values()]
         if not vocabulary:
-            raise self._file.broken("its vocabulary is empty")
+            raise self.file.broken("its vocabulary is empty")
         # Not how many there are: the numbers of added tokens may leave gaps.
         self.vocab_size = max(vocabulary.values()) + 1
         named = self._named()
@@ -105,24 +112,22 @@ class JsonTokenizer:
 
     def digest(self) -> str:
         """Which file."""
-        return f"json:{self._file.digest}"
+        return f"json:{self.file.digest}"
 
     def state(self) -> Mapping[str, Any]:
         """Which file."""
-        return self._file.state()
+        return self.file.state()
 
     def _named(self) -> dict[str, list[str]]:
         """The tokens that the file beside names, by role."""
-        path = self._file.path.with_name(_BESIDE)
-        if path == self._file.path or not path.is_file():
+        if self.beside is None:
             return {}
-        beside = TokenizerFile.read(path)
         try:
-            record = json.loads(beside.text())
+            record = json.loads(self.beside.text())
         except (ValueError, RecursionError) as error:
-            raise beside.broken(error) from None
+            raise self.beside.broken(error) from None
         if not isinstance(record, dict):
-            raise beside.broken(f"expected an object, found a {type(record).__name__}")
+            raise self.beside.broken(f"expected an object, found a {type(record).__name__}")
         named: dict[str, list[str]] = {}
         for role in _USUAL:
             token = record.get(f"{role}_token")
@@ -138,8 +143,8 @@ class JsonTokenizer:
         except JaxtrainError:
             raise
         except Exception as error:  # the library has no errors of its own
-            raise self._file.broken(error) from None
+            raise self.file.broken(error) from None
         except BaseException as error:
             if type(error).__name__ != "PanicException":  # what Rust throws; it has no public name
                 raise
-            raise DataError(f"{self._file.path}: the library gave up: {error!s:.300}") from None
+            raise DataError(f"{self.file.path}: the library gave up: {error!s:.300}") from None

@@ -36,6 +36,9 @@ class Llama2cTokenizer:
     Args:
         path: the file.
 
+    Attributes:
+        file: what it was read from.
+
     Raises:
         DataNotFoundError: there is none.
         DataError: it is none.
@@ -46,8 +49,8 @@ class Llama2cTokenizer:
     pad: int | None = None
 
     def __init__(self, path: Path) -> None:
-        self._file = TokenizerFile.read(path)
-        self._pieces, self._scores = _read(self._file)
+        self.file = TokenizerFile.read(path)
+        self._pieces, self._scores = _read(self.file)
         self.vocab_size = len(self._pieces)
         # Of two of the same bytes the first counts.
         self._ids = {piece: n for n, piece in reversed(list(enumerate(self._pieces)))}
@@ -116,11 +119,11 @@ class Llama2cTokenizer:
 
     def digest(self) -> str:
         """Which file."""
-        return f"llama2c:{self._file.digest}"
+        return f"llama2c:{self.file.digest}"
 
     def state(self) -> Mapping[str, Any]:
         """Which file."""
-        return self._file.state()
+        return self.file.state()
 
 
 def _read(file: TokenizerFile) -> tuple[list[bytes], list[float]]:

@@ -25,6 +25,9 @@ class SentencePieceTokenizer:
     Args:
         path: the file.
 
+    Attributes:
+        file: what it was read from.
+
     Raises:
         DataNotFoundError: there is none.
         ConfigError: the library is missing.
@@ -32,14 +35,14 @@ class SentencePieceTokenizer:
     """
 
     def __init__(self, path: Path) -> None:
-        self._file = TokenizerFile.read(path)
+        self.file = TokenizerFile.read(path)
         try:
             import sentencepiece  # an extra
         except ImportError as error:
             raise without_library(path, "sentencepiece", error) from error
         self._made = sentencepiece.SentencePieceProcessor()
         with self._as_data_error():
-            self._made.LoadFromSerializedProto(self._file.data)
+            self._made.LoadFromSerializedProto(self.file.data)
             self._made.encode("a")  # an empty model shows itself only here
         self.vocab_size: int = self._made.get_piece_size()
         self.bos = _there(self._made.bos_id())
@@ -75,11 +78,11 @@ class SentencePieceTokenizer:
 
     def digest(self) -> str:
         """Which file."""
-        return f"sentencepiece:{self._file.digest}"
+        return f"sentencepiece:{self.file.digest}"
 
     def state(self) -> Mapping[str, Any]:
         """Which file."""
-        return self._file.state()
+        return self.file.state()
 
     @contextlib.contextmanager
     def _as_data_error(self) -> Iterator[None]:
@@ -87,7 +90,7 @@ class SentencePieceTokenizer:
         try:
             yield
         except (RuntimeError, ValueError, IndexError, OSError) as error:
-            raise self._file.broken(error) from None
+            raise self.file.broken(error) from None
 
 
 def _there(token: int) -> int | None:

@@ -7,17 +7,26 @@ Axes: B batch, L length, D width, V vocabulary.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import jax
 
 from jaxtrain.batch import Batch, entry
-from jaxtrain.models.attention import Requested
+from jaxtrain.errors import ConfigError
+from jaxtrain.models.attention import Choice, Requested
 from jaxtrain.models.decoder.config import DecoderConfig
+from jaxtrain.models.decoder.flops import flops_per_token
 from jaxtrain.models.decoder.initial import initial_params
-from jaxtrain.models.decoder.remat import Remat
+from jaxtrain.models.decoder.remat import KEEPS, Remat
 from jaxtrain.models.decoder.stack import Form
-from jaxtrain.models.decoder.trunk import hidden_states, logits, output_head
+from jaxtrain.models.decoder.trunk import (
+    attention_choice,
+    hidden_states,
+    logits,
+    output_head,
+)
+from jaxtrain.models.flops import Flops
 from jaxtrain.models.model import Model, Rngs, Variables
 from jaxtrain.models.token_losses import token_losses
 
@@ -41,13 +50,22 @@ def decoder(
         config: the sizes, and which family.
         form: "scan", a loop over the layers, or "unroll", all of them written out; the parameters
             have one layout for both.
-        remat: what a layer keeps for the backward pass: "none" keeps all, "mlp", "dots" and "full"
-            less and less; see `jaxtrain.models.decoder.remat`.
+        remat: what a layer keeps for the backward pass: "none" keeps all, "full" the least, "mlp"
+            and "dots" are between; see `jaxtrain.models.decoder.remat`.
         attention: "auto", or a kernel by name; see `jaxtrain.models.attention`.
         param_dtype: what the parameters are made in. What is computed in is the policy's.
+
+    Raises:
+        ConfigError: from `init`, rows that are longer than `max_length`.
     """
 
     def init(rng: jax.Array, batch: Batch) -> dict[str, Any]:
+        length = entry(batch, "inputs").shape[1]
+        if length > config.max_length:
+            raise ConfigError(
+                f"rows of {length} tokens are longer than the model is meant for; raise "
+                f"max_length={config.max_length}, or take shorter rows"
+            )
         return {"params": initial_params(rng, config, dtype=param_dtype)}
 
     def apply(
@@ -76,4 +94,21 @@ def decoder(
         names = ("nll", "log_z", "correct")
         return {n: x.reshape(inputs.shape) for n, x in zip(names, found, strict=True)}, {}
 
-    return Model(init=init, apply=apply)
+    def choice(batch: Mapping[str, Any], dtype: Any) -> Choice:
+        """The one that `hidden_states` will make."""
+        length, packed = entry(batch, "inputs").shape[1], batch.get("segments") is not None
+        return attention_choice(config, attention, dtype=dtype, length=length, packed=packed)
+
+    def facts(batch: Mapping[str, Any], dtype: Any) -> dict[str, str]:
+        kernel = choice(batch, dtype)
+        return {
+            "attention": f"{kernel.name} ({kernel.why})",
+            "remat": f"{remat} ({KEEPS[remat]})",
+        }
+
+    def flops(batch: Mapping[str, Any], dtype: Any) -> Flops:
+        length = entry(batch, "inputs").shape[1]
+        kernel = choice(batch, dtype).name
+        return flops_per_token(config, length, remat=remat, attention=kernel)
+
+    return Model(init=init, apply=apply, facts=facts, flops=flops)

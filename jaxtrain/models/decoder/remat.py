@@ -2,8 +2,10 @@
 
     layer = remat_layer(layer, "dots")
 
-From much memory and no work done twice to little memory and nearly all of the forward pass done
-twice:
+"none" keeps most and does nothing twice, "full" keeps least and does nearly all of the forward pass
+twice. Which of the other two keeps more depends on the sizes: "dots" keeps two arrays [B, L, F] a
+layer, "mlp" none of them but all of attention. Where F is four times D, as in Llama 3.2 1B, "mlp"
+keeps less; "dots" does less again.
 
     none    all that the backward pass reads
     mlp     all but the inside of the feed-forward, three or four arrays [B, L, F] a layer
@@ -23,6 +25,14 @@ from typing import Any, Literal
 import jax
 
 Remat = Literal["none", "mlp", "dots", "full"]
+
+KEEPS: dict[Remat, str] = {
+    "none": "a layer keeps all that its backward pass reads",
+    "mlp": "a layer keeps all but the inside of its feed-forward",
+    "dots": "a layer keeps its products with weights",
+    "full": "a layer keeps its input",
+}
+"""What each means, for a plan."""
 
 
 def remat_layer(layer: Callable[..., Any], name: Remat) -> Callable[..., Any]:

@@ -23,6 +23,7 @@ import safetensors
 
 from jaxtrain.errors import CheckpointError, ConfigError
 from jaxtrain.files import make_directory, sync
+from jaxtrain.files.names import check_name
 from jaxtrain.models.decoder import DecoderConfig
 from jaxtrain.models.hf import config as config_file
 from jaxtrain.models.hf.dtypes import TARGETS
@@ -42,6 +43,7 @@ def save(
     dtype: Any = None,
     max_shard_size: int = 5 * 10**9,
     extra: Mapping[str, Any] | None = None,
+    beside: Mapping[str, bytes] | None = None,
 ) -> None:
     """Write what `load` here and `from_pretrained` of transformers read.
 
@@ -54,10 +56,12 @@ def save(
             much memory is taken. A tensor is never split.
         extra: more entries for config.json, such as the `eos_token_id` and `bos_token_id` of the
             tokenizer, which a `DecoderConfig` does not know. What is not said is null.
+        beside: further files by name, such as the tokenizer's; they are there when the rest is.
 
     Raises:
         ConfigError: there is something at `path`; or transformers has no such model; or params are
-            not those of the config, all differences listed; or an entry of `extra` is the config's.
+            not those of the config, all differences listed; or an entry of `extra` is the config's,
+            or a name of `beside` that of a file of the model, or none.
         CheckpointError: it could not be written, a full disk say. Then nothing is there.
     """
     target = Path(path).absolute()
@@ -65,6 +69,8 @@ def save(
         raise ConfigError(f"max_shard_size: expected at least 1 byte, found {max_shard_size}")
     dtypes = _dtypes(config, params, dtype)
     entries = _config_text(config, dtypes, extra or {})
+    for name in (beside := beside or {}):
+        _refuse_name(name)
     _refuse_taken(target)
     temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
@@ -73,6 +79,8 @@ def save(
         temporary.mkdir()
         _write_weights(temporary, config, params, dtypes, max_shard_size)
         (temporary / config_file.NAME).write_text(entries, encoding="utf-8")
+        for name, data in beside.items():
+            (temporary / name).write_bytes(data)
         # Bytes before names, and names inside before the one that makes them count.
         for file in sorted(temporary.iterdir()):
             sync(file)
@@ -83,6 +91,12 @@ def save(
         raise CheckpointError(f"{target}: could not be written: {error}") from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _refuse_name(name: str) -> None:
+    check_name(name, what="beside")
+    if name in (config_file.NAME, INDEX) or name.endswith(".safetensors"):
+        raise ConfigError(f"beside: {name} is a file of the model itself")
 
 
 def _refuse_taken(target: Path) -> None:
@@ -223,4 +237,7 @@ def _write_file(path: Path, tensors: Mapping[str, np.ndarray]) -> None:
         )
         for name, tensor in tensors.items()
     }
+    path.touch()
+    usual = path.stat().st_mode  # the writer makes a file that only its owner may read
     safetensors.serialize_file(specs, path, metadata=_METADATA)
+    path.chmod(usual)

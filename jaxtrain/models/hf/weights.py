@@ -35,6 +35,7 @@ class Weights:
 
     Attributes:
         heads: dtype and shape of each tensor, by name.
+        files: what they stand in, the index among them where there is one.
 
     Raises:
         DataNotFoundError: there are no weights.
@@ -45,6 +46,7 @@ class Weights:
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         self.heads: dict[str, Head] = {}
+        self.files: list[Path] = []
         self._files: dict[str, Path] = {}
         if (single := directory / SINGLE).is_file():
             self._add(single)
@@ -77,6 +79,7 @@ class Weights:
 
     def _add(self, path: Path) -> list[str]:
         found = read_header(path)
+        self.files.append(path)
         for name in found:
             if name in self._files:
                 raise DataError(
@@ -91,6 +94,7 @@ class Weights:
         listed = read_object(index, error=DataError).get("weight_map")
         if not isinstance(listed, dict) or not all(isinstance(f, str) for f in listed.values()):
             raise DataError(f"{index}: weight_map: expected names of tensors to names of files")
+        self.files.append(index)
         for file in dict.fromkeys(listed.values()):
             self._add(self._shard(file, index))
         for name, file in listed.items():

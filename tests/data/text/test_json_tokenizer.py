@@ -45,6 +45,9 @@ def test_which_tokens_begin_and_end(word_file, tmp_path):
     beside.write_text(json.dumps({"bos_token": {"content": "the"}, "eos_token": None}))
     tokenizer = JsonTokenizer(path)
     assert (tokenizer.bos, tokenizer.eos) == (3, 2)
+    assert tokenizer.file.data == word_file.read_bytes()
+    assert tokenizer.beside.data == beside.read_bytes()
+    assert JsonTokenizer(word_file).beside is None
     for wrong in ("[1]", "{", "[" * 100_000):
         beside.write_text(wrong)
         with pytest.raises(DataError, match=r"tokenizer_config\.json: not a tokenizer: "):

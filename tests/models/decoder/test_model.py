@@ -3,7 +3,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxtrain.models.decoder import DecoderConfig, decoder
+from jaxtrain.errors import ConfigError
+from jaxtrain.models.decoder import DecoderConfig, decoder, flops_per_token, trunk
 from jaxtrain.step import forward
 
 SIZES = {"width": 32, "layers": 2, "heads": 4}
@@ -60,3 +61,41 @@ def test_a_policy_narrows_what_is_computed(batch, precision):
 def test_parameters_are_made_in_the_dtype_asked_for(batch):
     variables = decoder(CONFIG, param_dtype="bfloat16").init(jax.random.key(0), batch)
     assert {leaf.dtype for leaf in jax.tree.leaves(variables)} == {jnp.dtype("bfloat16")}
+
+
+def shapes(length, packed):
+    names = ("inputs", "labels", *(("segments", "positions") if packed else ()))
+    return {name: jax.ShapeDtypeStruct((3, length), jnp.int32) for name in names}
+
+
+@pytest.mark.parametrize(
+    ("dtype", "packed", "expected"),
+    [
+        ("bfloat16", False, "cudnn (bfloat16, heads of 8, one document a row)"),
+        ("bfloat16", True, "tiled (no scores [64, 64] are kept"),
+        ("float32", False, "tiled (no scores [64, 64] are kept"),
+    ],
+)
+def test_what_is_decided_is_told_of_the_batch_and_the_dtype(monkeypatch, dtype, packed, expected):
+    gpu = {"platform": "gpu", "compute_capability": "9.0"}
+    monkeypatch.setattr(trunk, "device_facts", lambda: gpu)
+    facts = decoder(CONFIG, remat="mlp").facts(shapes(64, packed), dtype)
+    assert facts["attention"].startswith(expected)
+    assert ("segments" in facts["attention"]) == packed
+    assert facts["remat"] == "mlp (a layer keeps all but the inside of its feed-forward)"
+
+
+@pytest.mark.parametrize("attention", ["xla", "tiled"])
+def test_operations_are_those_of_the_batch_s_length(attention):
+    model = decoder(CONFIG, remat="dots", attention=attention)
+    expected = flops_per_token(CONFIG, 64, remat="dots", attention=attention)
+    assert model.flops(shapes(64, False), "float32") == expected
+    assert expected.again > flops_per_token(CONFIG, 64, attention=attention).again
+
+
+def test_rows_longer_than_the_model_is_meant_for_are_refused(batch):
+    exact = DecoderConfig.llama(vocab_size=50, **SIZES, max_length=20)
+    decoder(exact).init(jax.random.key(0), batch)
+    short = DecoderConfig.llama(vocab_size=50, **SIZES, max_length=19)
+    with pytest.raises(ConfigError, match=r"rows of 20 tokens are longer .* max_length=19"):
+        decoder(short).init(jax.random.key(0), batch)

@@ -180,6 +180,23 @@ def test_more_entries_may_not_make_another_model_of_it(tmp_path, extra, message)
     assert os.listdir(tmp_path) == []
 
 
+def test_further_files_are_there_when_the_rest_is(tmp_path):
+    params, path = params_of(LLAMA), tmp_path / "x"
+    hf.save(path, LLAMA, params, beside={"tokenizer.json": b"{}", "notes": b"\xff"})
+    assert (path / "tokenizer.json").read_bytes() == b"{}"
+    assert (path / "notes").read_bytes() == b"\xff"
+    same(hf.load(path)[1], params)
+    for name, message in {
+        "config.json": "beside: config.json is a file of the model itself",
+        "model-00001-of-00002.safetensors": "is a file of the model itself",
+        "model.safetensors.index.json": "is a file of the model itself",
+        "../x": "beside: '../x' can't be a name",
+    }.items():
+        with pytest.raises(ConfigError, match=message):
+            hf.save(tmp_path / "y", LLAMA, params, beside={name: b""})
+    assert os.listdir(tmp_path) == ["x"]
+
+
 def test_parameters_of_another_model_are_refused_all_at_once(tmp_path):
     params = params_of(LLAMA)
     del params["layers"]["mlp"]["up"]
@@ -200,6 +217,12 @@ def test_parameters_of_another_model_are_refused_all_at_once(tmp_path):
     with pytest.raises(ConfigError, match="max_shard_size: expected at least 1 byte, found 0"):
         hf.save(tmp_path / "x", LLAMA, params_of(LLAMA), max_shard_size=0)
     assert os.listdir(tmp_path) == []
+
+
+def test_who_may_read_one_file_may_read_all(tmp_path):
+    config = DecoderConfig.llama(vocab_size=8, width=8, layers=1, heads=1)
+    hf.save(tmp_path / "saved", config, initial_params(jax.random.key(0), config))
+    assert len({path.stat().st_mode for path in (tmp_path / "saved").iterdir()}) == 1
 
 
 def test_numpy_arrays_are_saved_as_well(tmp_path):

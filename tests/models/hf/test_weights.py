@@ -36,6 +36,7 @@ def test_a_single_file(tmp_path):
     np.testing.assert_array_equal(weights.read("a"), A)
     assert weights.read("b").dtype == np.float16
     assert weights.place("a") == f"{tmp_path}/model.safetensors: tensor 'a'"
+    assert weights.files == [tmp_path / "model.safetensors"]
 
 
 def test_several_with_an_index(sharded):
@@ -43,6 +44,8 @@ def test_several_with_an_index(sharded):
     np.testing.assert_array_equal(weights.read("a"), A)
     np.testing.assert_array_equal(weights.read("b"), B)
     assert SECOND in weights.place("b")
+    assert {path.name for path in weights.files} == {"model.safetensors.index.json", *FILES}
+    assert len(weights.files) == 3
 
 
 def test_links_are_followed_as_in_the_cache_of_hugging_face(sharded, tmp_path):
