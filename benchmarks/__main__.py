@@ -21,7 +21,11 @@ def main(argv: list[str]) -> int:
             print(f"  {name:14}{what}")
         return 0 if argv[:1] in (["-h"], ["--help"]) else 2
     module = importlib.import_module(f"benchmarks.{argv[0]}")
-    module.main(argv[1:])
+    try:
+        module.main(argv[1:])
+    except KeyboardInterrupt:
+        print("stopped", flush=True)  # what was kept until then stays
+        return 130
     return 0
 
 

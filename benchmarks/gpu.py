@@ -41,7 +41,10 @@ Record = dict[str, Any]
 
 
 def main(argv: Sequence[str]) -> None:
-    options = _parser().parse_args(argv)
+    parser = _parser()
+    options = parser.parse_args(argv)
+    if options.device == "cpu" and not options.tiny:
+        parser.error("--device cpu is for --tiny; the other sizes are for a GPU and its memory")
     chosen = [case for case in cases(tiny=options.tiny) if case.part in options.parts]
     record: Record = {
         "machine": machine_facts(PACKAGES),

@@ -26,13 +26,13 @@ import numpy as np
 from benchmarks import loop
 from benchmarks import saves as saving
 from benchmarks.language import attention, loss
-from benchmarks.language.flops import FORMULA, flops_per_token, peak_flops
 from benchmarks.language.settings import PROMPT
 from benchmarks.language.shape import Shape
 from benchmarks.language.with_jaxtrain import Training, Writing
 from benchmarks.machine import is_out_of_memory
+from benchmarks.peaks import peak_flops
 from benchmarks.processes import Stopwatch
-from jaxtrain.models.decoder import attention_choice, initial_params
+from jaxtrain.models.decoder import attention_choice, flops_per_token, initial_params
 
 # Llama 3.2 1B.
 BILLION = Shape(
@@ -157,6 +157,8 @@ def train(
                 raise
             too_large.append({"batch": batch, "remat": remat})
             continue
+        if too_large:  # the highest is theirs
+            found["peak_bytes"] = None
         return {"batch": batch, "remat": remat, **found, "too_large": too_large}
     raise MemoryError(f"RESOURCE_EXHAUSTED: none of these fits: {too_large}")
 
@@ -169,17 +171,18 @@ def _train(shape: Shape, engine: bool, remat: Any, seconds: float) -> dict[str, 
     steps = max(1, round(seconds / once))
     rates = [training.round(steps)["clock"] for _ in range(4)][1:]  # the first one warms up
     rate = statistics.median(rates)
-    flops, peak = flops_per_token(config, shape.length), peak_flops(jax.devices()[0].device_kind)
     choice = attention_choice(config, "auto", dtype="bfloat16", length=shape.length)
+    flops = flops_per_token(config, shape.length, remat=remat, attention=choice.name)
+    peak = peak_flops(jax.devices()[0].device_kind)
     return {
+        "sizes": dataclasses.asdict(config) | {"length": shape.length},
         "tokens_per_second": rate,
         "rounds": rates,
         "steps_a_round": steps,
         "first_losses": losses,
-        "flops_per_token": flops,
-        "formula": FORMULA,
+        "flops_per_token": dataclasses.asdict(flops),
         "peak_flops": peak,
-        "model_flops_utilization": None if peak is None else rate * flops / peak,
+        "model_flops_utilization": None if peak is None else rate * flops.total / peak,
         "peak_bytes": _peak_bytes(),
         "attention": {"chosen": choice.name, "why": choice.why},
     }

@@ -26,14 +26,12 @@ from typing import Any
 
 from benchmarks.loops import FRAMEWORKS, TASKS, Worker
 from benchmarks.machine import machine_facts
-from benchmarks.processes import OwnProcess
+from benchmarks.processes import REST_SECONDS, OwnProcess
 from jaxtrain.files.atomic import replacing
 
 RESULTS = Path(__file__).with_name("results") / "loop.json"
 PACKAGES = ["jaxtrain", "jax", "jaxlib", "flax", "optax", "numpy"]
 PACKAGES += ["torch", "pytorch-ignite", "lightning", "keras"]
-# Thread pools of a process that has just finished spin for some milliseconds before they sleep.
-_REST_SECONDS = 0.1
 
 # By task and framework, steps a second in each round.
 Speeds = dict[str, dict[str, list[float]]]
@@ -131,7 +129,7 @@ def measure(
             for number in range(1, rounds + 1):
                 _say(f"{task}: round {number} of {rounds}")
                 for name, worker in workers.items():
-                    time.sleep(_REST_SECONDS)
+                    time.sleep(REST_SECONDS)
                     speeds[name].append(worker.round())
                 _say("")
                 yield task, number, {name: list(values) for name, values in speeds.items()}

@@ -33,6 +33,9 @@ KEEPS_MEMORY = MappingProxyType(
     }
 )
 
+# Thread pools of a process that has just finished spin for some milliseconds before they sleep.
+REST_SECONDS = 0.1
+
 Found = TypeVar("Found")
 
 

@@ -11,6 +11,7 @@ Axes: B prompts, L their length.
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from importlib import import_module
@@ -22,7 +23,7 @@ import numpy as np
 
 from benchmarks.language.rates import Rate, rows, summary
 from benchmarks.language.settings import MODES, PROMPT
-from benchmarks.processes import OwnProcess, Stopwatch
+from benchmarks.processes import REST_SECONDS, OwnProcess, Stopwatch
 
 FRAMEWORKS = {"jaxtrain": "with_jaxtrain", "transformers": "with_transformers"}
 PROGRAMS = ("torch", "transformers")
@@ -91,6 +92,7 @@ def measure(
                 measured: dict[str, list[Rate]] = {name: [] for name in processes}
                 for number in range(rounds + 1):  # the first one compiles
                     for name, process in processes.items():
+                        time.sleep(REST_SECONDS)
                         rate = process.ask("round", batch, new, mode)
                         said = f"{task}, round {number}: {name} {rate['clock']:,.0f}"
                         print(f"  {said} tokens a second", file=sys.stderr, flush=True)

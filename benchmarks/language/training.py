@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from importlib import import_module
@@ -20,7 +21,7 @@ from typing import Any
 
 from benchmarks.language.rates import Rate, rows, summary
 from benchmarks.language.shape import Shape
-from benchmarks.processes import OwnProcess, ProcessFailed
+from benchmarks.processes import REST_SECONDS, OwnProcess, ProcessFailed
 
 # By name: the file, and what `Training` there gets besides shape and weights. The first one says
 # how many steps make a round.
@@ -87,6 +88,7 @@ def measure(
         steps = max(1, round(seconds * bare.ask("round", 2)["clock"] / shape.tokens))
         for number in range(rounds + 1):  # the first one warms up
             for name, process in processes.items():
+                time.sleep(REST_SECONDS)
                 rate = process.ask("round", steps)
                 _say(f"training, round {number}: {name} {rate['clock']:,.0f} tokens a second")
                 if number:

@@ -31,3 +31,9 @@ class Here:
 def here():
     """The class `Here`, to be put in the place of `OwnProcess`."""
     return Here
+
+
+@pytest.fixture(autouse=True)
+def _compiled_quickly(monkeypatch):
+    """In real processes; what is compiled for a test runs a few times."""
+    monkeypatch.setenv("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")

@@ -11,10 +11,9 @@ import pytest
 from benchmarks import __main__ as command
 from benchmarks import gpu, gpu_cases
 from benchmarks.gpu_cases import BILLION, Case, cases
-from benchmarks.language.flops import flops_per_token, peak_flops
-from benchmarks.language.shape import Shape
+from benchmarks.peaks import peak_flops
 from benchmarks.processes import ProcessFailed
-from jaxtrain.models.decoder import initial_params
+from jaxtrain.models.decoder import flops_per_token
 
 
 @pytest.mark.slow
@@ -132,6 +131,12 @@ def test_a_failure_is_the_commands_exit_code(monkeypatch, here):
     gpu.main(["--device", "cpu", "--tiny", "--parts", "attention,saves"])
 
 
+def test_a_processor_is_for_tiny_sizes(capsys):
+    with pytest.raises(SystemExit):
+        gpu.main(["--device", "cpu"])
+    assert "--device cpu is for --tiny" in capsys.readouterr().err
+
+
 def test_a_device_that_is_not_the_wanted_one_is_none():
     assert gpu_cases.device("cpu")["platform"] == "cpu"
     with pytest.raises(RuntimeError, match="JAX computes on 'cpu'"):
@@ -156,7 +161,7 @@ def test_the_first_batch_that_fits_is_taken(monkeypatch):
         tried.append((shape.batch, remat))
         if len(tried) < 3:
             raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: out of memory")
-        return {"tokens_per_second": 1.0}
+        return {"tokens_per_second": 1.0, "peak_bytes": 9}
 
     monkeypatch.setattr(gpu_cases, "_train", train)
     tries = ((8, "none"), (8, "mlp"), (4, "mlp"), (1, "full"))
@@ -164,6 +169,8 @@ def test_the_first_batch_that_fits_is_taken(monkeypatch):
     assert tried == list(tries[:3])
     assert (found["batch"], found["remat"]) == (4, "mlp")
     assert [each["remat"] for each in found["too_large"]] == ["none", "mlp"]
+    assert found["peak_bytes"] is None  # the process' highest is that of what did not fit
+    assert gpu_cases.train(BILLION, True, tries, 1.0)["peak_bytes"] == 9
     tried.clear()
     with pytest.raises(MemoryError, match="RESOURCE_EXHAUSTED"):
         gpu_cases.train(BILLION, True, tries[:2], 1.0)
@@ -178,20 +185,9 @@ def test_an_error_besides_memory_is_not_tried_again(monkeypatch):
         gpu_cases.train(BILLION, True, ((1, "none"), (1, "full")), 1.0)
 
 
-@pytest.mark.parametrize("tied", [False, True])
-def test_operations_are_six_times_the_weights_that_a_token_meets(tied):
-    shape = Shape(vocabulary=50, width=16, layers=3, heads=2, kv_heads=1, length=8, tied=tied)
-    config = shape.config()
-    params = initial_params(jax.random.key(0), config)
-    weights = sum(leaf.size for leaf in jax.tree.leaves(params["layers"])) + 16 * 50
-    # 2 H E multiplications and additions for each key's score, as many for its value; half of the
-    # keys; three times that with the backward pass.
-    scores = 3 * config.layers * 2 * (2 * config.heads * config.head_dim) * 8 / 2
-    assert flops_per_token(config, 8) == 6 * weights + scores
-
-
 def test_the_billion_is_one():
-    assert 1.2e9 < flops_per_token(BILLION.config(), 0) / 6 < 1.3e9
+    found = flops_per_token(BILLION.config(), BILLION.length)
+    assert 1.2e9 < found.weights / 6 < 1.3e9
 
 
 def test_peaks_are_those_of_the_device_by_its_whole_name():
