@@ -33,7 +33,11 @@ def _add_words(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--tokenizer", metavar="FILE", help="of --model, where it is not in its directory"
     )
-    parser.add_argument("--dtype", metavar="NAME", help="of --model: float32, bfloat16 or float16")
+    parser.add_argument(
+        "--dtype",
+        choices=("float32", "bfloat16", "float16"),
+        help="of --model's parameters; by default as its files have them",
+    )
     parser.add_argument(
         "--prompt", metavar="TEXT", default="", help="what the text begins with; it is not repeated"
     )

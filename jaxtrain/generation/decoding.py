@@ -57,7 +57,7 @@ class DecodingState(NamedTuple):
     finite: jax.Array
 
 
-@functools.partial(jax.jit, static_argnames=("config", "form", "size"))
+@functools.partial(jax.jit, static_argnames=("config", "form", "size", "tokens"))
 def first_tokens(
     weights: Weights,
     prompts: jax.Array,
@@ -67,6 +67,7 @@ def first_tokens(
     config: DecoderConfig,
     form: Form,
     size: int,
+    tokens: int | None = None,
 ) -> DecodingState:
     """Prompts `[B, P]` of `lengths` `[B]` are read, and the first token of each row is chosen.
 
@@ -78,6 +79,7 @@ def first_tokens(
         config: the decoder's sizes.
         form: of the sampling.
         size: slots of the cache.
+        tokens: only those below it are chosen; None for all.
     """
     hidden, cache = read_prompts(weights, config, prompts, lengths, size=size)
     rows = len(lengths)
@@ -88,10 +90,12 @@ def first_tokens(
         jnp.zeros(rows, bool),
         jnp.ones(rows, bool),
     )
-    return _chosen(weights, config, form, draw, hidden, before)
+    return _chosen(weights, config, form, tokens, draw, hidden, before)
 
 
-@functools.partial(jax.jit, static_argnames=("config", "form"), donate_argnames=("state",))
+@functools.partial(
+    jax.jit, static_argnames=("config", "form", "tokens"), donate_argnames=("state",)
+)
 def next_tokens(
     weights: Weights,
     state: DecodingState,
@@ -100,6 +104,7 @@ def next_tokens(
     *,
     config: DecoderConfig,
     form: Form,
+    tokens: int | None = None,
 ) -> tuple[DecodingState, jax.Array, jax.Array]:
     """Up to `limit` more tokens of each row.
 
@@ -110,6 +115,7 @@ def next_tokens(
         limit: at most C, and at most what the cache has slots for.
         config: the decoder's sizes.
         form: of the sampling.
+        tokens: only those below it are chosen; None for all.
 
     Returns:
         The state, the tokens `[B, C]`, and how many of them were chosen before all rows were done.
@@ -125,7 +131,8 @@ def next_tokens(
     ) -> tuple[jax.Array, DecodingState, jax.Array]:
         number, state, found = carry
         hidden, cache = read_tokens(weights, config, state.token, state.cache)
-        state = _chosen(weights, config, form, draw, hidden, state._replace(cache=cache))
+        state = state._replace(cache=cache)
+        state = _chosen(weights, config, form, tokens, draw, hidden, state)
         column = state.token[:, None]
         return number + 1, state, jax.lax.dynamic_update_slice(found, column, (0, number))
 
@@ -144,11 +151,12 @@ def _chosen(
     weights: Weights,
     config: DecoderConfig,
     form: Form,
+    tokens: int | None,
     draw: Draw,
     hidden: jax.Array,
     state: DecodingState,
 ) -> DecodingState:
-    scores = logits(weights, config, hidden)
+    scores = logits(weights, config, hidden)[:, :tokens]
     # The n-th token of a row has a key of its own, whatever chunks and buckets there are.
     keys = jax.vmap(jax.random.fold_in, in_axes=(0, None))(draw.keys, state.number)
     token = choose(scores, draw.knobs, form, keys)

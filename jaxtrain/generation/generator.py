@@ -81,10 +81,20 @@ class Generator:
     Args:
         params: as `initial_params` lays them out. The layers are copied; the given ones may go.
         config: its sizes.
+        tokens: only those below it are written: a model may have more than its tokenizer; by
+            default all of them.
+
+    Raises:
+        ConfigError: the model has not so many tokens.
     """
 
-    def __init__(self, params: Mapping[str, Any], config: DecoderConfig) -> None:
+    def __init__(
+        self, params: Mapping[str, Any], config: DecoderConfig, *, tokens: int | None = None
+    ) -> None:
         self.config = config
+        self._tokens = config.vocab_size if tokens is None else operator.index(tokens)
+        if not 1 <= self._tokens <= config.vocab_size:
+            raise ConfigError(f"tokens: expected 1 to {config.vocab_size}, found {tokens}")
         self._weights = by_layer(params)
 
     def generate(
@@ -209,6 +219,7 @@ class Generator:
             config=config,
             form=form,
             size=prompts.shape[1] + room,
+            tokens=self._tokens,
         )
         alive = np.ones(len(lengths), bool)
         news = np.asarray(state.token)[:, None]
@@ -224,7 +235,13 @@ class Generator:
                 room *= 2
                 state = with_room(state, size=prompts.shape[1] + room)
             state, found, number = next_tokens(
-                self._weights, state, draw, np.int32(wanted), config=config, form=form
+                self._weights,
+                state,
+                draw,
+                np.int32(wanted),
+                config=config,
+                form=form,
+                tokens=self._tokens,
             )
             news = np.asarray(found)[:, : int(number)]
 

@@ -47,6 +47,8 @@ _MISSING = (
 
 Size: TypeAlias = Annotated[int, pydantic.Field(ge=1)]
 Positive: TypeAlias = Annotated[float, pydantic.Field(gt=0)]
+# Two ways to write one path would be two runs.
+Files: TypeAlias = Annotated[str, pydantic.AfterValidator(lambda path: path.rstrip("/") or path)]
 
 
 def fill(options: Mapping[str, Any]) -> dict[str, Any]:
@@ -69,9 +71,12 @@ def fill(options: Mapping[str, Any]) -> dict[str, Any]:
         if missing:
             raise OptionsError(dict.fromkeys(missing, _MISSING))
         return {}
-    said = {name: options[name] for name in _SIZES if options.get(name) is not None}
-    unscaled = {"rope_scaling"} & options.keys()
-    if not isinstance(path, str) or not set(_SIZES) - said.keys() - unscaled:
+    said = {
+        name: options[name]
+        for name in _SIZES
+        if options.get(name) is not None or (name == "rope_scaling" and name in options)
+    }
+    if not isinstance(path, str) or not set(_SIZES) - said.keys():
         return {}  # of another type than text, the schema refuses it
     try:
         found = _sizes_of(decoder_files.read_config(path))
@@ -89,7 +94,7 @@ def fill(options: Mapping[str, Any]) -> dict[str, Any]:
 def causal_lm(
     num_outputs: int,
     *,
-    weights: str | None = None,
+    weights: Files | None = None,
     width: Size | None = None,
     layers: Size | None = None,
     heads: Size | None = None,
@@ -115,7 +120,8 @@ def causal_lm(
         weights: what the parameters are when a run begins: a directory of Hugging Face
             (config.json, safetensors) or a .bin of llama2.c, relative to the working directory. All
             sizes may be left out then; what is not has to be that of the files. Who goes on with a
-            run, or uses it, does not read them.
+            run, or uses it, does not read them. The path as it is written, but for a slash at its
+            end, is part of what the run is: written otherwise, it is another run.
         width: of the hidden states; required without weights.
         layers: how many, likewise.
         heads: query heads, likewise.

@@ -20,7 +20,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from jaxtrain.checkpoint import RunMeta, Saved, vouched
+from jaxtrain.checkpoint import RunMeta, Saved
 from jaxtrain.config import ExperimentConfig, imported_digests
 from jaxtrain.data import prefetch_to_device
 from jaxtrain.engine import Engine, Events
@@ -40,6 +40,7 @@ from jaxtrain.run.resuming import (
     refuse_other_plugins,
     refuse_unwanted,
     warn_of_other_conditions,
+    warn_of_other_weights,
 )
 from jaxtrain.run.task import Task
 from jaxtrain.run.wiring import direction, make_hooks, make_store
@@ -54,10 +55,10 @@ class Experiment:
     Args:
         task: what to train.
         directory: where; by default the config's `workdir`, or one named after the config.
-        state: the TrainState to begin with; by default the task's initial one, which may be read
-            from files: here, where nothing is touched yet, or not at all where the directory holds
-            checkpoints of the run. One of shapes alone (`task.abstract_state()`) is enough for a
-            plan, or to evaluate a checkpoint.
+        state: the TrainState to begin with; by default the task's initial one. Where the model
+            loads that from files, the trainer holds its shapes until `train` or `evaluate` needs
+            it: a run that goes on reads none. One of shapes alone (`task.abstract_state()`) is
+            enough for a plan, or to evaluate a checkpoint.
 
     Attributes:
         task: the stage before.
@@ -98,11 +99,8 @@ class Experiment:
         self._given_state = state
         self._has_run = False
         self._weights: dict[str, str] = {}
-        # A run that goes on has its own parameters: the files of others are not read for their
-        # shapes. What begins reads them here, before anything is touched.
-        self._unread = (
-            state is None and task.model.load is not None and bool(vouched(directory.checkpoints))
-        )
+        # Files are read when it is known that the run begins, and that nothing else is wrong.
+        self._unread = state is None and task.model.load is not None
 
         first = task.abstract_state() if self._unread else self._first_state()
         self.trainer = Engine(task.train_step, first, form=form)
@@ -183,6 +181,8 @@ class Experiment:
         """
         refuse_unwanted(self.directory, resume)
         refuse_unknown_monitors(self.config, self.trainer)
+        if self._unread and not self.directory.path.exists():
+            self._begin()  # nobody can have it; without the files it is not even made
         look = partial(self._look, resume, allow_changed_plugins)
         # From here to the end a signal is heeded, and no other process may write here.
         with guard(self.trainer), self.directory.held(self.config, look) as standing:
@@ -231,7 +231,10 @@ class Experiment:
         return self.task.initial_state() if self._given_state is None else self._given_state
 
     def _look(self, resume: Resume, allow_changed_plugins: bool) -> Standing:
-        """Where the run in the directory stands, if it is this one; under the lock."""
+        """Where the run in the directory stands, if it is this one; under the lock.
+
+        What begins reads its files here, before a byte is written: they may be missing, or wrong.
+        """
         refuse_unwanted(self.directory, resume)  # another process may have come in between
         standing = look(
             self.directory,
@@ -248,7 +251,16 @@ class Experiment:
                 imported_digests(self.config.plugins),
                 allowed=allow_changed_plugins,
             )
+        begins = standing.saved is None and not self._is_further(standing)
+        if begins and (self._unread or self._has_run):
+            self._begin()
         return standing
+
+    def _is_further(self, standing: Standing) -> bool:
+        """Whether the trainer itself stands where the run does, or further."""
+        now = self.trainer.state
+        reached = 0 if standing.saved is None else standing.saved.iteration
+        return self._has_run and now.stopped != "failed" and now.iteration >= reached
 
     def _train(self, standing: Standing) -> dict[str, Any]:
         stands = self._take_up(standing)
@@ -291,35 +303,30 @@ class Experiment:
         """Put the trainer where the run stands; True where it stands there, or further, itself."""
         saved = standing.saved
         self.store.set_aside(standing.faults)
-        now = self.trainer.state
-        reached = 0 if saved is None else saved.iteration
-        if self._has_run and now.stopped != "failed" and now.iteration >= reached:
+        if self._is_further(standing):
             return True
         if saved is None:
             if (self.directory / "metadata.json").exists():  # it was begun before
                 logger.warning(
                     "%s holds no checkpoint: beginning from iteration 0", self.store.directory
                 )
-            self._begin_anew()
+            if self._has_run:
+                self.trainer.reset()
+            self._note_weights(self._weights)
             return False
         warn_of_other_conditions(standing)
+        warn_of_other_weights(standing, self.task.model.digests)
         resume_from(self.trainer, saved, self.store)
         self._unread = False
         self._note_weights(standing.said.weights if standing.said else {})
         logger.info("continuing after iteration %d, from %s", saved.iteration, saved.path)
         return False
 
-    def _begin_anew(self) -> None:
-        """Put a trainer that has run before its first iteration."""
-        if self._has_run:
-            self.trainer.reset()
-        if self._has_run or self._unread:
-            self._begin()
-        if self._given_state is None and self.task.model.digests is not None:
-            self._note_weights(self.task.model.digests())
-
     def _begin(self) -> None:
+        """Give the trainer the state to begin with; what is told of its files is what was read."""
         self.trainer.state.train_state = self._first_state()
+        if self._given_state is None and self.task.model.digests is not None:
+            self._weights = dict(self.task.model.digests())
         self._unread = False
 
     def _note_weights(self, digests: Mapping[str, str]) -> None:

@@ -3,9 +3,8 @@
     exported = export(Trained.load("runs/char_lm/seed0-1a2b3c4d"), "out/model", dtype="bfloat16")
     print(exported.summary())
 
-The tokenizer goes with it where it is a file that a directory of Hugging Face has. Which token
-begins a text, and which ends one, stands in config.json twice: as transformers reads it, and as the
-run had it, under `jaxtrain`; since transformers takes what is null for unknown, not for none.
+The tokenizer goes with it where it is a file that a directory of Hugging Face has; which token
+begins a text, and which ends one, stands in config.json (`bounds.py`).
 """
 
 from __future__ import annotations
@@ -18,16 +17,12 @@ from typing import Any
 
 import jax
 
-from jaxtrain.data import TextReader
 from jaxtrain.data.text.json_tokenizer import JsonTokenizer
 from jaxtrain.data.text.sentencepiece_tokenizer import SentencePieceTokenizer
-from jaxtrain.errors import ConfigError
 from jaxtrain.models import hf
-from jaxtrain.models.causal_lm import config_of
+from jaxtrain.run.bounds import Bounds
 from jaxtrain.run.trained import Trained
-
-SAID = "jaxtrain"
-"""The entry of config.json that says how texts of the run begin and end."""
+from jaxtrain.run.trained_decoder import decoder_of
 
 
 @dataclass(frozen=True)
@@ -75,23 +70,16 @@ def export(trained: Trained, path: str | os.PathLike[str], *, dtype: str | None 
         DataError: the tokenizer's file is another now.
         CheckpointError: it could not be written. Then nothing is there.
     """
+    config, reader = decoder_of(trained)
     model: Any = trained.config.model
-    if model.name != "decoder":
-        raise ConfigError(
-            f"{trained.path}: its model is {model.name!r}; expected a decoder, which Hugging Face "
-            "has files for"
-        )
-    reader = trained.reader()
     extra: dict[str, Any] = {}
     files: Mapping[str, bytes] = {}
     why = f"its data, {trained.config.data.name!r}, have none"
-    if isinstance(reader, TextReader):
-        extra = {"bos_token_id": reader.bos, "eos_token_id": reader.eos}
-        extra[SAID] = {"bos": reader.bos, "stop": [] if reader.eos is None else [reader.eos]}
+    if reader is not None:
+        extra = Bounds(reader.bos, () if reader.eos is None else (reader.eos,)).entries()
         files = _files_of(reader.tokenizer)
         why = _why_none(trained.config.data)
     params = trained.state.variables()["params"]
-    config = config_of(model, trained.learnt.num_outputs)
     hf.save(path, config, params, dtype=dtype, extra=extra, beside=files)
     leaves = jax.tree.leaves(params)
     return Exported(

@@ -11,23 +11,21 @@ This is where generation is wired to runs, files and tokenizers.
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Protocol
 
 import jax
 
-from jaxtrain.data import TextReader
-from jaxtrain.errors import ConfigError, DataError
+from jaxtrain.errors import ConfigError
+from jaxtrain.files.paths import typed_path
 from jaxtrain.generation import Generator, TextStream
 from jaxtrain.models import decoder_files
-from jaxtrain.models.causal_lm import config_of
 from jaxtrain.models.decoder import DecoderConfig
-from jaxtrain.run.exporting import SAID
+from jaxtrain.run.bounds import read_bounds, stop_tokens, tokenizer_file
 from jaxtrain.run.trained import Trained
+from jaxtrain.run.trained_decoder import decoder_of
 
 DEFAULT_NEW_TOKENS = 256
 
@@ -36,6 +34,11 @@ _UNKNOWN = ("<unknown>", "<unk>", "[UNK]")
 
 class Speaks(Protocol):
     """What is needed of a tokenizer: `jaxtrain.data.text.Tokenizer` has all of it, and more."""
+
+    @property
+    def vocab_size(self) -> int:
+        """Every token is below it."""
+        ...
 
     @property
     def bos(self) -> int | None:
@@ -88,18 +91,12 @@ class LanguageModel:
             ConfigError: the run's model is no decoder, or its data are no text.
             DataError: the tokenizer's file is another now.
         """
-        model, data = trained.config.model, trained.config.data
-        if model.name != "decoder":
+        config, reader = decoder_of(trained)
+        if reader is None:
             raise ConfigError(
-                f"{trained.path}: its model is {model.name!r}; expected a decoder, which writes"
+                f"{trained.path}: its data are {trained.config.data.name!r}, which has no "
+                "tokenizer; expected a run over text"
             )
-        reader = trained.reader()
-        if not isinstance(reader, TextReader):
-            raise ConfigError(
-                f"{trained.path}: its data are {data.name!r}, which has no tokenizer; expected a "
-                "run over text"
-            )
-        config = config_of(model, trained.learnt.num_outputs)
         stop = () if reader.eos is None else (reader.eos,)
         params = trained.state.variables()["params"]
         return cls(params, config, reader.tokenizer, reader.bos, stop)
@@ -128,13 +125,17 @@ class LanguageModel:
         """
         from jaxtrain.data.text import read_tokenizer
 
-        path = Path(path)
-        found = _tokenizer_of(path) if tokenizer is None else Path(tokenizer)
+        path = typed_path(os.fspath(path), what="model")
+        found = (
+            tokenizer_file(path)
+            if tokenizer is None
+            else typed_path(os.fspath(tokenizer), what="tokenizer")
+        )
         speaks = read_tokenizer(found.name, root=str(found.parent))
         config, params = decoder_files.load(path, dtype=dtype)
-        if (said := _said(path)) is not None:
+        if (said := read_bounds(path)) is not None:
             return cls(params, config, speaks, *said)
-        stop = {*_stop_tokens(path), *([] if speaks.eos is None else [speaks.eos])}
+        stop = {*stop_tokens(path), *([] if speaks.eos is None else [speaks.eos])}
         # A tokenizer may know more tokens than the model has.
         ends = tuple(sorted(token for token in stop if token < config.vocab_size))
         return cls(params, config, speaks, speaks.bos, ends)
@@ -192,7 +193,9 @@ class LanguageModel:
         """
         tokens = self.prompt(prompt)
         room = self.config.max_length - len(tokens)
-        news = Generator(self.params, self.config).stream(
+        # What the tokenizer has no text for is never written.
+        most = min(self.tokenizer.vocab_size, self.config.vocab_size)
+        news = Generator(self.params, self.config, tokens=most).stream(
             [tokens],
             max_new_tokens=max(1, min(DEFAULT_NEW_TOKENS, room))
             if max_new_tokens is None
@@ -213,54 +216,3 @@ def _texts(stream: TextStream, news: Iterator[list[Any]]) -> Iterator[str]:
             yield text
     if text := stream.rest():
         yield text
-
-
-def _tokenizer_of(path: Path) -> Path:
-    names = ("tokenizer.json", "tokenizer.model")
-    for name in names if path.is_dir() else ():
-        if (path / name).is_file():
-            return path / name
-    raise ConfigError(
-        f"{path}: no tokenizer is found ({' or '.join(names)} in a directory); give its file"
-    )
-
-
-def _said(directory: Path) -> tuple[int | None, tuple[int, ...]] | None:
-    """How texts begin and end, where a run has said so; None for files of others."""
-    path = directory / "config.json"
-    said = _entry(path, SAID)
-    if said is None:
-        return None
-    if not isinstance(said, dict) or said.keys() != {"bos", "stop"}:
-        raise DataError(f"{path}: {SAID}: expected bos and stop, found {said!r:.80}")
-    if said["bos"] is not None:
-        _tokens([said["bos"]], f"{path}: {SAID}.bos")
-    return said["bos"], tuple(_tokens(said["stop"], f"{path}: {SAID}.stop"))
-
-
-def _stop_tokens(directory: Path) -> set[int]:
-    """What `eos_token_id` says, which may be several: a chat model ends its turn by another one."""
-    for name in ("generation_config.json", "config.json"):
-        found = _entry(directory / name, "eos_token_id")
-        if found is not None:
-            return set(_tokens(found, f"{directory / name}: eos_token_id"))
-    return set()
-
-
-def _entry(path: Path, key: str) -> Any:
-    """An entry of a JSON file; None where it, or the file, is not there."""
-    if not path.is_file():
-        return None
-    try:
-        return json.loads(path.read_text()).get(key)
-    except (OSError, ValueError, AttributeError, RecursionError) as error:
-        raise DataError(f"{path}: can't be read: {error}") from None
-
-
-def _tokens(found: Any, place: str) -> list[int]:
-    """One token, or several."""
-    several = found if isinstance(found, list) else [found]
-    for token in several:
-        if type(token) is not int or token < 0:
-            raise DataError(f"{place}: expected tokens, found {token!r:.80}")
-    return several

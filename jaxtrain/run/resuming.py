@@ -5,6 +5,7 @@
     refuse_other_data(standing.said.data, data.fingerprints())
     refuse_other_plugins(standing.said.plugins, plugins, allowed=False)
     warn_of_other_conditions(standing)
+    warn_of_other_weights(standing, model.digests)
 
 What would make another run of it is refused; what may only change its last bits is told.
 """
@@ -12,7 +13,7 @@ What would make another run of it is refused; what may only change its last bits
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, TypeAlias
@@ -21,7 +22,13 @@ from jaxtrain.checkpoint import CheckpointStore, RunMeta, Saved, environment
 from jaxtrain.data import Loader
 from jaxtrain.data.ordered_loader import OrderedLoader
 from jaxtrain.engine import Engine
-from jaxtrain.errors import CheckpointError, CheckpointMismatchError, ConfigError
+from jaxtrain.errors import (
+    CheckpointError,
+    CheckpointMismatchError,
+    ConfigError,
+    DataError,
+    DataNotFoundError,
+)
 from jaxtrain.hooks import refuse_unfit
 from jaxtrain.run.directory import RunDirectory
 
@@ -116,6 +123,45 @@ def warn_of_other_conditions(standing: Standing) -> None:
             "bit-exact:\n  %s",
             standing.saved.path,
             "\n  ".join(changed),
+        )
+
+
+def warn_of_other_weights(
+    standing: Standing, digests: Callable[[], Mapping[str, str]] | None
+) -> None:
+    """Say in the log that the files that the run began with are others now.
+
+    Files that are gone are not missed, and nothing is told.
+
+    Args:
+        standing: of the run.
+        digests: of those that are there now, by name; None where the model has no files.
+    """
+    before = standing.said.weights if standing.said else {}
+    if not before or digests is None:
+        return
+    try:
+        now = digests()
+    except DataNotFoundError:
+        return
+    except (ConfigError, DataError) as error:
+        other = [f"they can't be read: {error}"]
+    else:
+        other = [
+            f"{name}: "
+            + ", ".join(
+                f"sha256 {those[name][:12]}… {when}" if name in those else f"none {when}"
+                for those, when in ((before, "then"), (now, "now"))
+            )
+            for name in sorted(before.keys() | now.keys())
+            if before.get(name) != now.get(name)
+        ]
+    if other:
+        logger.warning(
+            "%s: goes on with what it began with; the files of model.weights are others now. To "
+            "begin with these, choose another workdir:\n  %s",
+            standing.saved.path if standing.saved else "the run",
+            "\n  ".join(other),
         )
 
 

@@ -56,6 +56,7 @@ def test_it_streams(call, fake, monkeypatch):
         (["run", "--model", "m"], "both a run and --model are given"),
         (["run", "--tokenizer", "t"], "--tokenizer: is of --model"),
         (["run", "--dtype", "bfloat16"], "--dtype: is of --model"),
+        (["--model", "m", "--dtype", "int8"], "--dtype: invalid choice: 'int8'"),
         (["--model", "m", "--config.model.width=3"], "--model has no config to override"),
         (["--model", "m"], "m: no tokenizer is found"),
         (["--max-new-tokens", "many"], "argument --max-new-tokens: invalid int value"),

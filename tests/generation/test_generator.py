@@ -57,6 +57,30 @@ def test_greedy_is_that_of_transformers(case):
     assert len({token for row in expected for token in row}) > 10, "not the same token for ever"
 
 
+@pytest.mark.parametrize(
+    "options", [{}, {"temperature": 3.0}, {"temperature": 3.0, "top_k": 90}], ids=str
+)
+def test_only_so_many_tokens_are_written(llama, writer, options):
+    key = jax.random.key(0)
+    most = max(max(row) for row in lists(writer.generate([[5], [6]], max_new_tokens=30)))
+    fewer = Generator(*llama, tokens=most)
+    rows = fewer.generate([[5], [6]], max_new_tokens=30, rng=key, **options)
+    assert all(len(row) == 30 for row in rows)
+    assert max(row.max() for row in rows) < most
+    # A prompt may have the others.
+    (row,) = fewer.generate([[most]], max_new_tokens=1)
+    assert row[0] < most
+
+
+def test_all_tokens_is_the_default(llama, writer):
+    vocabulary = llama[1].vocab_size
+    same = Generator(*llama, tokens=vocabulary).generate(PROMPTS, max_new_tokens=5)
+    assert lists(same) == lists(writer.generate(PROMPTS, max_new_tokens=5))
+    for wrong in (0, vocabulary + 1):
+        with pytest.raises(ConfigError, match=f"tokens: expected 1 to {vocabulary}, found {wrong}"):
+            Generator(*llama, tokens=wrong)
+
+
 def test_greedy_is_that_of_the_trunk_without_a_cache(decoder_of):
     params, config = decoder_of
     found = generate(params, config, PROMPTS[:2], max_new_tokens=6)

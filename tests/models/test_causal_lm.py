@@ -216,6 +216,10 @@ def test_every_size_that_differs_is_listed(files):
         weights=path, rope_scaling={**weighted(path).model_dump()["rope_scaling"], "factor": 4.0}
     )
     assert "model.rope_scaling: expected {'factor': 8.0" in scaled
+    (unscaled,) = errors_of(weights=path, rope_scaling=None)
+    assert "model.rope_scaling: expected {'factor': 8.0" in unscaled
+    assert unscaled.endswith("found None")
+    assert weighted(files(GEMMA, "gemma"), rope_scaling=None).rope_scaling is None
 
 
 def test_without_weights_the_sizes_are_missing(files):
@@ -242,6 +246,13 @@ def test_a_config_that_is_complete_needs_no_files(files, monkeypatch):
     for name in ("family", "width", "vocab_size", "tied"):
         with pytest.raises(ConfigError, match="TypeError"):  # the files are asked for
             check(ConfigDict({"model": gone | {name: None}}), REGISTRIES)
+
+
+def test_one_path_is_written_in_one_way(files):
+    path = files()
+    assert weighted(f"{path}//").weights == weighted(path).weights == path
+    complete = weighted(path).model_dump() | {"weights": "/"}
+    assert check(ConfigDict({"model": complete}), REGISTRIES).model.weights == "/"
 
 
 def test_that_there_is_no_scaling_is_complete(files):

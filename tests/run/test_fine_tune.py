@@ -21,6 +21,7 @@ from jaxtrain.models import hf
 from jaxtrain.models.decoder import DecoderConfig, initial_params
 from jaxtrain.run import Experiment, RunData, Task, Trained, make_config
 from jaxtrain.run.checks import run_checks
+from jaxtrain.run.directory import RunDirectory
 from tests.run.conftest import CONFIGS
 
 BOTTLES = "".join(f"{number} bottles of beer on the wall.\n" for number in range(60))
@@ -95,11 +96,11 @@ def bits(tree):
 def test_it_begins_with_the_weights_whatever_the_seed(place):
     expected = hf.load("files", dtype="float32")[1]
     begun = [experiment_of(f"seed={seed}") for seed in (0, 1)]
+    losses = [experiment.evaluate()["test"]["loss"] for experiment in begun]
     first, second = (experiment.trainer.state.train_state for experiment in begun)
     assert bits(first.params) == bits(second.params) == bits(expected)
     assert {x.dtype.name for x in jax.tree.leaves(first.params)} == {"float32"}
     assert bits(jax.random.key_data(first.rng)) != bits(jax.random.key_data(second.rng))
-    losses = [experiment.evaluate()["test"]["loss"] for experiment in begun]
     assert losses[0] == losses[1]
     other = Experiment(begun[0].task, "x", state=begun[0].task.fresh_state()).evaluate()
     assert abs(losses[0] - other["test"]["loss"]) > 0.01
@@ -206,11 +207,8 @@ def test_without_its_files_nothing_begins_and_nothing_is_touched(place, what, ca
 def test_a_directory_without_checkpoints_begins_with_the_files(place, count):
     """As a kill before the first save leaves it."""
     shutil.rmtree("left/checkpoints")
-    experiment = experiment_of("workdir=left")
+    experiment_of("workdir=left").train()
     assert len(count) == 1
-    params = experiment.trainer.state.train_state.params
-    assert bits(params) == bits(hf.load("files", dtype="float32")[1])
-    experiment.train()
     assert bits(Trained.load("left").state.params) == bits(Trained.load("whole").state.params)
 
 
@@ -236,6 +234,110 @@ def test_a_run_that_failed_before_its_first_save_begins_anew_with_the_weights(pl
     experiment.train()
     assert len(count) == 2
     assert bits(Trained.load("run").state.params) == bits(Trained.load("whole").state.params)
+
+
+def others(seed=6):
+    """Of the same sizes, at the same place."""
+    shutil.rmtree("files")
+    params = jax.tree.map(lambda x: x * 20, initial_params(jax.random.key(seed), SIZES))
+    hf.save("files", SIZES, params, dtype="bfloat16")
+
+
+def digest_of(path):
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def test_the_digests_are_those_of_what_was_read(place):
+    """Whatever becomes of the files between their reading and the first byte that is written."""
+    experiment, expected = experiment_of(), digest_of(place / "files/model.safetensors")
+    before = experiment.evaluate()
+    others()
+    assert digest_of(place / "files/model.safetensors") != expected
+    assert experiment.evaluate() == before
+    experiment.train()
+    noted = json.loads((place / "run/metadata.json").read_text())["weights"]
+    assert noted["model.safetensors"] == expected
+    assert json.loads((newest(place / "run") / "meta.json").read_text())["weights"] == noted
+    assert bits(Trained.load("run").state.params) == bits(Trained.load("whole").state.params)
+
+
+def test_what_was_read_may_go(place):
+    experiment = experiment_of("train.epochs=1")
+    experiment.evaluate()
+    shutil.rmtree("files")
+    assert experiment.train()["total_epochs"] == 1
+
+
+def test_files_that_change_before_it_begins_are_those_that_it_begins_with(place):
+    """A notebook that stood still between `Experiment.of` and `train`."""
+    experiment = experiment_of("train.epochs=1")
+    others()
+    expected = hf.load("files", dtype="float32")[1]
+    seen = []
+    experiment.trainer.on(Events.STARTED)(
+        lambda engine: seen.append(bits(engine.state.train_state.params))
+    )
+    experiment.train()
+    assert seen == [bits(expected)]
+    noted = json.loads((place / "run/metadata.json").read_text())["weights"]
+    assert noted["model.safetensors"] == digest_of(place / "files/model.safetensors")
+
+
+def test_what_is_wrong_without_the_files_is_told_before_they_are_read(place, count):
+    before = {path.name for path in place.iterdir()}
+    with pytest.raises(ConfigError, match="holds no run to continue"):
+        experiment_of().train(resume="must")
+    with pytest.raises(ConfigError, match="no metric is called 'nothing'"):
+        experiment_of("checkpoint.monitor=nothing").train()
+    assert {path.name for path in place.iterdir()} == before
+    (place / "taken").mkdir()
+    experiment = experiment_of("workdir=taken")
+    with (
+        RunDirectory("taken").locked(),
+        pytest.raises(ConfigError, match="in use by another process"),
+    ):
+        experiment.train()
+    assert count == []
+
+
+def test_files_that_go_before_it_begins_leave_no_trace(place):
+    (place / "empty").mkdir()
+    experiments = experiment_of(), experiment_of("workdir=empty")
+    shutil.rmtree("files")
+    before = {path.name for path in place.iterdir()}
+    for experiment in experiments:
+        with pytest.raises(ConfigError, match="files: there is no such directory"):
+            experiment.train()
+    assert {path.name for path in place.iterdir()} == before
+    assert list((place / "empty").iterdir()) == []
+
+
+@pytest.mark.parametrize("run", ["left", "whole"])
+def test_other_files_are_told_to_who_goes_on_or_has_nothing_to_do(place, caplog, run):
+    assert main(["train", run]) == 0
+    said = "goes on with what it began with; the files of model.weights are others now"
+    assert said not in caplog.text
+    others()
+    assert main(["train", run]) == 0
+    assert said in caplog.text
+    assert "model.safetensors: sha256 " in caplog.text
+    assert "config.json: " not in caplog.text
+    caplog.clear()
+    (place / "files/model.safetensors").write_bytes(b"torn")
+    assert main(["train", run]) == 0
+    assert said in caplog.text
+    caplog.clear()
+    (place / "files/model.safetensors").unlink()
+    assert main(["train", run]) == 0
+    assert said not in caplog.text
+
+
+def test_a_slash_at_the_end_of_a_path_makes_no_other_run(place, capsys):
+    assert main(["plan", "lm.json", "--config.model.weights=files/", "--workdir", "left"]) == 0
+    # Any other way of writing it is another run, as `weights` says.
+    absolute = f"--config.model.weights={place}/files"
+    assert main(["plan", "lm.json", absolute, "--workdir", "left"]) == 2
+    assert "model.weights: 'files' in" in capsys.readouterr().err
 
 
 def test_a_state_in_ones_own_hands_takes_the_place_of_the_weights(place, count):
@@ -303,7 +405,7 @@ def test_stories260k_is_fine_tuned_by_its_config(shared_data, tmp_path):
     assert (config.model.width, config.model.vocab_size) == (64, 512)
     task = Task.of(RunData.of(config))
     experiment = Experiment(task)
-    state = experiment.trainer.state.train_state
+    state = task.initial_state()
     loader = task.data.eval_loader("validation")
     before = experiment.evaluator.run(loader, state=state).metrics["loss"]
     assert before < math.log(512) - 1

@@ -10,6 +10,7 @@ import pytest
 
 from jaxtrain.data.text.byte_tokenizer import ByteTokenizer
 from jaxtrain.errors import ConfigError, DataError, DataNotFoundError
+from jaxtrain.generation import Generator
 from jaxtrain.main import main
 from jaxtrain.models import hf
 from jaxtrain.models.decoder import DecoderConfig, initial_params
@@ -88,6 +89,19 @@ def test_what_is_drawn_follows_the_seed(bytewise):
     assert len({text(seed) for seed in range(4)}) == 4
 
 
+def test_what_the_tokenizer_does_not_have_is_not_written():
+    """A model of 300 tokens, 42 of which stand for no bytes."""
+    config = DecoderConfig.llama(vocab_size=300, width=16, layers=1, heads=2, max_length=128)
+    params = jax.tree.map(lambda x: x * 5, initial_params(jax.random.key(0), config))
+    model = LanguageModel(params, config, ByteTokenizer(), 256, ())
+    (free,) = Generator(params, config).generate(
+        [[256]], max_new_tokens=100, temperature=2.0, rng=jax.random.key(0)
+    )
+    assert free.max() >= 258
+    for seed in range(2):
+        assert "".join(model.write("", max_new_tokens=100, temperature=2.0, seed=seed))
+
+
 def test_it_streams(bytewise):
     model = LanguageModel(bytewise.params, bytewise.config, Counting(), 256, ())
     parts = list(model.write("x", max_new_tokens=20, chunk=5))
@@ -153,6 +167,19 @@ def test_what_says_no_tokens_is_told(directory, text):
     (directory / "generation_config.json").write_text(text)
     with pytest.raises(DataError, match=r"generation_config.json"):
         LanguageModel.of_files(directory)
+
+
+def test_a_home_directory_is_found_as_the_shell_does(directory, monkeypatch):
+    """With all that the files say of a run's texts, and of those of others."""
+    monkeypatch.setenv("HOME", str(directory.parent))
+    (directory / "generation_config.json").write_text(json.dumps({"eos_token_id": 7}))
+    assert LanguageModel.of_files("~/model").stop == (1, 7)
+    entries = json.loads((directory / "config.json").read_text())
+    said = entries | {"jaxtrain": {"bos": None, "stop": [9]}}
+    (directory / "config.json").write_text(json.dumps(said))
+    for tokenizer in (None, "~/model/tokenizer.json"):
+        model = LanguageModel.of_files("~/model", tokenizer=tokenizer)
+        assert (model.bos, model.stop) == (None, (9,))
 
 
 def test_no_tokenizer(directory, tmp_path):

@@ -61,7 +61,8 @@ def save(
     Raises:
         ConfigError: there is something at `path`; or transformers has no such model; or params are
             not those of the config, all differences listed; or an entry of `extra` is the config's,
-            or a name of `beside` that of a file of the model, or none.
+            or a name of `beside` that of a file of the model, or none; or a number is too large
+            for `dtype`, the tensor named.
         CheckpointError: it could not be written, a full disk say. Then nothing is there.
     """
     target = Path(path).absolute()
@@ -170,7 +171,7 @@ def _write_weights(
         name = (
             SINGLE if len(shards) == 1 else f"model-{number:05d}-of-{len(shards):05d}.safetensors"
         )
-        tensors = {of: _tensor(params, leaf, layer, dtypes[leaf]) for of, leaf, layer in shard}
+        tensors = {of: _tensor(params, of, leaf, layer, dtypes[leaf]) for of, leaf, layer in shard}
         _write_file(directory / name, tensors)
         listed |= dict.fromkeys(tensors, name)
         total += sum(tensor.nbytes for tensor in tensors.values())
@@ -202,18 +203,33 @@ def _shards(
     return shards
 
 
-def _tensor(params: Mapping[str, Any], leaf: Leaf, layer: int, dtype: np.dtype) -> np.ndarray:
+def _tensor(
+    params: Mapping[str, Any], name: str, leaf: Leaf, layer: int, dtype: np.dtype
+) -> np.ndarray:
     """A tensor on the host, as it lies in a file."""
     value: Any = params
     for key in leaf.path:
         value = value[key]
-    taken = (
-        _taken(value, layer, dtype.name, leaf.transposed)
-        if leaf.stacked
-        else _converted(value, dtype.name, leaf.transposed)
-    )
-    # The writer reads so many bytes from where it begins, whatever the strides are.
-    return np.ascontiguousarray(taken)
+
+    def taken(dtype: np.dtype) -> np.ndarray:
+        # The writer reads so many bytes from where it begins, whatever the strides are.
+        return np.ascontiguousarray(
+            _taken(value, layer, dtype.name, leaf.transposed)
+            if leaf.stacked
+            else _converted(value, dtype.name, leaf.transposed)
+        )
+
+    tensor, own = taken(dtype), jnp.result_type(value)
+    if dtype != own and (infinite := np.isinf(tensor)).any():
+        before = taken(own)[infinite]
+        if np.isfinite(before).any():
+            most = float(np.abs(before[np.isfinite(before)]).max())
+            wider = "bfloat16" if dtype == np.float16 else own.name
+            raise ConfigError(
+                f"params: {name}: holds {most:g}, and {dtype.name} ends at "
+                f"{float(jnp.finfo(dtype).max):g}; {wider} has room for it"
+            )
+    return tensor
 
 
 @functools.partial(jax.jit, static_argnums=(2, 3))

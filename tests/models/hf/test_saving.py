@@ -154,6 +154,33 @@ def test_the_dtype_that_is_asked_for(tmp_path, dtype):
         hf.save(tmp_path / "x", LLAMA, params, dtype="float64")
 
 
+@pytest.mark.parametrize("stacked", [False, True])
+def test_what_is_too_large_for_the_dtype_is_refused_by_its_name(tmp_path, stacked):
+    params = params_of(LLAMA)
+    if stacked:
+        kernel = params["layers"]["mlp"]["up"]["kernel"]
+        params["layers"]["mlp"]["up"]["kernel"] = kernel.at[1, 2, 3].set(-70000.0)
+        name = "model.layers.1.mlp.up_proj.weight"
+    else:
+        params["head"]["kernel"] = params["head"]["kernel"].at[2, 3].set(-70000.0)
+        name = "lm_head.weight"
+    said = f"params: {name}: holds 70000, and float16 ends at 65504; bfloat16 has room for it"
+    with pytest.raises(ConfigError) as caught:
+        hf.save(tmp_path / "x", LLAMA, params, dtype="float16")
+    assert str(caught.value) == said
+    assert os.listdir(tmp_path) == []
+    hf.save(tmp_path / "x", LLAMA, params, dtype="bfloat16")
+
+
+def test_what_is_infinite_already_is_not_made_so(tmp_path):
+    params = params_of(LLAMA)
+    params["norm"]["scale"] = params["norm"]["scale"].at[0].set(jnp.inf)
+    hf.save(tmp_path / "x", LLAMA, params, dtype="float16")
+    params["norm"]["scale"] = params["norm"]["scale"].at[1].set(3.4e38)
+    with pytest.raises(ConfigError, match=r"model\.norm\.weight: .*; float32 has room"):
+        hf.save(tmp_path / "y", LLAMA, params, dtype="bfloat16")
+
+
 def test_the_file_says_pt_and_config_what_is_not_known(tmp_path):
     import safetensors
 
