@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import re
 import sys
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from jaxtrain.run.language_model import LanguageModel
 
 logger = logging.getLogger(__name__)
+
+_ARGUMENT = re.compile(r"\b(max_new_tokens|temperature|top_k|top_p)\b")
 
 
 def _add_words(parser: argparse.ArgumentParser) -> None:
@@ -55,20 +58,28 @@ def _add_words(parser: argparse.ArgumentParser) -> None:
 
 
 def _generate(options: argparse.Namespace, overrides: list[str]) -> int:
-    texts = _model(options, overrides).write(
-        options.prompt,
-        max_new_tokens=options.max_new_tokens,
-        temperature=options.temperature,
-        top_k=options.top_k,
-        top_p=options.top_p,
-        seed=options.seed,
-    )
+    model = _model(options, overrides)
+    try:
+        texts = model.write(
+            options.prompt,
+            max_new_tokens=options.max_new_tokens,
+            temperature=options.temperature,
+            top_k=options.top_k,
+            top_p=options.top_p,
+            seed=options.seed,
+        )
+    except ConfigError as error:
+        raise ConfigError(_ARGUMENT.sub(_as_word, str(error))) from error
     with ended_at_once():
         for text in texts:
             sys.stdout.write(text)
             sys.stdout.flush()
     sys.stdout.write("\n")
     return 0
+
+
+def _as_word(argument: re.Match[str]) -> str:
+    return f"--{argument[0].replace('_', '-')}"
 
 
 def _model(options: argparse.Namespace, overrides: list[str]) -> LanguageModel:

@@ -81,7 +81,10 @@ def fill(options: Mapping[str, Any]) -> dict[str, Any]:
     try:
         found = _sizes_of(decoder_files.read_config(path))
     except DataNotFoundError as error:
-        hint = "a run that was begun goes on without: give its directory, not the config"
+        hint = (
+            "set model.weights to where they lie; a run that was begun goes on without: give its "
+            "directory, not the config"
+        )
         raise OptionsError({"weights": f"{error}; {hint}"}) from None
     except ConfigError as error:
         raise OptionsError({"weights": str(error)}) from None

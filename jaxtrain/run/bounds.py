@@ -83,7 +83,8 @@ def tokenizer_file(directory: Path) -> Path:
         if (directory / name).is_file():
             return directory / name
     raise ConfigError(
-        f"{directory}: no tokenizer is found ({' or '.join(names)} in a directory); give its file"
+        f"{directory}: no tokenizer is found ({' or '.join(names)} in a directory); give its file "
+        "(--tokenizer FILE)"
     )
 
 

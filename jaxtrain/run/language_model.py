@@ -126,6 +126,7 @@ class LanguageModel:
         from jaxtrain.data.text import read_tokenizer
 
         path = typed_path(os.fspath(path), what="model")
+        decoder_files.read_config(path)  # where there is no model, nobody misses a tokenizer
         found = (
             tokenizer_file(path)
             if tokenizer is None

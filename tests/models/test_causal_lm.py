@@ -262,7 +262,7 @@ def test_that_there_is_no_scaling_is_complete(files):
     del given["rope_scaling"]
     assert fill(given)["rope_scaling"] is None
     (said,) = errors_of(**(given | {"weights": "gone"}))
-    assert "gone: there is no such directory; a run that was begun goes on without" in said
+    assert "gone: there is no such directory; set model.weights to where they lie" in said
 
 
 def test_files_that_are_none_of_a_decoder(files, tmp_path):
