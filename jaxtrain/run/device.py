@@ -16,6 +16,9 @@ from jaxtrain.errors import ConfigError
 # The second, without a word, is what JAX 0.10 says of JAX_PLATFORMS=cuda where there is no GPU.
 _FAILURES = (RuntimeError, AssertionError)
 
+# JAX takes "gpu" for all of these at once, and fails at the first that is not installed.
+_PLATFORMS = {"gpu": ("cuda", "rocm")}
+
 
 def choose_device(device: str) -> None:
     """Run on `device`, and initialise no other; "auto" leaves it to JAX.
@@ -31,15 +34,20 @@ def choose_device(device: str) -> None:
         if before:
             _probe(before)
         return
-    jax.config.update("jax_platforms", device)
-    try:
-        found = jax.default_backend()
-    except _FAILURES as error:
+    found, failures = None, []
+    for platform in _PLATFORMS.get(device, (device,)):
+        jax.config.update("jax_platforms", platform)
+        try:
+            found = jax.default_backend()
+            break
+        except _FAILURES as error:
+            failures.append(error)
+    if found is None:
         jax.config.update("jax_platforms", before)
         raise ConfigError(
-            f"device: {device!r} can't be used here: {_in_a_line(error)}. Use device: auto"
+            f"device: {device!r} can't be used here: {_in_a_line(failures[0])}. Use device: auto"
             + (", or install jaxtrain[cuda]" if device == "gpu" else "")
-        ) from error
+        ) from failures[0]
     if found != device:
         jax.config.update("jax_platforms", before)
         raise ConfigError(

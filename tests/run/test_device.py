@@ -25,7 +25,7 @@ def _as_before():
 
 def test_the_one_in_use_may_be_chosen_again():
     choose_device(HERE)
-    assert platforms() == HERE
+    assert platforms() == ("cuda" if HERE == "gpu" else HERE)
     refuse_other_device(HERE)
 
 
@@ -68,6 +68,20 @@ def test_what_jax_is_told_to_take_is_looked_for_at_once(monkeypatch, raised, sai
     with pytest.raises(ConfigError, match=rf"told to run on 'cuda' \(JAX_PLATFORMS\).*{said}"):
         choose_device("auto")
     assert platforms() == "cuda"
+
+
+@pytest.mark.parametrize("there", ["cuda", "rocm"])
+def test_a_gpu_is_one_of_either_kind(monkeypatch, there):
+    """JAX_PLATFORMS=gpu wants the plugins of all kinds to be installed."""
+
+    def initialise():
+        if platforms() != there:
+            raise RuntimeError(f"Unable to initialize backend {platforms()!r}")
+        return "gpu"
+
+    monkeypatch.setattr(jax, "default_backend", initialise)
+    choose_device("gpu")
+    assert platforms() == there
 
 
 def test_a_device_that_can_not_be_initialised_is_told_with_what_to_do(monkeypatch):
