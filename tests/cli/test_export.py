@@ -25,6 +25,7 @@ def test_words_that_do_not_go_together(call, words, message):
         call("export", *words)
 
 
+@pytest.mark.slow
 def test_a_run_is_exported_and_writes_on(tmp_path, monkeypatch, capsys):
     tokenizers = pytest.importorskip("tokenizers", reason="the text extra installs it")
     monkeypatch.chdir(tmp_path)

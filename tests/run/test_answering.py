@@ -86,6 +86,7 @@ def place(tmp_path_factory):
     return place
 
 
+@pytest.mark.slow
 def test_evaluate_says_what_the_model_takes(place, capsys):
     """It learns to say the first digit again."""
     assert main([str(place / "config.json"), "--workdir", str(place / "run")]) == 0

@@ -18,6 +18,8 @@ from jaxtrain.run import Trained
 from jaxtrain.run.exporting import export
 from jaxtrain.run.language_model import LanguageModel
 
+pytestmark = pytest.mark.slow  # each trains a run first
+
 WORDS = ["the", "cat", "sat", "on", "a", "mat", "and", "slept", "."]
 TEXT = 30 * (
     "the cat sat on a mat .\n\nthe cat slept on a mat and sat .\n\na cat sat and slept .\n\n"
