@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import flax.linen as nn
@@ -12,6 +13,7 @@ from flax import nnx
 from hypothesis import settings
 
 from jaxtrain.models import from_linen, from_nnx
+from tests import compiling
 
 # How long an example takes says how busy the machine is, and nothing of the code.
 settings.register_profile("jaxtrain", deadline=None)
@@ -58,8 +60,27 @@ def shared_data() -> Path:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _compilation_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """What one test has compiled the next one need not: half of the suite's time is XLA's."""
-    jax.config.update("jax_compilation_cache_dir", str(tmp_path_factory.mktemp("compiled")))
+def compiled_in(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """What one test has compiled the next one need not: half of the suite's time is XLA's.
+
+    Nor need the processes that a test starts.
+    """
+    directory = tmp_path_factory.mktemp("compiled")
+    jax.config.update("jax_compilation_cache_dir", str(directory))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+    with pytest.MonkeyPatch.context() as patched:
+        for name, value in compiling.kept_in(directory).items():
+            patched.setenv(name, value)
+        yield directory
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _exchange_compiled(
+    compiled_in: Path, tmp_path_factory: pytest.TempPathFactory, worker_id: str
+) -> None:
+    """Between two files nothing runs that a test has started."""
+    if worker_id != "master":  # the directory of a worker is in that of the session
+        shared = tmp_path_factory.getbasetemp().parent / "compiled"
+        shared.mkdir(exist_ok=True)
+        compiling.exchange(compiled_in, shared)

@@ -17,6 +17,7 @@ from benchmarks import __main__ as command
 from benchmarks import loop, saves, tables
 from benchmarks.loops import FRAMEWORKS, TASKS, Framework
 from benchmarks.loops.flax_models import flax_model
+from tests import compiling
 
 ROOT = Path(__file__).parents[1]
 JAX_ALONE = [name for name, framework in FRAMEWORKS.items() if not framework.needs]
@@ -193,6 +194,7 @@ def test_a_real_ctrl_c_ends_all_its_processes_without_a_traceback(tmp_path):
         stderr=subprocess.PIPE,
         text=True,
         cwd=ROOT,
+        env={**os.environ, **compiling.READS},
         start_new_session=True,
     ) as process:
         until = time.monotonic() + 120

@@ -16,6 +16,7 @@ import pytest
 
 from jaxtrain.cli.commands import COMMANDS
 from jaxtrain.main import main
+from tests import compiling
 
 ROOT = Path(__file__).parents[1]
 DIGITS = str(ROOT / "configs/digits.py")
@@ -114,20 +115,29 @@ def test_nothing_to_evaluate(tmp_path, capsys):
     assert "gone" in capsys.readouterr().err
 
 
+LONG = ["--config", DIGITS, *QUIET, "--config.train.epochs=40", "--config.model.dropout=0.1"]
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory):
+    """The directory of a long run that was left alone."""
+    workdir = tmp_path_factory.mktemp("alone") / "run"
+    assert run(*LONG, "--workdir", str(workdir)).returncode == 0
+    return workdir
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_saves_and_the_same_command_goes_on(tmp_path, number):
+def test_a_signal_saves_and_the_same_command_goes_on(alone, tmp_path, number):
     """Bytes and rows of the continued run equal those of one that was left alone."""
-    words = ["--config", DIGITS, *QUIET, "--config.train.epochs=40", "--config.model.dropout=0.1"]
-    alone, stopped = tmp_path / "alone", tmp_path / "stopped"
-    assert run(*words, "--workdir", str(alone)).returncode == 0
-
+    stopped = tmp_path / "stopped"
     process = subprocess.Popen(
-        [sys.executable, "-m", "jaxtrain.main", *words, "--workdir", str(stopped)],
+        [sys.executable, "-m", "jaxtrain.main", *LONG, "--workdir", str(stopped)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         cwd=ROOT,
+        env={**os.environ, **compiling.READS},
     )
     rows = stopped / "metrics.jsonl"
     _wait_until(lambda: rows.exists() and rows.read_text().count("\n") > 3, process)
@@ -138,7 +148,7 @@ def test_a_signal_saves_and_the_same_command_goes_on(tmp_path, number):
     stopped_at = json.loads((stopped / "metadata.json").read_text())["status"]
     assert stopped_at == "interrupted"
 
-    assert run(*words, "--workdir", str(stopped)).returncode == 0
+    assert run(*LONG, "--workdir", str(stopped)).returncode == 0
     assert rows.read_text() == (alone / "metrics.jsonl").read_text()
     assert _arrays(stopped) == _arrays(alone)
 
@@ -210,7 +220,7 @@ def test_a_second_signal_ends_at_once_and_the_last_checkpoint_loads(tmp_path):
         stderr=subprocess.PIPE,
         text=True,
         cwd=ROOT,
-        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        env={**os.environ, **compiling.READS, "PYTHONUNBUFFERED": "1"},
     ) as process:
         assert process.stdout is not None
         assert process.stderr is not None

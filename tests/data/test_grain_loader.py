@@ -18,6 +18,7 @@ from jaxtrain.batch import ROW_MASK
 from jaxtrain.data import ArrayLoader, GrainLoader
 from jaxtrain.data.grain_stream import Stream
 from jaxtrain.errors import CheckpointMismatchError, ConfigError, DataError, WorkerError
+from tests import compiling
 
 ROOT = Path(__file__).parents[2]
 
@@ -220,7 +221,12 @@ def test_the_workers_of_a_killed_process_end(tmp_path):
     script = tmp_path / "script.py"
     script.write_text(SCRIPT)
     done = subprocess.run(
-        [sys.executable, script, "die"], stdout=subprocess.PIPE, text=True, cwd=ROOT, timeout=120
+        [sys.executable, script, "die"],
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+        timeout=120,
+        env={**os.environ, **compiling.READS},
     )
     assert done.returncode == -signal.SIGKILL
     workers = [int(word) for word in done.stdout.split()]

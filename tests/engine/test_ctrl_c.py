@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import pytest
 
 from jaxtrain.engine import Engine, Events, ctrl_c
+from tests import compiling
 
 MANY = """
 import os, random, signal, sys, threading, time
@@ -55,6 +56,7 @@ def test_no_state_is_lost_in_two_hundred_tries(form, every):
         text=True,
         timeout=300,
         check=False,
+        env={**os.environ, **compiling.READS},
     )
     assert done.returncode == 0, done.stderr
     assert int(done.stdout) == tries

@@ -22,6 +22,7 @@ from jaxtrain.models.decoder import DecoderConfig, initial_params
 from jaxtrain.models.hf.config import config_json
 from jaxtrain.models.hf.names import leaves
 from jaxtrain.models.hf.weights import INDEX, Weights
+from tests import compiling
 from tests.models.hf.files import write_file
 
 HERE = Path(__file__).parent
@@ -231,7 +232,7 @@ def test_memory_is_that_of_the_parameters_and_a_little(tmp_path, shards):
         [sys.executable, str(HERE / "memory.py"), str(tmp_path / "small"), str(tmp_path / "large")],
         capture_output=True,
         text=True,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        env={**os.environ, **compiling.NOTHING, "PYTHONPATH": str(ROOT)},
     )
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
