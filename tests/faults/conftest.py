@@ -15,6 +15,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests import compiling
+
 ROOT = Path(__file__).parents[2]
 CONFIG = Path(__file__).with_name("small.yaml")
 
@@ -55,19 +57,14 @@ class Spawner:
     """The process that forks them.
 
     Args:
-        cache: a directory for what was compiled.
         python: the interpreter, and with it the libraries.
+        cache: a directory for what these compile, in the place of this process's.
     """
 
-    def __init__(self, cache: Path, python: str = sys.executable) -> None:
+    def __init__(self, python: str = sys.executable, cache: Path | None = None) -> None:
         # Nine tenths of such a short run would be compiling, each time the same.
-        self.environment = {
-            **os.environ,
-            "PYTHONPATH": str(ROOT),
-            "JAX_COMPILATION_CACHE_DIR": str(cache),
-            "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
-            "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
-        }
+        own = compiling.kept_in(cache) if cache else {}
+        self.environment = {**os.environ, "PYTHONPATH": str(ROOT), **own, **compiling.READS}
         self._process = subprocess.Popen(
             [python, str(Path(__file__).with_name("spawner.py"))],
             stdin=subprocess.PIPE,
@@ -88,9 +85,13 @@ class Spawner:
         log: Path,
         inject: list | None = None,
         streams: list[str] | None = None,
+        *,
+        to_its_end: bool = False,
     ) -> Process:
+        """Fork one; `to_its_end`: it is left alone, so that it may keep what it compiles."""
         request = {"argv": [str(word) for word in argv], "inject": inject or [], "log": str(log)}
         request["streams"] = streams and [str(path) for path in streams]
+        request["to_its_end"] = to_its_end
         return Process(self, self.ask(request)["pid"], log)
 
     def close(self) -> None:
@@ -115,12 +116,13 @@ class Runs:
         return self.spawner.start(self.words(workdir, **changes), self.log(name), inject)
 
     def run(self, name: str, inject: list | None = None, **changes: str) -> int:
-        return self.start(name, inject, **changes).wait()
+        words, log = self.words(self.root / name, **changes), self.log(name)
+        return self.spawner.start(words, log, inject, to_its_end=not inject).wait()
 
     def command(self, *words: str, inject: list | None = None) -> tuple[int, str]:
         """Any command: its exit code and what it said."""
         log = self.root / f"command{len(list(self.root.glob('command*')))}.log"
-        code = self.spawner.start(list(words), log, inject).wait()
+        code = self.spawner.start(list(words), log, inject, to_its_end=not inject).wait()
         return code, log.read_text()
 
     def log(self, name: str) -> Path:
@@ -176,8 +178,8 @@ class Runs:
 
 
 @pytest.fixture(scope="session")
-def spawner(tmp_path_factory):
-    made = Spawner(tmp_path_factory.mktemp("cache"))
+def spawner():
+    made = Spawner()
     yield made
     made.close()
 
@@ -188,7 +190,7 @@ def other_spawner(tmp_path_factory):
     python = os.environ.get("JAXTRAIN_OTHER_PYTHON")
     if not python:
         pytest.skip("JAXTRAIN_OTHER_PYTHON names no Python with another version of JAX")
-    made = Spawner(tmp_path_factory.mktemp("other_cache"), python)
+    made = Spawner(python, tmp_path_factory.mktemp("other_cache"))
     yield made
     made.close()
 

@@ -1,11 +1,14 @@
 """Forks processes that run the command line, from one that has imported everything already.
 
 A sweep kills a hundred processes; each of them importing jax and the rest anew would take minutes.
-This process imports, but never initialises a device, so that a fork of it is as good as a fresh
-interpreter. It reads one JSON request a line, and answers with one:
+This process imports, traces and draws, but never initialises a device, so that a fork of it is as
+good as a fresh interpreter. It reads one JSON request a line, and answers with one:
 
-    {"argv": [...], "inject": [["kill_at", {...}]], "log": "...", "streams": null} -> {"pid": 123}
+    {"argv": [...], "inject": [["kill_at", {...}]], "log": "...", "streams": null,
+     "to_its_end": false}                                          ->  {"pid": 123}
     {"wait": 123, "seconds": 60}                                   ->  {"status": 75, "peak": 1e8}
+
+Of one that is left alone `to_its_end` others use what it has compiled (tests/compiling.py).
 
 `streams` are the paths of standard input, output and error. Where the first is a terminal, the
 process has it for its own: closing it hangs up.
@@ -19,6 +22,7 @@ import json
 import os
 import signal
 import sys
+import tempfile
 import time
 import traceback
 from pathlib import Path
@@ -38,10 +42,20 @@ _NEEDED = (
 def main() -> None:
     for name in _NEEDED:
         importlib.import_module(name)
+    _do_what_all_do()
     for line in sys.stdin:
         request = json.loads(line)
         answer = _wait(request) if "wait" in request else {"pid": _fork(request)}
         print(json.dumps(answer), flush=True)
+
+
+def _do_what_all_do() -> None:
+    """The first trace and the first picture of a process take a second; forks have them behind."""
+    run = sys.modules["jaxtrain.run"]
+    run.Task.of(run.RunData.of(run.make_config(Path(__file__).with_name("small.yaml"))))
+    epochs = [{"epoch": 1, "train/loss": 2.0, "val/loss": 2.0}]
+    with tempfile.TemporaryDirectory() as directory:
+        sys.modules["jaxtrain.report.curves"].draw_curves(epochs, Path(directory) / "curves.png")
 
 
 def _wait(request: dict) -> dict:
@@ -74,6 +88,9 @@ def _fork(request: dict) -> int:
         )
         injections = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(injections)
+        if request["to_its_end"]:
+            config = sys.modules["jax"].config
+            config.update("jax_persistent_cache_min_compile_time_secs", 0)
         for name, options in request["inject"]:
             getattr(injections, name)(**options)
         code = sys.modules["jaxtrain.main"].main(request["argv"])
