@@ -43,6 +43,8 @@ SMALL = [
     "hooks.tensorboard=null",
     "hooks.jsonl.every=5",
 ]
+# Another number of epochs is then the same program, compiled already.
+CONSTANT = "schedule.name=constant"
 
 
 def make(workdir: Path, *overrides: str) -> Experiment:
@@ -362,7 +364,7 @@ def test_train_again_after_an_interruption_goes_on_where_it_stands(whole, tmp_pa
 
 @pytest.mark.slow
 def test_train_again_at_the_end_does_nothing(tmp_path):
-    experiment = make(tmp_path / "run", "train.epochs=1")
+    experiment = make(tmp_path / "run", CONSTANT, "train.epochs=1")
     steps = []
     experiment.trainer.on(Events.ITERATION_COMPLETED)(lambda: steps.append(1))
     figures = experiment.train()
@@ -550,8 +552,7 @@ def test_what_a_person_should_know_of_the_data_is_told_and_training_goes_on(
 @pytest.mark.slow
 def test_a_run_made_longer_and_stopped_in_its_report_is_not_finished(tmp_path, monkeypatch):
     """It had the report of its shorter self, and said that there was nothing to do."""
-    words = ["schedule.name=constant", "model.hidden=[4]"]
-    assert make(tmp_path / "run", *words, "train.epochs=1").train()["total_epochs"] == 1
+    assert make(tmp_path / "run", CONSTANT, "train.epochs=1").train()["total_epochs"] == 1
 
     def stop(self):
         raise Preempted("stopped in the report")
@@ -559,14 +560,14 @@ def test_a_run_made_longer_and_stopped_in_its_report_is_not_finished(tmp_path, m
     with monkeypatch.context() as patched:
         patched.setattr(Experiment, "_report", stop)
         with pytest.raises(Preempted):
-            make(tmp_path / "run", *words, "train.epochs=2").train()
-    figures = make(tmp_path / "run", *words, "train.epochs=2").train()
+            make(tmp_path / "run", CONSTANT, "train.epochs=2").train()
+    figures = make(tmp_path / "run", CONSTANT, "train.epochs=2").train()
     assert figures["total_epochs"] == 2
 
 
 @pytest.mark.slow
 def test_whether_a_run_is_wanted_is_asked_again_under_the_lock(tmp_path, monkeypatch):
-    words = ["train.epochs=1", "model.hidden=[4]"]
+    words = [CONSTANT, "train.epochs=1"]
     late = make(tmp_path / "run", *words)
     held = RunDirectory.held
 
@@ -584,7 +585,7 @@ def test_a_change_of_directory_moves_no_run(tmp_path, monkeypatch):
     """One that a plugin made split a run in two, outside of the lock."""
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path)
-    experiment = make(Path("run"), "train.epochs=2", "model.hidden=[4]")
+    experiment = make(Path("run"), CONSTANT, "train.epochs=2")
     leave = lambda: monkeypatch.chdir(tmp_path / "elsewhere")  # noqa: E731
     experiment.trainer.attach_handler(Events.ITERATION_COMPLETED(once=3), leave)
     experiment.train()
