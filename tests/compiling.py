@@ -22,7 +22,7 @@ READS = {"JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "1e9"}
 """For a process that reads what is there, and writes nothing."""
 
 NOTHING = {"JAX_ENABLE_COMPILATION_CACHE": "0"}
-"""For a process that compiles all it needs."""
+"""For a process that compiles all it needs: its bytes are counted, or it has eight devices."""
 
 
 def kept_in(directory: Path) -> dict[str, str]:

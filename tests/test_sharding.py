@@ -6,6 +6,8 @@ import sys
 
 import pytest
 
+from tests import compiling
+
 PROGRAM = """
 import jax, jax.numpy as jnp, numpy as np, optax
 from jax.sharding import AxisType, NamedSharding, PartitionSpec as P
@@ -70,8 +72,8 @@ print("equal")
 @pytest.mark.parametrize("accumulate", [1, 4])
 @pytest.mark.parametrize("kind", ["Explicit", "Auto"])
 def test_a_step_on_eight_devices_is_that_on_one(kind, accumulate):
-    environment = {**os.environ, "XLA_FLAGS": "--xla_force_host_platform_device_count=8"}
-    environment["JAX_PLATFORMS"] = "cpu"
+    environment = {**os.environ, **compiling.NOTHING, "JAX_PLATFORMS": "cpu"}
+    environment["XLA_FLAGS"] = "--xla_force_host_platform_device_count=8"
     environment["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", PROGRAM.format(kind=kind, accumulate=accumulate)],

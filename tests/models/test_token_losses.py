@@ -15,6 +15,7 @@ from jax.extend import core
 
 from jaxtrain.errors import DataError
 from jaxtrain.models.token_losses import Tiles, token_losses
+from tests import compiling
 
 T, D, V = 24, 5, 11
 
@@ -400,8 +401,8 @@ print("equal")
 
 @pytest.mark.parametrize("kind", ["Explicit", "Auto"])
 def test_tokens_that_lie_over_a_mesh_stay_there(kind):
-    environment = {**os.environ, "XLA_FLAGS": "--xla_force_host_platform_device_count=8"}
-    environment["JAX_PLATFORMS"] = "cpu"
+    environment = {**os.environ, **compiling.NOTHING, "JAX_PLATFORMS": "cpu"}
+    environment["XLA_FLAGS"] = "--xla_force_host_platform_device_count=8"
     environment["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", PROGRAM.format(kind=kind)],

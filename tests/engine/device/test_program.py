@@ -15,6 +15,7 @@ from jaxtrain.engine import Engine, Events
 from jaxtrain.engine.device.observers import Observers
 from jaxtrain.engine.device.program import Program
 from jaxtrain.metrics import Loss, Mean
+from tests import compiling
 
 STATE = {"params": jnp.ones(3), "frozen": {"base": jnp.ones(5)}, "rng": jax.random.key(0)}
 
@@ -197,7 +198,11 @@ def test_sharding_is_kept_and_each_device_does_its_share(form, kind):
         [sys.executable, "-c", EIGHT, form, kind],
         capture_output=True,
         text=True,
-        env={**os.environ, "XLA_FLAGS": "--xla_force_host_platform_device_count=8"},
+        env={
+            **os.environ,
+            **compiling.NOTHING,
+            "XLA_FLAGS": "--xla_force_host_platform_device_count=8",
+        },
         check=False,
     )
     assert done.returncode == 0, done.stderr[-2000:]

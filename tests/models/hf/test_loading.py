@@ -152,6 +152,7 @@ def test_it_lies_where_the_sharding_says(tiny, make_directory):
     script = HERE / "eight_devices.py"
     environment = {
         **os.environ,
+        **compiling.NOTHING,
         "PYTHONPATH": str(ROOT),
         "XLA_FLAGS": "--xla_force_host_platform_device_count=8",
         "JAX_PLATFORMS": "cpu",
