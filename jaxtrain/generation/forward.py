@@ -34,6 +34,7 @@ from jaxtrain.models.decoder.block import feed_forward
 from jaxtrain.models.decoder.norm import rms_norm
 from jaxtrain.models.decoder.rope import rotate, rotation
 from jaxtrain.models.decoder.stack import unstack
+from jaxtrain.models.low_rank import dense
 
 Weights = Mapping[str, Any]
 """As `initial_params` lays them out, but `layers` is a tuple of trees, a layer each."""
@@ -171,10 +172,12 @@ def _through_layers(
         kernels, inputs = layer["attention"], norm(hidden, layer["attention"])
 
         def heads(name: str, kernels: Any = kernels, inputs: jax.Array = inputs) -> jax.Array:
-            return (inputs @ kernels[name]["kernel"]).reshape(batch, length, -1, config.head_dim)
+            return dense(inputs, kernels[name]["kernel"]).reshape(
+                batch, length, -1, config.head_dim
+            )
 
         q, k = rotate(heads("q"), cos, sin), rotate(heads("k"), cos, sin)
         mixed = mix(number, q, k, heads("v")).reshape(batch * length, -1)
-        hidden = hidden + mixed @ kernels["o"]["kernel"]
+        hidden = hidden + dense(mixed, kernels["o"]["kernel"])
         hidden = hidden + feed_forward(layer["mlp"], hidden, config)
     return norm(hidden, weights).reshape(batch, length, config.width)

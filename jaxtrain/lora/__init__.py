@@ -1,7 +1,37 @@
-"""LoRA: adapters as arithmetic on parameter trees."""
+"""LoRA: adapters as arithmetic on parameter trees.
+
+config = LoRAConfig(rank=16, targets=("q", "v"))
+adapter = init(jax.random.key(0), params, config)
+model = lora.model(base, config)        # trains the adapter; the base is TrainState.frozen
+merged = merge(params, adapter)
+"""
 
 from jaxtrain.lora.adapter import Adapter, Module, assemble
+from jaxtrain.lora.applying import apply, apply_by_row
 from jaxtrain.lora.config import LoRAConfig
+from jaxtrain.lora.initial import init, init_pissa
+from jaxtrain.lora.merging import Kept, merge, merge_with_report, unmerge
+from jaxtrain.lora.progressive import add_lora, merge_lora, progressive_lora_step
 from jaxtrain.lora.targets import Target, find_targets
+from jaxtrain.lora.training import model
 
-__all__ = ["Adapter", "LoRAConfig", "Module", "Target", "assemble", "find_targets"]
+__all__ = [
+    "Adapter",
+    "Kept",
+    "LoRAConfig",
+    "Module",
+    "Target",
+    "add_lora",
+    "apply",
+    "apply_by_row",
+    "assemble",
+    "find_targets",
+    "init",
+    "init_pissa",
+    "merge",
+    "merge_lora",
+    "merge_with_report",
+    "model",
+    "progressive_lora_step",
+    "unmerge",
+]

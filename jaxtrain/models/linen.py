@@ -26,6 +26,7 @@ import jax
 from jaxtrain.batch import Batch
 from jaxtrain.errors import ConfigError
 from jaxtrain.models.calling import call_options, has_switch, inputs_of, refuse_deaf, switches
+from jaxtrain.models.linen_layers import low_rank_layers, readable, without_low_rank
 from jaxtrain.models.model import SOWN_LOSSES, Model, Rngs, Variables
 
 
@@ -42,6 +43,9 @@ def from_linen(
     statistics. A switch may also be a field of the module.
 
     What it sows into the collection `losses` joins the loss.
+
+    Where a kernel of its Dense, DenseGeneral, Conv and Embed layers stood, `apply` takes a
+    `LowRank` as well.
 
     Args:
         module: an unbound module.
@@ -86,9 +90,10 @@ def from_linen(
         # A list, even an empty one, makes Linen return (outputs, updated): only those collections
         # that exist already and the results asked for, so the state's structure stays.
         changing = [name for name in variables if name not in ("params", "frozen")]
-        with _listening(module, told), _keys_named(train):
+        params, found = without_low_rank(variables.get("params", {}))
+        with _listening(module, told), _keys_named(train), low_rank_layers(found):
             outputs, updated = in_mode(train).apply(
-                variables,
+                {**variables, "params": params},
                 *inputs_of(batch, inputs),
                 rngs=dict(rngs) if rngs else None,
                 mutable=[*(changing if train else ()), *results],
@@ -96,7 +101,10 @@ def from_linen(
             )
         return outputs, dict(updated)
 
-    return Model(init=init, apply=apply)
+    def low_rank(variables: Variables, batch: Batch) -> frozenset[str]:
+        return readable(lambda: apply(variables, batch, train=False), variables["params"])
+
+    return Model(init=init, apply=apply, low_rank=low_rank)
 
 
 @contextlib.contextmanager

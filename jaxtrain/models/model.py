@@ -68,6 +68,8 @@ class Model:
         flops: floating-point operations a token of the batch, likewise; None where nobody has
             counted them.
         digests: the sha256 of the files that `load` reads, by name, for a run's metadata.
+        low_rank: `low_rank(variables, batch)`, the kernels among the parameters, by path
+            ("Dense_0/kernel"), in whose place `apply` takes a `LowRank`; None where it takes none.
     """
 
     init: Init
@@ -76,3 +78,4 @@ class Model:
     facts: Callable[[Mapping[str, Any], Any], Mapping[str, str]] | None = None
     flops: Callable[[Mapping[str, Any], Any], Flops] | None = None
     digests: Callable[[], Mapping[str, str]] | None = None
+    low_rank: Callable[[Variables, Batch], frozenset[str]] | None = None

@@ -21,6 +21,7 @@ from jaxtrain.models.decoder.cache import KVCache
 from jaxtrain.models.decoder.config import DecoderConfig
 from jaxtrain.models.decoder.norm import rms_norm
 from jaxtrain.models.decoder.rope import rotate
+from jaxtrain.models.low_rank import dense
 
 
 class Place(NamedTuple):
@@ -62,7 +63,7 @@ def attend(
     inputs = rms_norm(hidden, params["norm"]["scale"], kind=config.norm, eps=config.norm_eps)
 
     def heads(name: str, number: int) -> jax.Array:
-        return (inputs @ params[name]["kernel"]).reshape(batch, length, number, config.head_dim)
+        return dense(inputs, params[name]["kernel"]).reshape(batch, length, number, config.head_dim)
 
     q = rotate(heads("q", config.heads), place.cos, place.sin)
     k = rotate(heads("k", config.kv_heads), place.cos, place.sin)
@@ -81,12 +82,12 @@ def attend(
         positions=place.places,
         implementation=implementation,
     )
-    return mixed.reshape(batch * length, -1) @ params["o"]["kernel"], written
+    return dense(mixed.reshape(batch * length, -1), params["o"]["kernel"]), written
 
 
 def feed_forward(params: Mapping[str, Any], hidden: jax.Array, config: DecoderConfig) -> jax.Array:
     """What the gated feed-forward (Shazeer 2020, arXiv:2002.05202) adds to `hidden` `[T, D]`."""
     inputs = rms_norm(hidden, params["norm"]["scale"], kind=config.norm, eps=config.norm_eps)
     activation = jax.nn.silu if config.activation == "silu" else jax.nn.gelu  # tanh by default
-    gate = activation(inputs @ params["gate"]["kernel"])
-    return (gate * (inputs @ params["up"]["kernel"])) @ params["down"]["kernel"]
+    gate = activation(dense(inputs, params["gate"]["kernel"]))
+    return dense(gate * dense(inputs, params["up"]["kernel"]), params["down"]["kernel"])

@@ -17,7 +17,7 @@ from jaxtrain.errors import ConfigError
 from jaxtrain.models.attention import Choice, Requested
 from jaxtrain.models.decoder.config import DecoderConfig
 from jaxtrain.models.decoder.flops import flops_per_token
-from jaxtrain.models.decoder.initial import initial_params
+from jaxtrain.models.decoder.initial import initial_params, param_shapes
 from jaxtrain.models.decoder.remat import KEEPS, Remat
 from jaxtrain.models.decoder.stack import Form
 from jaxtrain.models.decoder.trunk import (
@@ -111,4 +111,17 @@ def decoder(
         kernel = choice(batch, dtype).name
         return flops_per_token(config, length, remat=remat, attention=kernel)
 
-    return Model(init=init, apply=apply, facts=facts, flops=flops)
+    layers = param_shapes(config)["layers"]
+    taken = {
+        f"layers/{part}/{name}/kernel"
+        for part, modules in layers.items()
+        for name, leaves in modules.items()
+        if "kernel" in leaves
+    }
+    return Model(
+        init=init,
+        apply=apply,
+        facts=facts,
+        flops=flops,
+        low_rank=lambda variables, batch: frozenset(taken),
+    )

@@ -114,7 +114,10 @@ def unstack(stacked: Any) -> list[Any]:
     [[1.0, 1.0, 1.0], [1.0, 1.0, 1.0]]
     """
     leaves, treedef = jax.tree.flatten(stacked)
-    taken = [_unstacked(leaf) for leaf in leaves]
+    taken = [
+        _unstacked(leaf) if jnp.issubdtype(leaf.dtype, jnp.inexact) else tuple(leaf)
+        for leaf in leaves  # integers and random keys have no gradient
+    ]
     return [jax.tree.unflatten(treedef, layer) for layer in zip(*taken, strict=True)]
 
 

@@ -1,0 +1,181 @@
+"""How an adapter begins.
+
+    adapter = init(jax.random.key(0), params, config)                # changes nothing yet
+    params, adapter = init_pissa(jax.random.key(0), params, config)  # params lack what adapter has
+
+What is drawn for a kernel depends on the key and its path alone: to adapt one more changes no
+other.
+
+Axes: N layers of a stack, I inputs, O outputs, R rank.
+"""
+
+from __future__ import annotations
+
+import zlib
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import NamedSharding, PartitionSpec
+
+from jaxtrain.errors import ConfigError
+from jaxtrain.lora.adapter import Adapter
+from jaxtrain.lora.config import LoRAConfig
+from jaxtrain.lora.targets import Target, find_targets, leaves_by_path, with_leaves
+from jaxtrain.models.low_rank import column_norms
+from jaxtrain.sharding import is_sharded, spec_of
+
+
+def init(rng: jax.Array, params: Any, config: LoRAConfig, *, dtype: Any = "float32") -> Adapter:
+    """A fresh adapter, with which no output is another.
+
+    One of the factors is zero: b, and for an embedding a, as in PEFT. May be traced.
+
+    Args:
+        rng: a key.
+        params: arrays, or whatever has a shape and a dtype; with DoRA their values count.
+        config: what to adapt, and how.
+        dtype: of the factors. Kernels may be narrower: what is trained is small beside them.
+
+    Raises:
+        ConfigError: see `find_targets`; or the adapter depends on values that are not there.
+    """
+    if config.init == "pissa":
+        raise ConfigError(
+            'init: with "pissa" the parameters change, too: params, adapter = '
+            "lora.init_pissa(rng, params, config)"
+        )
+    leaves = leaves_by_path(params)
+    targets = find_targets(params, config)
+    factors = {t.path: _drawn(rng, leaves[t.path], t, config, dtype) for t in targets}
+    return _with_magnitudes(Adapter(factors, config, targets), params)
+
+
+def init_pissa(
+    rng: jax.Array, params: Any, config: LoRAConfig, *, dtype: Any = "float32"
+) -> tuple[Any, Adapter]:
+    """An adapter of the largest singular directions of each kernel, and parameters without them
+    (Meng et al. 2024, arXiv:2404.02948): together they are what the parameters were.
+
+    Args:
+        rng: not used, since nothing is drawn; here as it is for `init`.
+        params: arrays.
+        config: with `init="pissa"`.
+        dtype: of the factors.
+
+    Returns:
+        The new parameters, in their own dtypes, those without an adapter the same arrays; and the
+        adapter.
+
+    Raises:
+        ConfigError: see `find_targets`; or a rank larger than the kernel's.
+    """
+    if config.init != "pissa":
+        raise ConfigError(f'init: expected "pissa", found {config.init!r}; take lora.init for that')
+    leaves = leaves_by_path(params)
+    targets = find_targets(params, config)
+    bare = Adapter({}, config, targets)
+    factors: dict[str, dict[str, jax.Array]] = {}
+    rest: dict[str, jax.Array] = {}
+    for target in targets:
+        kernel = leaves[target.path]
+        a, b = _principal(kernel, target, bare.scales(target))
+        factors[target.path] = {
+            "a": _laid_out(a.astype(dtype), kernel, target, inputs=True),
+            "b": _laid_out(b.astype(dtype), kernel, target, inputs=False),
+        }
+        scale = jnp.asarray(bare.scales(target))[..., None, None]
+        a, b = (factors[target.path][key].astype(jnp.float32) for key in "ab")
+        less = scale * jnp.matmul(a, b, precision="highest")
+        rest[target.path] = (kernel.astype(jnp.float32) - less.reshape(kernel.shape)).astype(
+            kernel.dtype
+        )
+    params = with_leaves(params, rest)
+    return params, _with_magnitudes(Adapter(factors, config, targets), params)
+
+
+def _drawn(
+    rng: jax.Array, kernel: Any, target: Target, config: LoRAConfig, dtype: Any
+) -> dict[str, jax.Array]:
+    inputs, outputs = target.sizes(jnp.shape(kernel))
+    shapes = {"a": (*target.lead, inputs, target.rank), "b": (*target.lead, target.rank, outputs)}
+    key = jax.random.fold_in(rng, zlib.crc32(target.path.encode()))
+    drawn = "b" if target.embedding else "a"
+    if target.embedding or config.init == "gaussian":
+        values = jax.random.normal(key, shapes[drawn], jnp.float32)
+    else:
+        values = jax.random.uniform(key, shapes[drawn], jnp.float32, -1, 1) / np.sqrt(inputs)
+    if config.init == "gaussian" and not target.embedding:
+        ranks = np.maximum(np.asarray(target.ranks, np.float32), 1).reshape(*target.lead, 1, 1)
+        values = values / ranks
+    values = values * _mask(target, drawn)
+    made = {drawn: values} | {key: jnp.zeros(shapes[key], jnp.float32) for key in {*"ab"} - {drawn}}
+    return {
+        key: _laid_out(made[key].astype(dtype), kernel, target, inputs=key == "a") for key in "ab"
+    }
+
+
+def _mask(target: Target, factor: str) -> np.ndarray:
+    """1 up to the rank of each layer, then 0: `[..., 1, R]` for a, `[..., R, 1]` for b."""
+    ranks = np.asarray(target.ranks).reshape(*target.lead, 1)
+    mask = (np.arange(target.rank) < ranks).astype(np.float32)
+    return mask[..., None, :] if factor == "a" else mask[..., None]
+
+
+def _principal(kernel: Any, target: Target, scales: np.ndarray) -> tuple[jax.Array, jax.Array]:
+    """The largest singular directions, half of each singular value on either side."""
+    inputs, outputs = target.sizes(kernel.shape)
+    if target.rank > min(inputs, outputs):
+        raise ConfigError(
+            f"rank: {target.names[0]} has {min(inputs, outputs)} singular values, found rank "
+            f"{target.rank}; pissa can't begin with more"
+        )
+    flat = kernel.astype(jnp.float32).reshape(*target.lead, inputs, outputs)
+    u, values, v = jnp.linalg.svd(flat, full_matrices=False)
+    scales = np.where(scales > 0, scales, 1)
+    roots = jnp.sqrt(values[..., : target.rank] / scales[..., None])
+    a = u[..., : target.rank] * roots[..., None, :] * _mask(target, "a")
+    b = v[..., : target.rank, :] * roots[..., None] * _mask(target, "b")
+    return a, b
+
+
+def _with_magnitudes(adapter: Adapter, params: Any) -> Adapter:
+    """With DoRA: the norms that the columns have now, so that nothing changes."""
+    if not adapter.config.dora:
+        return adapter
+    leaves = leaves_by_path(params)
+    factors = {}
+    for target in adapter.targets:
+        kernel, own = leaves[target.path], adapter.factors[target.path]
+        if isinstance(kernel, jax.ShapeDtypeStruct):
+            raise ConfigError(
+                f"dora: the magnitudes of {target.path} are norms of the kernel, of which only the "
+                "shape is there; give arrays, or trace init by jax.eval_shape"
+            )
+        norms = column_norms(kernel, own["a"], own["b"], jnp.asarray(adapter.scales(target)))
+        is_adapted = np.asarray(target.ranks).reshape(*target.lead, 1) > 0
+        # A layer without an adapter keeps 0, which weight decay leaves as it is.
+        norms = jnp.where(is_adapted if target.stacked else True, norms, 0)
+        norms = norms.astype(own["a"].dtype)
+        factors[target.path] = own | {"m": norms}
+    return Adapter(factors, adapter.config, adapter.targets)
+
+
+def _laid_out(factor: jax.Array, kernel: Any, target: Target, *, inputs: bool) -> jax.Array:
+    """A factor on the devices of its kernel: the axis that they have in common as the kernel's."""
+    axes = len(jnp.shape(kernel)) - len(target.lead)
+    alone = target.in_axes == 1 if inputs else axes - target.in_axes == 1
+    typed = isinstance(kernel, jax.core.Tracer)
+    if typed and not is_sharded(kernel):
+        return factor
+    sharding = jax.typeof(kernel).sharding if typed else getattr(kernel, "sharding", None)
+    if not isinstance(sharding, NamedSharding):
+        return factor
+    given = spec_of(kernel) if typed else tuple(sharding.spec)
+    spec = given + (None,) * (len(jnp.shape(kernel)) - len(given))
+    lead = spec[: len(target.lead)]
+    shared = (spec[len(target.lead)] if inputs else spec[-1]) if alone else None
+    own = PartitionSpec(*lead, *((shared, None) if inputs else (None, shared)))
+    layout = NamedSharding(sharding.mesh, own)
+    return jax.sharding.reshard(factor, layout) if typed else jax.device_put(factor, layout)

@@ -1,0 +1,169 @@
+"""A model whose parameters are an adapter, and whose base is frozen.
+
+    model = lora.model(base, config)
+    adapter = lora.init(jax.random.key(0), params, config)
+    state = create_train_state(model, tx, batch, rng=key, params=adapter, frozen=params)
+    step = make_train_step(model, loss, tx)
+
+Steps, engine and checkpoints treat it as any other: `frozen` passes through a step, so the base is
+neither donated nor copied, and the optimizer sees the adapter alone.
+
+Two forms give the same results. "low_rank" keeps the adapter beside the kernels and never forms
+the gradient of one; "merge" adds it to them within the loss, for any model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal, get_args
+
+import jax
+import jax.numpy as jnp
+
+from jaxtrain.batch import Batch
+from jaxtrain.errors import ConfigError
+from jaxtrain.lora.adapter import Adapter
+from jaxtrain.lora.applying import apply as applied
+from jaxtrain.lora.config import LoRAConfig
+from jaxtrain.lora.initial import init as initial
+from jaxtrain.lora.merging import merge
+from jaxtrain.lora.targets import find_targets
+from jaxtrain.models import Model
+from jaxtrain.models.model import Rngs, Variables
+
+Form = Literal["auto", "merge", "low_rank"]
+
+_BEGINNING = 0x10A
+"""What sets the key of the adapter's beginning apart from that of the base's."""
+_SHOWN = 8
+
+
+def model(base: Model, config: LoRAConfig, *, form: Form = "auto") -> Model:
+    """`base` with its parameters frozen, and an adapter as the parameters.
+
+    Its variables are `params`, an `Adapter`; `frozen`, the parameters of the base; and the other
+    collections of the base as they are. Where the adapter depends on the values of the base (DoRA's
+    magnitudes, PiSSA's directions), `init` makes NaN of the right shapes, since it can't know which
+    base the state will be given: give `create_train_state` the adapter as `params`.
+
+    Args:
+        base: any model. Its `load` is not taken over: it gives the base, which is `frozen`.
+        config: what to adapt.
+        form: "low_rank", "merge", or "auto": low_rank where the base takes a `LowRank` in the place
+            of every kernel that is adapted, else merge. Which it is, and why, is among the model's
+            `facts`.
+
+    Raises:
+        ConfigError: options that don't go together, at once; what does not fit the base, when it
+            is traced.
+    """
+    if form not in get_args(Form):
+        raise ConfigError(f"form: expected one of {', '.join(get_args(Form))}, found {form!r}")
+    if form == "low_rank" and base.low_rank is None:
+        raise ConfigError(
+            'form: this model takes kernels alone; "merge" (or "auto") adds the adapter to them'
+        )
+
+    def init(rng: jax.Array, batch: Batch) -> dict[str, Any]:
+        variables = _base_variables(base, rng, batch)
+        params = variables.pop("params")
+        key = jax.random.fold_in(rng, _BEGINNING)
+        return {"params": _beginning(key, params, config), "frozen": params, **variables}
+
+    def apply(
+        variables: Variables, batch: Batch, *, train: bool, rngs: Rngs | None = None
+    ) -> tuple[Any, dict[str, Any]]:
+        adapter, frozen = _parts(variables)
+        own = {name: v for name, v in variables.items() if name != "frozen"} | {"params": frozen}
+        low_rank, _ = _choice(base, config, form, own, batch)
+        if low_rank:
+            key = _key(rngs) if train and adapter.config.dropout else None
+            params = applied(frozen, adapter, train=train, rng=key)
+        else:
+            params = merge(frozen, adapter)
+        return base.apply({**own, "params": params}, batch, train=train, rngs=rngs)
+
+    def facts(batch: Mapping[str, Any], dtype: Any) -> Mapping[str, str]:
+        shapes = jax.eval_shape(
+            lambda batch: _base_variables(base, jax.random.key(0), batch), dict(batch)
+        )
+        low_rank, why = _choice(base, config, form, shapes, batch)
+        own = dict(base.facts(batch, dtype)) if base.facts is not None else {}
+        return own | {"lora": f"{'low_rank' if low_rank else 'merge'}: {why}"}
+
+    return Model(init=init, apply=apply, facts=facts)
+
+
+def _base_variables(base: Model, rng: jax.Array, batch: Batch) -> dict[str, Any]:
+    variables = dict(base.init(rng, batch))
+    if "frozen" in variables:
+        raise ConfigError(
+            "lora.model: the base has a frozen part of its own; merge the adapter that it has first"
+        )
+    return variables
+
+
+def _beginning(rng: jax.Array, params: Any, config: LoRAConfig) -> Adapter:
+    """An adapter of the right shapes; NaN where it depends on what the base's values will be."""
+    if config.init == "pissa":
+        plain = LoRAConfig(**{**vars(config), "init": "zero_b"})
+        made = initial(rng, params, plain)
+        factors = jax.tree.map(lambda leaf: jnp.full_like(leaf, jnp.nan), made.factors)
+        return Adapter(factors, config, made.targets)
+    made = initial(rng, params, config)
+    if not config.dora:
+        return made
+    factors = {
+        path: own | {"m": jnp.full_like(own["m"], jnp.nan)} for path, own in made.factors.items()
+    }
+    return Adapter(factors, config, made.targets)
+
+
+def _parts(variables: Variables) -> tuple[Adapter, Any]:
+    adapter = variables["params"]
+    if not isinstance(adapter, Adapter):
+        raise ConfigError(
+            f"lora.model: expected an Adapter as params, found a {type(adapter).__name__}; the "
+            "parameters of the base are `frozen`"
+        )
+    if "frozen" not in variables:
+        raise ConfigError("lora.model: there is no base; give create_train_state(frozen=params)")
+    return adapter, variables["frozen"]
+
+
+def _key(rngs: Rngs | None) -> jax.Array:
+    """A key of the adapter's own, from the stream for dropout."""
+    if not rngs or "dropout" not in rngs:
+        raise ConfigError("dropout: a pass in training needs rngs={'dropout': key}")
+    return jax.random.fold_in(rngs["dropout"], _BEGINNING)
+
+
+def _choice(
+    base: Model, config: LoRAConfig, form: Form, variables: Variables, batch: Batch
+) -> tuple[bool, str]:
+    """Whether the adapter stays beside the kernels, and why."""
+    if form == "merge":
+        return _merged(config, "it was asked for")
+    if base.low_rank is None:
+        return _merged(config, "the model takes kernels alone")
+    paths = [target.path for target in find_targets(variables["params"], config)]
+    taken = base.low_rank(variables, batch)
+    others = [path for path in paths if path not in taken]
+    if not others:
+        return True, f"beside {len(paths)} kernels, no gradient of which is formed"
+    shown = ", ".join(others[:_SHOWN]) + (" ..." if len(others) > _SHOWN else "")
+    if form == "low_rank":
+        raise ConfigError(
+            f"form: the model takes no LowRank in the place of {shown}; exclude them, or take "
+            '"merge" or "auto"'
+        )
+    return _merged(config, f"the model takes no LowRank in the place of {shown}")
+
+
+def _merged(config: LoRAConfig, why: str) -> tuple[bool, str]:
+    if config.dropout:
+        raise ConfigError(
+            f"dropout: {config.dropout} is for the inputs of a branch beside the kernel, and there "
+            f"is none: the adapter is merged, since {why}; take dropout=0"
+        )
+    return False, why
