@@ -8,6 +8,7 @@ merged = merge(params, adapter)
 
 from jaxtrain.lora.adapter import Adapter, Module, assemble
 from jaxtrain.lora.applying import apply, apply_by_row
+from jaxtrain.lora.arithmetic import combine
 from jaxtrain.lora.config import LoRAConfig
 from jaxtrain.lora.initial import init, init_pissa
 from jaxtrain.lora.merging import Kept, merge, merge_with_report, unmerge
@@ -25,6 +26,7 @@ __all__ = [
     "apply",
     "apply_by_row",
     "assemble",
+    "combine",
     "find_targets",
     "init",
     "init_pissa",

@@ -82,8 +82,8 @@ def init_pissa(
         kernel = leaves[target.path]
         a, b = _principal(kernel, target, bare.scales(target))
         factors[target.path] = {
-            "a": _laid_out(a.astype(dtype), kernel, target, inputs=True),
-            "b": _laid_out(b.astype(dtype), kernel, target, inputs=False),
+            "a": _laid_out(a.astype(dtype), kernel, target, "a"),
+            "b": _laid_out(b.astype(dtype), kernel, target, "b"),
         }
         scale = jnp.asarray(bare.scales(target))[..., None, None]
         a, b = (factors[target.path][key].astype(jnp.float32) for key in "ab")
@@ -111,9 +111,7 @@ def _drawn(
         values = values / ranks
     values = values * _mask(target, drawn)
     made = {drawn: values} | {key: jnp.zeros(shapes[key], jnp.float32) for key in {*"ab"} - {drawn}}
-    return {
-        key: _laid_out(made[key].astype(dtype), kernel, target, inputs=key == "a") for key in "ab"
-    }
+    return {key: _laid_out(made[key].astype(dtype), kernel, target, key) for key in "ab"}
 
 
 def _mask(target: Target, factor: str) -> np.ndarray:
@@ -157,15 +155,15 @@ def _with_magnitudes(adapter: Adapter, params: Any) -> Adapter:
         is_adapted = np.asarray(target.ranks).reshape(*target.lead, 1) > 0
         # A layer without an adapter keeps 0, which weight decay leaves as it is.
         norms = jnp.where(is_adapted if target.stacked else True, norms, 0)
-        norms = norms.astype(own["a"].dtype)
+        norms = _laid_out(norms.astype(own["a"].dtype), kernel, target, "m")
         factors[target.path] = own | {"m": norms}
     return Adapter(factors, adapter.config, adapter.targets)
 
 
-def _laid_out(factor: jax.Array, kernel: Any, target: Target, *, inputs: bool) -> jax.Array:
+def _laid_out(factor: jax.Array, kernel: Any, target: Target, name: str) -> jax.Array:
     """A factor on the devices of its kernel: the axis that they have in common as the kernel's."""
     axes = len(jnp.shape(kernel)) - len(target.lead)
-    alone = target.in_axes == 1 if inputs else axes - target.in_axes == 1
+    alone = target.in_axes == 1 if name == "a" else axes - target.in_axes == 1
     typed = isinstance(kernel, jax.core.Tracer)
     if typed and not is_sharded(kernel):
         return factor
@@ -175,7 +173,8 @@ def _laid_out(factor: jax.Array, kernel: Any, target: Target, *, inputs: bool) -
     given = spec_of(kernel) if typed else tuple(sharding.spec)
     spec = given + (None,) * (len(jnp.shape(kernel)) - len(given))
     lead = spec[: len(target.lead)]
-    shared = (spec[len(target.lead)] if inputs else spec[-1]) if alone else None
-    own = PartitionSpec(*lead, *((shared, None) if inputs else (None, shared)))
+    shared = (spec[len(target.lead)] if name == "a" else spec[-1]) if alone else None
+    rest = {"a": (shared, None), "b": (None, shared), "m": (shared,)}[name]
+    own = PartitionSpec(*lead, *rest)
     layout = NamedSharding(sharding.mesh, own)
     return jax.sharding.reshard(factor, layout) if typed else jax.device_put(factor, layout)
