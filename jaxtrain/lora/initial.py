@@ -12,6 +12,7 @@ Axes: N layers of a stack, I inputs, O outputs, R rank.
 from __future__ import annotations
 
 import zlib
+from functools import partial
 from typing import Any
 
 import jax
@@ -48,7 +49,11 @@ def init(rng: jax.Array, params: Any, config: LoRAConfig, *, dtype: Any = "float
         )
     leaves = leaves_by_path(params)
     targets = find_targets(params, config)
-    factors = {t.path: _drawn(rng, leaves[t.path], t, config, dtype) for t in targets}
+    shapes = tuple(tuple(jnp.shape(leaves[target.path])) for target in targets)
+    factors = {
+        target.path: {key: _laid_out(x, leaves[target.path], target, key) for key, x in own.items()}
+        for target, own in zip(targets, _drawn(rng, targets, shapes, config, dtype), strict=True)
+    }
     return _with_magnitudes(Adapter(factors, config, targets), params)
 
 
@@ -95,23 +100,38 @@ def init_pissa(
     return params, _with_magnitudes(Adapter(factors, config, targets), params)
 
 
+_norms = jax.jit(column_norms)
+
+
+@partial(jax.jit, static_argnums=(1, 2, 3, 4))
 def _drawn(
-    rng: jax.Array, kernel: Any, target: Target, config: LoRAConfig, dtype: Any
-) -> dict[str, jax.Array]:
-    inputs, outputs = target.sizes(jnp.shape(kernel))
-    shapes = {"a": (*target.lead, inputs, target.rank), "b": (*target.lead, target.rank, outputs)}
-    key = jax.random.fold_in(rng, zlib.crc32(target.path.encode()))
-    drawn = "b" if target.embedding else "a"
-    if target.embedding or config.init == "gaussian":
-        values = jax.random.normal(key, shapes[drawn], jnp.float32)
-    else:
-        values = jax.random.uniform(key, shapes[drawn], jnp.float32, -1, 1) / np.sqrt(inputs)
-    if config.init == "gaussian" and not target.embedding:
-        ranks = np.maximum(np.asarray(target.ranks, np.float32), 1).reshape(*target.lead, 1, 1)
-        values = values / ranks
-    values = values * _mask(target, drawn)
-    made = {drawn: values} | {key: jnp.zeros(shapes[key], jnp.float32) for key in {*"ab"} - {drawn}}
-    return {key: _laid_out(made[key].astype(dtype), kernel, target, key) for key in "ab"}
+    rng: jax.Array,
+    targets: tuple[Target, ...],
+    shapes: tuple[tuple[int, ...], ...],
+    config: LoRAConfig,
+    dtype: Any,
+) -> list[dict[str, jax.Array]]:
+    """The factors of kernels of these shapes, all in one program."""
+
+    def draw(target: Target, shape: tuple[int, ...]) -> dict[str, jax.Array]:
+        inputs, outputs = target.sizes(shape)
+        sizes = {
+            "a": (*target.lead, inputs, target.rank),
+            "b": (*target.lead, target.rank, outputs),
+        }
+        key = jax.random.fold_in(rng, zlib.crc32(target.path.encode()))
+        if target.embedding:
+            b = jax.random.normal(key, sizes["b"], jnp.float32) * _mask(target, "b")
+            return {"a": jnp.zeros(sizes["a"], dtype), "b": b.astype(dtype)}
+        if config.init == "gaussian":
+            ranks = np.maximum(np.asarray(target.ranks, np.float32), 1)
+            a = jax.random.normal(key, sizes["a"], jnp.float32) / ranks.reshape(*target.lead, 1, 1)
+        else:
+            a = jax.random.uniform(key, sizes["a"], jnp.float32, -1, 1) / np.float32(inputs**0.5)
+        a = a * _mask(target, "a")
+        return {"a": a.astype(dtype), "b": jnp.zeros(sizes["b"], dtype)}
+
+    return [draw(target, shape) for target, shape in zip(targets, shapes, strict=True)]
 
 
 def _mask(target: Target, factor: str) -> np.ndarray:
@@ -151,7 +171,7 @@ def _with_magnitudes(adapter: Adapter, params: Any) -> Adapter:
                 f"dora: the magnitudes of {target.path} are norms of the kernel, of which only the "
                 "shape is there; give arrays, or trace init by jax.eval_shape"
             )
-        norms = column_norms(kernel, own["a"], own["b"], jnp.asarray(adapter.scales(target)))
+        norms = _norms(kernel, own["a"], own["b"], jnp.asarray(adapter.scales(target)))
         is_adapted = np.asarray(target.ranks).reshape(*target.lead, 1) > 0
         # A layer without an adapter keeps 0, which weight decay leaves as it is.
         norms = jnp.where(is_adapted if target.stacked else True, norms, 0)
