@@ -80,6 +80,17 @@ def vouches_for(directory: Path, name: str) -> bool:
         return False
 
 
+def manifest_digest(directory: Path) -> str:
+    """The digest of a manifest, and so of all that it lists; no other file is read.
+
+    Raises:
+        CheckpointError: it can't be read, or is not what was written.
+    """
+    _listed(directory)
+    with (directory / NAME).open() as file:
+        return file.readline().removeprefix(_HEAD).strip()
+
+
 def _listed(directory: Path) -> dict[str, str]:
     """The digests in the manifest, by name.
 

@@ -17,7 +17,7 @@ import pydantic
 from typing_extensions import TypedDict
 
 from jaxtrain.config.by_name import by_name
-from jaxtrain.config.fields import describe, fields_of, typed
+from jaxtrain.config.fields import describe, fields_of, may_be_null, typed
 from jaxtrain.config.overrides import parse
 from jaxtrain.config.schema import (
     DEFAULT_HOOKS,
@@ -289,7 +289,7 @@ def _values(tree: ConfigDict, schema: Any) -> dict[str, Any]:
             values[key] = typed(plain, annotation, text=origin.text if origin else None)
     for key, field in fields.items():
         annotation = field.annotation
-        if key == "hooks" or fields_of(annotation) is not None:
+        if key == "hooks" or (fields_of(annotation) is not None and not may_be_null(annotation)):
             values.setdefault(key, {})  # so that what is missing in it is told by its own key
         if isinstance(annotation, type) and issubclass(annotation, NamedSection):
             one = values[key]

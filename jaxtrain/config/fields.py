@@ -19,7 +19,13 @@ _WORDS = {bool: "true or false", int: "a whole number", float: "a number", str: 
 
 
 def fields_of(annotation: Any) -> dict[str, FieldInfo] | None:
-    """The fields of a section, which is a pydantic model or a TypedDict; None for other types."""
+    """The fields of a section, which is a pydantic model or a TypedDict; None for other types.
+
+    A section that may be null has those that it has where it is there.
+    """
+    if get_origin(annotation) in (Union, types.UnionType):
+        others = [each for each in get_args(annotation) if each is not types.NoneType]
+        return fields_of(others[0]) if len(others) == 1 else None
     if not isinstance(annotation, type):
         return None
     if issubclass(annotation, pydantic.BaseModel):
@@ -30,6 +36,11 @@ def fields_of(annotation: Any) -> dict[str, FieldInfo] | None:
             for name, hint in get_type_hints(annotation, include_extras=True).items()
         }
     return None
+
+
+def may_be_null(annotation: Any) -> bool:
+    """Whether None is a value of this type."""
+    return types.NoneType in _kinds(annotation)
 
 
 def describe(field: FieldInfo) -> str:

@@ -70,6 +70,47 @@ class LossSection(Section):
     name: str = "cross_entropy"
 
 
+class StartSection(Section):
+    """Whose parameters a run begins with; an adapter is merged into its base."""
+
+    path: str  # a run directory, of which the best checkpoint is taken, or a checkpoint
+    digest: str | None = Field(default=None, pattern="[0-9a-f]{64}")  # of it; null: as it is found
+
+
+Patterns = str | tuple[str, ...]
+
+
+class ProtectSection(Section):
+    """What a low-rank adapter does for what was learnt before it; see docs/retention.md."""
+
+    orthogonal: float = Field(default=0.0, ge=0)  # weight of the overlap with earlier adapters
+    previous_kl: float = Field(default=0.0, ge=0)  # weight of what the base would have said
+    project: float = Field(default=0.0, ge=0, lt=1)  # share of each kernel that stays as it is
+
+
+class LoRASection(Section):
+    """A low-rank adapter is trained, and the model's parameters are held fixed.
+
+    The options are those of `jaxtrain.lora.LoRAConfig`, where they are explained.
+    """
+
+    rank: int = Field(ge=1)
+    alpha: float = Field(default=16.0, gt=0)
+    targets: Patterns = "all-linear"
+    exclude: Patterns = ()
+    dropout: float = Field(default=0.0, ge=0, lt=1)
+    rslora: bool = False
+    dora: bool = False
+    init: Literal["zero_b", "gaussian", "pissa"] = "zero_b"
+    rank_pattern: tuple[tuple[str, int], ...] = ()  # a key can't have dots, so they are pairs
+    alpha_pattern: tuple[tuple[str, float], ...] = ()
+    layers: tuple[int, ...] | None = None
+    in_axes: tuple[tuple[str, int], ...] = ()
+    stacks: tuple[str, ...] = ("layers",)
+    form: Literal["auto", "merge", "low_rank"] = "auto"  # beside the kernels, or added to them
+    protect: ProtectSection = ProtectSection()
+
+
 class OptimizerSection(Section):
     """The optimizer by name; `learning_rate` is the peak that the schedule scales."""
 
@@ -136,6 +177,8 @@ class ExperimentConfig(Section):
     plugins: tuple[str, ...] = ()  # a record of what was imported; never imported from here
     data: DataSection = DataSection()
     model: ModelSection = ModelSection()
+    start: StartSection | None = None
+    lora: LoRASection | None = None
     loss: LossSection = LossSection()
     optimizer: OptimizerSection = OptimizerSection()
     schedule: ScheduleSection = ScheduleSection()

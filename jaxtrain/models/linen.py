@@ -15,6 +15,7 @@ arguments the module wants and which collections it may write.
 from __future__ import annotations
 
 import contextlib
+import functools
 import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -102,7 +103,7 @@ def from_linen(
         return outputs, dict(updated)
 
     def low_rank(variables: Variables, batch: Batch) -> frozenset[str]:
-        return readable(lambda: apply(variables, batch, train=False), variables["params"])
+        return readable(functools.partial(apply, train=False), variables, dict(batch))
 
     return Model(init=init, apply=apply, low_rank=low_rank)
 

@@ -20,6 +20,7 @@ _MAY_CHANGE_IN_A_RUN = {
     "project",
     "device",
     "hooks",
+    "start.path",
     "checkpoint.every",
     "checkpoint.every_epochs",
     "checkpoint.keep",

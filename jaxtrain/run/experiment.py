@@ -100,7 +100,7 @@ class Experiment:
         self._has_run = False
         self._weights: dict[str, str] = {}
         # Files are read when it is known that the run begins, and that nothing else is wrong.
-        self._unread = state is None and task.model.load is not None
+        self._unread = state is None and task.parameters.reads_files
 
         first = task.abstract_state() if self._unread else self._first_state()
         self.trainer = Engine(task.train_step, first, form=form)
@@ -315,7 +315,7 @@ class Experiment:
             self._note_weights(self._weights)
             return False
         warn_of_other_conditions(standing)
-        warn_of_other_weights(standing, self.task.model.digests)
+        warn_of_other_weights(standing, self.task.parameters.digests)
         resume_from(self.trainer, saved, self.store)
         self._unread = False
         self._note_weights(standing.said.weights if standing.said else {})
@@ -325,8 +325,8 @@ class Experiment:
     def _begin(self) -> None:
         """Give the trainer the state to begin with; what is told of its files is what was read."""
         self.trainer.state.train_state = self._first_state()
-        if self._given_state is None and self.task.model.digests is not None:
-            self._weights = dict(self.task.model.digests())
+        if self._given_state is None and self.task.parameters.digests is not None:
+            self._weights = dict(self.task.parameters.digests())
         self._unread = False
 
     def _note_weights(self, digests: Mapping[str, str]) -> None:

@@ -79,7 +79,7 @@ def export(trained: Trained, path: str | os.PathLike[str], *, dtype: str | None 
         extra = Bounds(reader.bos, () if reader.eos is None else (reader.eos,)).entries()
         files = _files_of(reader.tokenizer)
         why = _why_none(trained.config.data)
-    params = trained.state.variables()["params"]
+    params = trained.merged()
     hf.save(path, config, params, dtype=dtype, extra=extra, beside=files)
     leaves = jax.tree.leaves(params)
     return Exported(

@@ -98,7 +98,7 @@ class LanguageModel:
                 "tokenizer; expected a run over text"
             )
         stop = () if reader.eos is None else (reader.eos,)
-        params = trained.state.variables()["params"]
+        params = trained.merged()
         return cls(params, config, reader.tokenizer, reader.bos, stop)
 
     @classmethod

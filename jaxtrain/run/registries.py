@@ -25,6 +25,7 @@ from jaxtrain.hooks import HOOKS
 from jaxtrain.metrics.registry import METRICS
 from jaxtrain.models import MODELS
 from jaxtrain.optim import OPTIMIZERS, SCHEDULES
+from jaxtrain.run.start import filled
 from jaxtrain.run.writers import refuse_two_writers
 from jaxtrain.step import LOSSES
 
@@ -60,6 +61,7 @@ def make_config(
     given = list(plugins)
     for plugin in given:
         import_plugin(plugin)
+    tree = filled(tree)
     # A config that is data must not execute anything, so what it lists is only remembered.
     listed = tree.get("plugins")
     listed = [] if listed is None else listed

@@ -26,12 +26,14 @@ from jaxtrain.blame import in_a_line, place_of
 from jaxtrain.config import ExperimentConfig
 from jaxtrain.errors import ConfigError, JaxtrainError, WorkerError
 from jaxtrain.metrics import Metric
-from jaxtrain.models import MODELS, Model
+from jaxtrain.models import Model
 from jaxtrain.optim import make_optimizer
+from jaxtrain.run.building import adapter_config, base_model, with_adapter
 from jaxtrain.run.data import RunData
 from jaxtrain.run.device import refuse_other_device
 from jaxtrain.run.figures import loss_for, metrics_for
 from jaxtrain.run.fitting import refuse_other_loss, refuse_other_outputs
+from jaxtrain.run.parameters import Parameters, starting_from
 from jaxtrain.step import (
     TrainState,
     create_train_state,
@@ -41,6 +43,9 @@ from jaxtrain.step import (
     policy,
     streams,
 )
+
+_BEGINNING = 0xBE6
+"""What sets the key of what a run begins with apart from that of its steps."""
 
 Step = Callable[[TrainState, Mapping[str, Any]], tuple[TrainState, dict[str, Any]]]
 
@@ -56,6 +61,7 @@ class Task:
         tx: the optimizer, its schedule in it.
         train_step: the very step that a run takes, accumulation and clipping included.
         eval_step: the step of an evaluation.
+        parameters: where those of a run that begins come from.
     """
 
     data: RunData
@@ -64,6 +70,7 @@ class Task:
     tx: optax.GradientTransformation
     train_step: Step
     eval_step: Step
+    parameters: Parameters
 
     @classmethod
     def of(
@@ -78,7 +85,7 @@ class Task:
 
         Args:
             data: the data.
-            model: in the place of the config's.
+            model: in the place of that of the config's section `model`.
             loss: in the place of the config's.
             tx: in the place of the config's optimizer and schedule.
 
@@ -94,14 +101,19 @@ class Task:
             refuse_other_loss(data)
         whose = f"model {config.model.name!r}" if model is None else "the model"
         if model is None:
-            model = build_model(config, data.train.num_outputs, data.example())
+            model = base_model(config, data.train.num_outputs, data.example())
+        if config.start is not None:
+            model = starting_from(model, config.start)
+            whose = f"{whose}, with start.path {config.start.path!r}"
+        base, model = model, with_adapter(model, config)
         loss = loss_for(config, class_counts=data.class_counts()) if by_config else loss
         if tx is None:
             total_steps = config.train.epochs * data.loader.steps_per_epoch
             tx = make_optimizer(config.optimizer, config.schedule, total_steps)
         train_step = make_train_step(model, loss, tx, **step_options(config))
         eval_step = make_eval_step(model, loss, precision=config.precision)
-        task = cls(data, model, loss, tx, train_step, eval_step)
+        parameters = Parameters(model, base, adapter_config(config), whose)
+        task = cls(data, model, loss, tx, train_step, eval_step, parameters)
         task._refuse_misfit(whose, by_config=by_config)
         return task
 
@@ -113,30 +125,39 @@ class Task:
     def initial_state(self) -> TrainState:
         """The TrainState that a run begins with.
 
-        A function of the config's seed alone; or, where the model loads its parameters from files,
-        of these and the seed.
+        A function of the config's seed alone; or, where parameters are loaded from files, of these
+        and the seed.
 
         Raises:
             ConfigError: the files are not there, or are those of another model.
             DataError: they are broken.
         """
-        if self.model.load is None:
-            return self.fresh_state()
-        params = self.model.load()
-        self._refuse_other_params(params)
-        return self.fresh_state(params)
+        key = jax.random.fold_in(self._key, _BEGINNING)
+        return self._state(**self.parameters.begin(self._zeros(), key, self.abstract_state()))
 
-    def fresh_state(self, params: Any = None) -> TrainState:
-        """A TrainState, no file read: with these parameters, or with those that the model makes."""
-        batch = {n: np.zeros(x.shape, x.dtype) for n, x in self.data.example().items()}
+    def fresh_state(self) -> TrainState:
+        """A TrainState of what the model makes by itself, no file read.
+
+        Where an adapter depends on its base (DoRA, PiSSA), it is NaN.
+        """
+        return self._state()
+
+    def _state(self, **given: Any) -> TrainState:
         return create_train_state(
             self.model,
             self.tx,
-            batch,
-            rng=jax.random.key(self.config.seed),
+            self._zeros(),
+            rng=self._key,
             precision=self.config.precision,
-            params=params,
+            **given,
         )
+
+    @property
+    def _key(self) -> jax.Array:
+        return jax.random.key(self.config.seed)
+
+    def _zeros(self) -> dict[str, np.ndarray]:
+        return {n: np.zeros(x.shape, x.dtype) for n, x in self.data.example().items()}
 
     def abstract_state(self) -> TrainState:
         """The shapes and dtypes of the TrainState, as `jax.ShapeDtypeStruct`s; no file is read."""
@@ -146,26 +167,6 @@ class Task:
     def _abstract_state(self) -> TrainState:
         state: TrainState = jax.eval_shape(self.fresh_state)
         return state
-
-    def _refuse_other_params(self, params: Any) -> None:
-        """See that what was loaded is what the model would make: a checkpoint is read as that."""
-        found, expected = (
-            {
-                jax.tree_util.keystr(path, simple=True, separator="/"): f"{x.dtype}{list(x.shape)}"
-                for path, x in jax.tree_util.tree_leaves_with_path(tree)
-            }
-            for tree in (params, self.abstract_state().params)
-        )
-        wrong = [
-            f"{name}: expected {expected.get(name, 'none')}, found {found.get(name, 'none')}"
-            for name in expected | found
-            if expected.get(name) != found.get(name)
-        ]
-        if wrong:
-            raise ConfigError(
-                f"model {self.config.model.name!r}: what its `load` gives is not of the form that "
-                "its `init` makes:\n  " + "\n  ".join(wrong)
-            )
 
     def parameter_count(self) -> int:
         """How many numbers are trained."""
@@ -224,22 +225,6 @@ class Task:
         """The model alone, in training."""
         run = forward(self.model, self.config.precision)
         return run(state.variables(), batch, train=True, rngs=streams(state.rng))
-
-
-def build_model(config: ExperimentConfig, num_outputs: int, example: Mapping[str, Any]) -> Model:
-    """The model that `config` names.
-
-    Args:
-        config: its `model` section.
-        num_outputs: what the model is to put out.
-        example: shapes of a batch. A factory may ask for `num_inputs`, how many numbers a row of
-            "inputs" has.
-    """
-    context = {"num_outputs": num_outputs}
-    if "inputs" in example:
-        context["num_inputs"] = int(np.prod(example["inputs"].shape[1:]))
-    model: Model = MODELS.build(config.model, **context)
-    return model
 
 
 @contextmanager

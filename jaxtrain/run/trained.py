@@ -23,21 +23,23 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from jaxtrain import lora
 from jaxtrain.batch import ROW_MASK
 from jaxtrain.checkpoint import CheckpointStore, refuse_nonfinite
 from jaxtrain.config import ExperimentConfig, diff, imported_digests
 from jaxtrain.data import READERS, Dataset, NewRows, QuestionRows, Reader, Rows, read_inputs
 from jaxtrain.engine import Engine
 from jaxtrain.errors import CheckpointError, ConfigError, NonFiniteError
+from jaxtrain.lora import Adapter
 from jaxtrain.models import Model
 from jaxtrain.models.causal_lm import config_of
 from jaxtrain.run.answering import answers
+from jaxtrain.run.building import build_model
 from jaxtrain.run.data import differences, evaluation_loader, fingerprints, read_splits
 from jaxtrain.run.figures import loss_for, metrics_for
 from jaxtrain.run.found import find_checkpoint
 from jaxtrain.run.learnt import Learnt
 from jaxtrain.run.registries import make_config
-from jaxtrain.run.task import build_model
 from jaxtrain.step import TrainState, create_train_state, forward, make_eval_step
 
 # What says where the data lie, how a file is written, and what is made of the figures. All else in
@@ -48,6 +50,7 @@ _MAY_CHANGE_AFTER_A_RUN = (
     "metrics",
     "plugins",
     "workdir",
+    "start.path",
     "data.cache",
     "data.decimal",
     "data.delimiter",
@@ -133,6 +136,12 @@ class Trained:
         )
         refuse_nonfinite(state.variables(), str(checkpoint.path))
         return cls(checkpoint.path, meta, config, learnt, model, state)
+
+    def merged(self) -> Any:
+        """The parameters of the config's `model`, what an adapter has learnt among them."""
+        if isinstance(self.state.params, Adapter):
+            return lora.merge(self.state.frozen, self.state.params)
+        return self.state.params
 
     # -- evaluation ----------------------------------------------------------------------------
 

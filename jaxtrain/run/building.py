@@ -1,0 +1,65 @@
+"""The model that a config means: what its `model` section names, with its adapter beside it.
+
+    base = base_model(config, num_outputs, example)
+    model = with_adapter(base, config)
+
+An adapter's parameters are the model's, and the parameters of the base are its `frozen`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from jaxtrain import lora
+from jaxtrain.config import ExperimentConfig
+from jaxtrain.lora import LoRAConfig
+from jaxtrain.models import MODELS, Model
+
+# Of the section `lora`: what is no option of an adapter, but of how it is trained.
+_OF_TRAINING = ("form", "protect")
+
+
+def build_model(config: ExperimentConfig, num_outputs: int, example: Mapping[str, Any]) -> Model:
+    """What is trained: the model that `config` names, or an adapter beside it.
+
+    Args:
+        config: its `model` and `lora` sections.
+        num_outputs: what the model is to put out.
+        example: shapes of a batch.
+    """
+    return with_adapter(base_model(config, num_outputs, example), config)
+
+
+def base_model(config: ExperimentConfig, num_outputs: int, example: Mapping[str, Any]) -> Model:
+    """The model that the section `model` names.
+
+    Args:
+        config: its `model` section.
+        num_outputs: what the model is to put out.
+        example: shapes of a batch. A factory may ask for `num_inputs`, how many numbers a row of
+            "inputs" has.
+    """
+    context = {"num_outputs": num_outputs}
+    if "inputs" in example:
+        context["num_inputs"] = int(np.prod(example["inputs"].shape[1:]))
+    model: Model = MODELS.build(config.model, **context)
+    return model
+
+
+def with_adapter(base: Model, config: ExperimentConfig) -> Model:
+    """`base`, or where the config has a section `lora` an adapter for it."""
+    adapter = adapter_config(config)
+    if config.lora is None or adapter is None:
+        return base
+    return lora.model(base, adapter, form=config.lora.form)
+
+
+def adapter_config(config: ExperimentConfig) -> LoRAConfig | None:
+    """What an adapter is to be; None where there is to be none."""
+    if config.lora is None:
+        return None
+    options = dict(config.lora)
+    return LoRAConfig(**{name: v for name, v in options.items() if name not in _OF_TRAINING})

@@ -1,0 +1,121 @@
+"""What a run begins with: where its parameters come from, and what of them is trained.
+
+    parameters = Parameters(model=model, base=base, adapter=LoRAConfig(rank=8))
+    parameters.reads_files                          # nothing is read yet
+    parameters.begin(batch, rng)                    # {"params": adapter, "frozen": parameters}
+
+The parameters of the base come from files, from another run or from a key; an adapter is made for
+them, and is then what is trained.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+
+from jaxtrain import lora
+from jaxtrain.checkpoint.manifest import manifest_digest
+from jaxtrain.config.schema import StartSection
+from jaxtrain.errors import ConfigError
+from jaxtrain.lora import LoRAConfig
+from jaxtrain.models import Model
+from jaxtrain.run.start import checkpoint_of
+from jaxtrain.run.trained import Trained
+from jaxtrain.step import TrainState
+
+
+def starting_from(model: Model, section: StartSection) -> Model:
+    """`model`, whose parameters are loaded from the checkpoint that `section` names.
+
+    What an adapter has learnt there is merged into its base.
+    """
+
+    def load() -> Any:
+        return Trained.load(checkpoint_of(section).path).merged()
+
+    def digests() -> dict[str, str]:
+        found = checkpoint_of(section)
+        return {found.path.name: manifest_digest(found.path)}
+
+    return dataclasses.replace(model, load=load, digests=digests)
+
+
+@dataclass(frozen=True, eq=False)
+class Parameters:
+    """Where the parameters come from.
+
+    Args:
+        model: what is trained.
+        base: the same, or the model that an adapter stands beside.
+        adapter: what that adapter is; None where the base itself is trained.
+        whose: what messages call the base.
+    """
+
+    model: Model
+    base: Model
+    adapter: LoRAConfig | None = None
+    whose: str = "the model"
+
+    @property
+    def reads_files(self) -> bool:
+        """Whether something is read when a run begins."""
+        return self.base.load is not None
+
+    @property
+    def digests(self) -> Callable[[], Mapping[str, str]] | None:
+        """Says which files these are, where there are some."""
+        return self.base.digests
+
+    def begin(self, batch: Any, rng: jax.Array, expected: TrainState) -> dict[str, Any]:
+        """`params`, and `frozen` where there is some, as `create_train_state` takes them.
+
+        Empty where the model makes all of it itself.
+
+        Args:
+            batch: for its shapes.
+            rng: a key: what is not read from files, and the adapter, depend on it.
+            expected: the shapes and dtypes of the TrainState.
+
+        Raises:
+            ConfigError: files are not there, or are those of another model.
+            DataError: they are broken.
+        """
+        if self.adapter is None:
+            if self.base.load is None:
+                return {}
+            params = self.base.load()
+            self._refuse_others(params, expected.params)
+            return {"params": params}
+        params = self._of_base(batch, rng)
+        self._refuse_others(params, expected.frozen)
+        frozen, adapter = lora.add_lora(params, self.adapter, rng=jax.random.fold_in(rng, 1))
+        return {"params": adapter, "frozen": frozen}
+
+    def _of_base(self, batch: Any, rng: jax.Array) -> Any:
+        if self.base.load is not None:
+            return self.base.load()
+        return jax.jit(self.base.init)(rng, batch)["params"]
+
+    def _refuse_others(self, params: Any, expected: Any) -> None:
+        """See that what was loaded is what the model would make: a checkpoint is read as that."""
+        found, wanted = (
+            {
+                jax.tree_util.keystr(path, simple=True, separator="/"): f"{x.dtype}{list(x.shape)}"
+                for path, x in jax.tree_util.tree_leaves_with_path(tree)
+            }
+            for tree in (params, expected)
+        )
+        wrong = [
+            f"{name}: expected {wanted.get(name, 'none')}, found {found.get(name, 'none')}"
+            for name in wanted | found
+            if wanted.get(name) != found.get(name)
+        ]
+        if wrong:
+            raise ConfigError(
+                f"{self.whose}: what is loaded is not of the form that its `init` makes:\n  "
+                + "\n  ".join(wrong)
+            )
