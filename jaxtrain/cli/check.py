@@ -5,20 +5,25 @@ from __future__ import annotations
 import argparse
 
 from jaxtrain.cli.command import Command
-from jaxtrain.cli.configured import add_config_words, config_of, take_config
+from jaxtrain.cli.configured import add_config_words, config_of, phased_of, take_config
 from jaxtrain.cli.printing import finding_line
 
 
 def _check(options: argparse.Namespace, overrides: list[str]) -> int:
-    config = config_of(options, overrides)
+    phased = phased_of(options, overrides)
+    if phased is None:
+        configs = {"": config_of(options, overrides)}
+    else:
+        configs = {f"phase {name}: ": phased.config_of(name) for name in phased.every}
     from jaxtrain.run import RunData, choose_device
     from jaxtrain.run.checks import run_checks
 
-    choose_device(config.device)
     failed = 0
-    for finding in run_checks(RunData.of(config)):
-        failed += not finding.ok
-        print(finding_line(finding), flush=True)
+    for whose, config in configs.items():
+        choose_device(config.device)
+        for finding in run_checks(RunData.of(config)):
+            failed += not finding.ok
+            print(f"{whose}{finding_line(finding)}", flush=True)
     print("all checks passed" if not failed else f"{failed} of the checks failed")
     return 1 if failed else 0
 

@@ -18,6 +18,7 @@ from jaxtrain.files.paths import typed_directory
 
 if TYPE_CHECKING:
     from jaxtrain.config import ExperimentConfig
+    from jaxtrain.phases import PhasedConfig
     from jaxtrain.run import Task
 
 
@@ -109,6 +110,28 @@ def config_of(options: argparse.Namespace, overrides: list[str]) -> ExperimentCo
     """
     from jaxtrain.run import make_config
 
+    words = _overrides(options, overrides)
+    return make_config(options.config, words, plugins=options.plugin)
+
+
+def phased_of(options: argparse.Namespace, overrides: list[str]) -> PhasedConfig | None:
+    """The checked config with phases that the words ask for; None where it has none.
+
+    Raises:
+        ConfigError: none is named, or it is wrong.
+    """
+    from jaxtrain.config import load
+
+    words = _overrides(options, overrides)
+    if "phases" not in load(options.config):
+        return None
+    from jaxtrain.phases import PhasedConfig
+
+    return PhasedConfig.of(options.config, words, plugins=options.plugin)
+
+
+def _overrides(options: argparse.Namespace, overrides: list[str]) -> list[str]:
+    """What is set on the command line, by dotted keys."""
     if options.config is None:
         raise ConfigError(
             f"{options.command}: a config file is missing; for instance configs/digits.py"
@@ -117,8 +140,7 @@ def config_of(options: argparse.Namespace, overrides: list[str]) -> ExperimentCo
         typed_directory(options.workdir, what="--workdir")
         options.workdir = _as_it_stands(options.workdir)
     named = {key: getattr(options, key) for key in ("seed", "device", "workdir")}
-    overrides = [*overrides, *(f"{k}={v}" for k, v in named.items() if v is not None)]
-    return make_config(options.config, overrides, plugins=options.plugin)
+    return [*overrides, *(f"{k}={v}" for k, v in named.items() if v is not None)]
 
 
 def _as_it_stands(workdir: str) -> str:

@@ -4,11 +4,22 @@ from __future__ import annotations
 
 import argparse
 import signal
+from typing import TYPE_CHECKING
 
 from jaxtrain.cli.command import Command
-from jaxtrain.cli.configured import add_config_words, config_of, take_config, task_of
-from jaxtrain.cli.printing import introduction, outcome
+from jaxtrain.cli.configured import (
+    add_config_words,
+    config_of,
+    phased_of,
+    take_config,
+    task_of,
+)
+from jaxtrain.cli.printing import introduction, outcome, shown
 from jaxtrain.cli.signals import StopOnSignals
+
+if TYPE_CHECKING:
+    from jaxtrain.phases import PhasedConfig
+    from jaxtrain.run import Experiment
 
 
 def _add_words(parser: argparse.ArgumentParser) -> None:
@@ -29,6 +40,9 @@ def _add_words(parser: argparse.ArgumentParser) -> None:
 def _train(options: argparse.Namespace, overrides: list[str]) -> int:
     # First of all: a Ctrl-C during the slow imports would be raised in the middle of them.
     with StopOnSignals(second=signal.SIG_DFL) as signals:
+        phased = phased_of(options, overrides)
+        if phased is not None:
+            return _train_phases(phased, options, signals)
         task = task_of(config_of(options, overrides))
         from jaxtrain.run import Experiment
 
@@ -40,6 +54,26 @@ def _train(options: argparse.Namespace, overrides: list[str]) -> int:
             allow_changed_plugins=options.allow_changed_plugins,
         )
     print(outcome(figures, experiment.directory.path))
+    return 0
+
+
+def _train_phases(
+    phased: PhasedConfig, options: argparse.Namespace, signals: StopOnSignals
+) -> int:
+    from jaxtrain.phases import Progressive
+
+    progressive = Progressive(phased)
+
+    def told(name: str, experiment: Experiment | None) -> None:
+        if experiment is None:
+            print(f"phase {name}: is over", flush=True)
+        else:
+            print(f"phase {name}:\n{introduction(experiment)}", flush=True)
+
+    report = progressive.train(resume=options.resume, guard=signals.guard, told=told)
+    report.print()
+    where = shown(progressive.directory)
+    print(f"report: {where / 'retention.json'}, {where / 'retention.png'}")
     return 0
 
 

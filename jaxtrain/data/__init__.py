@@ -32,6 +32,7 @@ from jaxtrain.data.images import (
     inspect_images,
 )
 from jaxtrain.data.loader import Cursor, IndexedLoader, Loader, one_epoch
+from jaxtrain.data.mixture_source import MixedRows, mixture
 from jaxtrain.data.mnist_source import fashion_mnist, mnist
 from jaxtrain.data.overlap import check_overlap, row_hashes, shared_rows
 from jaxtrain.data.prefetch import PrefetchLoader, prefetch_to_device
@@ -49,6 +50,7 @@ from jaxtrain.data.text import (
     TextReader,
     Tokenizer,
     TokenRows,
+    facts,
     instruction_records,
     multiple_choice_records,
     read_tokenizer,
@@ -72,6 +74,7 @@ __all__ = [
     "IndexedLoader",
     "Loader",
     "LoaderRows",
+    "MixedRows",
     "NewRows",
     "PrefetchLoader",
     "Question",
@@ -96,6 +99,7 @@ __all__ = [
     "csv_table",
     "digits",
     "download_file",
+    "facts",
     "fashion_mnist",
     "find_file",
     "fingerprint",
@@ -104,6 +108,7 @@ __all__ = [
     "inspect_arrays",
     "inspect_images",
     "instruction_records",
+    "mixture",
     "mnist",
     "multiple_choice_records",
     "one_epoch",

@@ -15,8 +15,8 @@ arguments the module wants and which collections it may write.
 from __future__ import annotations
 
 import contextlib
-import functools
 import dataclasses
+import functools
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 

@@ -4,6 +4,7 @@ splits = text_files(0.1, seed=0, path="input.txt", tokenizer="characters")
 splits.reader.tokenizer.decode(splits.train.arrays["inputs"][0])
 """
 
+from jaxtrain.data.text.facts_source import facts
 from jaxtrain.data.text.instructions_source import instruction_records
 from jaxtrain.data.text.multiple_choice_source import QuestionRows, multiple_choice_records
 from jaxtrain.data.text.packing import Packing
@@ -21,6 +22,7 @@ __all__ = [
     "TextReader",
     "TokenRows",
     "Tokenizer",
+    "facts",
     "instruction_records",
     "multiple_choice_records",
     "read_tokenizer",
