@@ -33,7 +33,7 @@ class Entry(pydantic.BaseModel):
     Attributes:
         phase: its name.
         run: its run directory, below that of the ledger.
-        checkpoint: the name of the checkpoint that counts, its best.
+        iteration: after which the checkpoint was taken that counts, its best.
         base: the digest of the parameters that it began with.
         adapter: the digest of the factors that it has learnt; None where it trained all parameters.
         files: the directory of the adapter's files, below that of the ledger, likewise.
@@ -46,7 +46,7 @@ class Entry(pydantic.BaseModel):
 
     phase: str
     run: str
-    checkpoint: str
+    iteration: int
     base: str
     adapter: str | None = None
     files: str | None = None

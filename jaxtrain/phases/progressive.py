@@ -112,9 +112,12 @@ class Progressive:
         with self._held():
             ledger = self.ledger()
             self._refuse_other_order(ledger)
-            if self.config.base is not None:
-                self._run(BASE, None, guard, told)
-            self._score_base()
+            if not self._row(0).exists():
+                if self.config.base is not None:
+                    self._run(BASE, None, guard, told)
+                self._score_base()
+            elif self.config.base is not None:
+                told(BASE, None)
             for number, name in enumerate(self.config.names, start=1):
                 if number <= len(ledger.entries):
                     told(name, None)
@@ -167,7 +170,7 @@ class Progressive:
             Entry(
                 phase=name,
                 run=directory.relative_to(self.directory).as_posix(),
-                checkpoint=trained.path.name,
+                iteration=int(trained.meta["iteration"]),
                 base=digest_of(before),
                 merged=digest_of(merged),
                 lost=lost,
@@ -188,12 +191,8 @@ class Progressive:
 
     def _score_base(self) -> None:
         """Row 0: what the model could do before the first phase."""
-        path = self._row(0)
-        if path.exists():
-            load_row(path)
-            return
         model, params = self._first_base()
-        save_row(path, self._scored(model, {"params": params}))
+        save_row(self._row(0), self._scored(model, {"params": params}))
 
     def _first_base(self) -> tuple[Any, Any]:
         """The model before the first phase, and its parameters."""
