@@ -7,6 +7,7 @@ with replacing(directory / "metrics.json") as temporary:
 from jaxtrain.files.anchor import anchored, refuse_gone
 from jaxtrain.files.append import append_line
 from jaxtrain.files.atomic import make_directory, replacing, sync, unfinished
+from jaxtrain.files.directory import new_directory
 from jaxtrain.files.names import inside, refuse_links
 from jaxtrain.files.paths import typed_directory
 
@@ -15,6 +16,7 @@ __all__ = [
     "append_line",
     "inside",
     "make_directory",
+    "new_directory",
     "refuse_gone",
     "refuse_links",
     "replacing",

@@ -4,6 +4,7 @@ config = LoRAConfig(rank=16, targets=("q", "v"))
 adapter = init(jax.random.key(0), params, config)
 model = lora.model(base, config)        # trains the adapter; the base is TrainState.frozen
 merged = merge(params, adapter)
+save_lora("out/adapter", adapter, params=params)        # as PEFT writes it
 """
 
 from jaxtrain.lora.adapter import Adapter, Module, assemble
@@ -12,6 +13,7 @@ from jaxtrain.lora.arithmetic import combine
 from jaxtrain.lora.config import LoRAConfig
 from jaxtrain.lora.initial import init, init_pissa
 from jaxtrain.lora.merging import Kept, merge, merge_with_report, unmerge
+from jaxtrain.lora.peft import for_original, load_lora, save_lora
 from jaxtrain.lora.progressive import add_lora, merge_lora, progressive_lora_step
 from jaxtrain.lora.targets import Target, find_targets
 from jaxtrain.lora.training import model
@@ -28,12 +30,15 @@ __all__ = [
     "assemble",
     "combine",
     "find_targets",
+    "for_original",
     "init",
     "init_pissa",
+    "load_lora",
     "merge",
     "merge_lora",
     "merge_with_report",
     "model",
     "progressive_lora_step",
+    "save_lora",
     "unmerge",
 ]

@@ -63,11 +63,16 @@ class Adapter:
             smaller one, or of none, are filled up with zeros, which training leaves as they are.
         config: what it was made by.
         targets: the kernels, with the rank and alpha of each layer.
+        trainable: whether `lora.model` trains it; merged, applied and saved it may be in any case.
+        peft: the adapter_config.json that it was read from, for what of it means nothing here and
+            is written again; "" where it comes from no file.
     """
 
     factors: dict[str, dict[str, jax.Array]]
     config: LoRAConfig = field(metadata={"static": True})
     targets: tuple[Target, ...] = field(metadata={"static": True})
+    trainable: bool = field(default=True, metadata={"static": True})
+    peft: str = field(default="", metadata={"static": True})
 
     def scales(self, target: Target) -> np.ndarray:
         """What a @ b of each layer is multiplied by: float32 `[N]`, or a scalar; 0 without one."""

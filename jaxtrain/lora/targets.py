@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -85,7 +85,7 @@ def find_targets(params: Any, config: LoRAConfig) -> tuple[Target, ...]:
         ConfigError: a pattern, name or layer that matches nothing, with the candidates; or a kernel
             of which nobody can tell what its inputs are.
     """
-    kernels = _kernels(params, config)
+    kernels = find_kernels(params, config.stacks)
     every = [name for kernel in kernels for name in kernel.names]
     if not every:
         raise ConfigError(
@@ -148,8 +148,16 @@ def with_leaves(tree: Any, new: Mapping[str, Any]) -> Any:
 
 
 @dataclass(frozen=True)
-class _Kernel:
-    """A leaf that could have an adapter."""
+class Kernel:
+    """A leaf that could have an adapter.
+
+    Attributes:
+        path: of the leaf, parts joined by "/".
+        names: of the module of each layer; one where there is no stack.
+        shape: of the leaf.
+        stacked: whether layers lie along the first axis.
+        embedding: whether it is looked up instead of multiplied with.
+    """
 
     path: str
     names: tuple[str, ...]
@@ -157,22 +165,50 @@ class _Kernel:
     stacked: bool
     embedding: bool
 
+    @property
+    def layer_shape(self) -> tuple[int, ...]:
+        """Of the kernel of one layer."""
+        return self.shape[1:] if self.stacked else self.shape
 
-def _kernels(params: Any, config: LoRAConfig) -> list[_Kernel]:
+    @property
+    def is_convolution(self) -> bool:
+        """Whether it is one, by its axes or its name: all but the last axis are inputs."""
+        axes = len(self.layer_shape)
+        named = "conv" in self.names[0].split(".")[-1].lower()
+        return not self.embedding and (axes > 3 or (axes == 3 and named))
+
+    @property
+    def in_axes(self) -> int | None:
+        """How many axes are inputs, where shape or name say it."""
+        axes, last = len(self.layer_shape), self.names[0].split(".")[-1]
+        if axes == 2 or self.embedding:
+            return 1
+        if axes == 3 and last in _ATTENTION:
+            return _ATTENTION[last]
+        return axes - 1 if self.is_convolution else None
+
+
+def find_kernels(params: Any, stacks: Sequence[str] = ("layers",)) -> list[Kernel]:
+    """All leaves that could have an adapter, in tree order.
+
+    Args:
+        params: a tree of arrays, or of whatever has a shape.
+        stacks: names of subtrees whose leaves lie stacked.
+    """
     found = {path: tuple(jnp.shape(leaf)) for path, leaf in leaves_by_path(params).items()}
-    stacks = _stacks(found, config)
+    at_stacks = _stacks(found, stacks)
     kernels = []
     for path, shape in found.items():
         *module, kind = _parts(path)
         if kind not in _KINDS:
             continue
-        depth = next((len(s) for s in stacks if tuple(module[: len(s)]) == s), 0)
+        depth = next((len(s) for s in at_stacks if tuple(module[: len(s)]) == s), 0)
         names: tuple[str, ...] = (".".join(module),)
         if depth:
             before, behind = module[:depth], module[depth:]
             names = tuple(".".join([*before, str(i), *behind]) for i in range(shape[0]))
         if len(shape) - bool(depth) >= 2:
-            kernels.append(_Kernel(path, names, shape, bool(depth), kind == "embedding"))
+            kernels.append(Kernel(path, names, shape, bool(depth), kind == "embedding"))
     return kernels
 
 
@@ -182,7 +218,7 @@ def _parts(path: str) -> list[str]:
     return parts[:-1] if len(parts) > 1 and parts[-1] in _BOXES and parts[-2] in _KINDS else parts
 
 
-def _stacks(shapes: Mapping[str, tuple[int, ...]], config: LoRAConfig) -> list[tuple[str, ...]]:
+def _stacks(shapes: Mapping[str, tuple[int, ...]], stacks: Sequence[str]) -> list[tuple[str, ...]]:
     """The subtrees that are called like a stack and can be one: all leaves have N along the first
     axis, and each kernel is one of two axes or more without it.
     """
@@ -191,7 +227,7 @@ def _stacks(shapes: Mapping[str, tuple[int, ...]], config: LoRAConfig) -> list[t
         parts = _parts(path)
         for depth in range(1, len(parts) - 1):
             at = tuple(parts[:depth])
-            if _matches(tuple(config.stacks), ".".join(at)):
+            if _matches(tuple(stacks), ".".join(at)):
                 below.setdefault(at, []).append((parts[-1] in _KINDS, shape))
                 break
     return [
@@ -210,7 +246,7 @@ def _matches(pattern: Pattern, name: str) -> bool:
     return any(name == each or name.endswith(f".{each}") for each in pattern)
 
 
-def _is_target(name: str, kernel: _Kernel, config: LoRAConfig) -> bool:
+def _is_target(name: str, kernel: Kernel, config: LoRAConfig) -> bool:
     if config.layers is not None and layer_of(name) not in config.layers:
         return False
     if config.targets == ALL_LINEAR:
@@ -231,7 +267,7 @@ def layer_of(name: str) -> int | None:
     return None
 
 
-def _refuse_unmatched(config: LoRAConfig, kernels: list[_Kernel], every: list[str]) -> None:
+def _refuse_unmatched(config: LoRAConfig, kernels: list[Kernel], every: list[str]) -> None:
     """Each pattern, name and layer must match something."""
     for field, given in (("targets", config.targets), ("exclude", config.exclude)):
         if field == "targets" and given == ALL_LINEAR:
@@ -256,7 +292,7 @@ def _refuse_unmatched(config: LoRAConfig, kernels: list[_Kernel], every: list[st
             raise ConfigError(f"layers: no module is in layer {layer}; there are {there}")
 
 
-def _target(kernel: _Kernel, wanted: Iterable[str], config: LoRAConfig) -> Target:
+def _target(kernel: Kernel, wanted: Iterable[str], config: LoRAConfig) -> Target:
     wanted = set(wanted)
     name = next(name for name in kernel.names if name in wanted)
     return Target(
@@ -270,7 +306,7 @@ def _target(kernel: _Kernel, wanted: Iterable[str], config: LoRAConfig) -> Targe
     )
 
 
-def _in_axes(kernel: _Kernel, name: str, config: LoRAConfig) -> int:
+def _in_axes(kernel: Kernel, name: str, config: LoRAConfig) -> int:
     axes = len(kernel.shape) - kernel.stacked
     given = first_match(config.pairs("in_axes"), name, None)
     if given is not None:
@@ -280,13 +316,9 @@ def _in_axes(kernel: _Kernel, name: str, config: LoRAConfig) -> int:
                 f"{axes} input axes, found {given}"
             )
         return int(given)
+    if kernel.in_axes is not None:
+        return kernel.in_axes
     last = name.split(".")[-1]
-    if axes == 2 or kernel.embedding:
-        return 1
-    if axes == 3 and last in _ATTENTION:
-        return _ATTENTION[last]
-    if axes > 3 or "conv" in last.lower():
-        return axes - 1  # a convolution: [..., I, O]
     raise ConfigError(
         f"targets: {name} has a kernel of shape {kernel.shape}, and neither that nor its name says "
         f"which axes are inputs; say in_axes={{{last!r}: 1}}, or 2, leave it out by exclude, or, "

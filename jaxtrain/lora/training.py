@@ -74,6 +74,11 @@ def model(base: Model, config: LoRAConfig, *, form: Form = "auto") -> Model:
         variables: Variables, batch: Batch, *, train: bool, rngs: Rngs | None = None
     ) -> tuple[Any, dict[str, Any]]:
         adapter, frozen = _parts(variables)
+        if train and not adapter.trainable:
+            raise ConfigError(
+                "lora.model: this adapter is not to be trained; read it by load_lora(path, params, "
+                "trainable=True), or merge it and begin another"
+            )
         own = {name: v for name, v in variables.items() if name != "frozen"} | {"params": frozen}
         low_rank, _ = _choice(base, config, form, own, batch)
         if low_rank:

@@ -75,7 +75,7 @@ def _norm(part: str, of: str) -> Leaf:
     return Leaf(path=("layers", part, "norm", "scale"), name=f"model.layers.{{}}.{of}.weight")
 
 
-_ALL = (
+LEAVES = (
     # The largest first: while they are read, little else is in memory yet.
     Leaf(path=("embedding", "embedding"), name=EMBEDDING),
     Leaf(path=("head", "kernel"), name=HEAD, transposed=True),
@@ -85,11 +85,12 @@ _ALL = (
     *_kernels("mlp", "mlp", gate="gate_proj", up="up_proj", down="down_proj"),
     Leaf(path=("norm", "scale"), name="model.norm.weight"),
 )
+"""All leaves that a decoder may have; without the head where that is tied to the embedding."""
 
 
 def leaves(config: DecoderConfig) -> tuple[Leaf, ...]:
     """All leaves of a decoder."""
-    return tuple(leaf for leaf in _ALL if leaf.name != HEAD or not config.tied)
+    return tuple(leaf for leaf in LEAVES if leaf.name != HEAD or not config.tied)
 
 
 def is_ignored(name: str) -> bool:

@@ -1,9 +1,7 @@
 """A decoder in the files of Hugging Face, whole or not at all.
 
-    save("out/model", config, params, dtype="bfloat16")
-    transformers.AutoModelForCausalLM.from_pretrained("out/model")
-
-A directory is filled under another name and then renamed, so that whoever finds it finds all of it.
+save("out/model", config, params, dtype="bfloat16")
+transformers.AutoModelForCausalLM.from_pretrained("out/model")
 """
 
 from __future__ import annotations
@@ -11,7 +9,6 @@ from __future__ import annotations
 import functools
 import json
 import os
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -22,17 +19,15 @@ import numpy as np
 import safetensors
 
 from jaxtrain.errors import CheckpointError, ConfigError
-from jaxtrain.files import make_directory, sync
+from jaxtrain.files import new_directory
 from jaxtrain.files.names import check_name
 from jaxtrain.models.decoder import DecoderConfig
 from jaxtrain.models.hf import config as config_file
 from jaxtrain.models.hf.dtypes import TARGETS
 from jaxtrain.models.hf.dtypes import target as target_dtype
 from jaxtrain.models.hf.names import Leaf, leaves
+from jaxtrain.models.hf.tensor_file import write_tensors
 from jaxtrain.models.hf.weights import INDEX, SINGLE
-
-# transformers refuses a file that does not say so.
-_METADATA = {"format": "pt"}
 
 
 def save(
@@ -72,44 +67,20 @@ def save(
     entries = _config_text(config, dtypes, extra or {})
     for name in (beside := beside or {}):
         _refuse_name(name)
-    _refuse_taken(target)
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
-        make_directory(target.parent)
-        shutil.rmtree(temporary, ignore_errors=True)  # of a killed process that had our number
-        temporary.mkdir()
-        _write_weights(temporary, config, params, dtypes, max_shard_size)
-        (temporary / config_file.NAME).write_text(entries, encoding="utf-8")
-        for name, data in beside.items():
-            (temporary / name).write_bytes(data)
-        # Bytes before names, and names inside before the one that makes them count.
-        for file in sorted(temporary.iterdir()):
-            sync(file)
-        sync(temporary)
-        os.rename(temporary, target)  # refused by the system where it is no empty directory
-        sync(target.parent)
+        with new_directory(target) as temporary:
+            _write_weights(temporary, config, params, dtypes, max_shard_size)
+            (temporary / config_file.NAME).write_text(entries, encoding="utf-8")
+            for name, data in beside.items():
+                (temporary / name).write_bytes(data)
     except (OSError, safetensors.SafetensorError) as error:
         raise CheckpointError(f"{target}: could not be written: {error}") from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def _refuse_name(name: str) -> None:
     check_name(name, what="beside")
     if name in (config_file.NAME, INDEX) or name.endswith(".safetensors"):
         raise ConfigError(f"beside: {name} is a file of the model itself")
-
-
-def _refuse_taken(target: Path) -> None:
-    if not os.path.lexists(target):
-        return
-    if target.is_symlink() or not target.is_dir():
-        raise ConfigError(f"{target}: expected no such path, or an empty directory, found a file")
-    if found := sorted(entry.name for entry in target.iterdir()):
-        raise ConfigError(
-            f"{target}: expected no such path, or an empty directory, found {found[0]!r} in it; "
-            "nothing is replaced: choose another, or move it away"
-        )
 
 
 def _dtypes(config: DecoderConfig, params: Mapping[str, Any], dtype: Any) -> dict[Leaf, np.dtype]:
@@ -172,7 +143,7 @@ def _write_weights(
             SINGLE if len(shards) == 1 else f"model-{number:05d}-of-{len(shards):05d}.safetensors"
         )
         tensors = {of: _tensor(params, of, leaf, layer, dtypes[leaf]) for of, leaf, layer in shard}
-        _write_file(directory / name, tensors)
+        write_tensors(directory / name, tensors)
         listed |= dict.fromkeys(tensors, name)
         total += sum(tensor.nbytes for tensor in tensors.values())
     if len(shards) > 1:
@@ -212,7 +183,6 @@ def _tensor(
         value = value[key]
 
     def taken(dtype: np.dtype) -> np.ndarray:
-        # The writer reads so many bytes from where it begins, whatever the strides are.
         return np.ascontiguousarray(
             _taken(value, layer, dtype.name, leaf.transposed)
             if leaf.stacked
@@ -241,19 +211,3 @@ def _taken(stacked: jax.Array, layer: int | jax.Array, dtype: str, transposed: b
 @functools.partial(jax.jit, static_argnums=(1, 2))
 def _converted(value: jax.Array, dtype: str, transposed: bool) -> jax.Array:
     return (value.T if transposed else value).astype(dtype)
-
-
-def _write_file(path: Path, tensors: Mapping[str, np.ndarray]) -> None:
-    specs = {
-        name: safetensors.TensorSpec(
-            dtype=tensor.dtype.name,
-            shape=tensor.shape,
-            data_ptr=tensor.ctypes.data,
-            data_len=tensor.nbytes,
-        )
-        for name, tensor in tensors.items()
-    }
-    path.touch()
-    usual = path.stat().st_mode  # the writer makes a file that only its owner may read
-    safetensors.serialize_file(specs, path, metadata=_METADATA)
-    path.chmod(usual)

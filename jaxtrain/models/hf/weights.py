@@ -32,6 +32,7 @@ class Weights:
 
     Args:
         directory: a directory, as `save_pretrained` of transformers writes it.
+        single: what the single file is called.
 
     Attributes:
         heads: dtype and shape of each tensor, by name.
@@ -43,13 +44,13 @@ class Weights:
         DataError: a file is broken, missing, or not what the index says.
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, *, single: str = SINGLE) -> None:
         self.directory = directory
         self.heads: dict[str, Head] = {}
         self.files: list[Path] = []
         self._files: dict[str, Path] = {}
-        if (single := directory / SINGLE).is_file():
-            self._add(single)
+        if (file := directory / single).is_file():
+            self._add(file)
         elif (index := directory / INDEX).is_file():
             self._add_all(index)
         else:

@@ -287,9 +287,9 @@ def test_what_fails_in_the_middle_leaves_nothing(tmp_path, monkeypatch, at, faul
         raise fault
 
     if at == "weights":
-        written = saving._write_file
+        written = saving.write_tensors
         calls = iter([written, fail, fail])
-        monkeypatch.setattr(saving, "_write_file", lambda *a: next(calls)(*a))
+        monkeypatch.setattr(saving, "write_tensors", lambda *a: next(calls)(*a))
     elif at == "sync":
         monkeypatch.setattr(saving, "sync", fail)
     else:
