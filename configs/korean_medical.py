@@ -58,8 +58,12 @@ def get_config() -> ConfigDict:
             "retention": {
                 "untrained": {
                     "general": facts("general"),
-                    "text": {"name": "text", "tokenizer": "bytes", "length": LENGTH,
-                             "test_fraction": 0.05},
+                    "text": {
+                        "name": "text",
+                        "tokenizer": "bytes",
+                        "length": LENGTH,
+                        "test_fraction": 0.05,
+                    },
                 }
             },
         },

@@ -57,9 +57,7 @@ def _train(options: argparse.Namespace, overrides: list[str]) -> int:
     return 0
 
 
-def _train_phases(
-    phased: PhasedConfig, options: argparse.Namespace, signals: StopOnSignals
-) -> int:
+def _train_phases(phased: PhasedConfig, options: argparse.Namespace, signals: StopOnSignals) -> int:
     from jaxtrain.phases import Progressive
 
     progressive = Progressive(phased)

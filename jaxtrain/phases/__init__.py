@@ -1,7 +1,7 @@
 """Progressive training: phase after phase, with a ledger and a report of what was forgotten.
 
-    progressive = Progressive(PhasedConfig.of("configs/korean_medical.py"))
-    progressive.train().print()
+progressive = Progressive(PhasedConfig.of("configs/korean_medical.py"))
+progressive.train().print()
 """
 
 from jaxtrain.phases.ledger import Entry, Ledger, digest_of

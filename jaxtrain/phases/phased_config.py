@@ -53,7 +53,9 @@ class Replay(Section):
 class RetentionSection(Section):
     """What is measured beside the tasks of the phases."""
 
-    untrained: dict[str, Any] = {}  # a section `data` by name, that no phase trains on
+    untrained: dict[str, Any] = pydantic.Field(
+        default_factory=dict
+    )  # a section `data` by name, that no phase trains on
 
 
 @dataclass(frozen=True)

@@ -32,9 +32,7 @@ def describe_phases(progressive: Progressive) -> str:
         lines += ["", f"phase      {name}{', which is over' if name in done else ''}"]
         lines.append(f"begins     with {before}")
         lines += _of_adapter(config, name)
-        experiment = Experiment(
-            task, progressive.run_directory(name), state=task.abstract_state()
-        )
+        experiment = Experiment(task, progressive.run_directory(name), state=task.abstract_state())
         lines.append(describe_plan(experiment))
         before = f"what {name} has made"
     suites = ", ".join(config.untrained) or "none: what else the base could do is not measured"

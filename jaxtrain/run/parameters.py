@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import jax
+import optax
 
 from jaxtrain import lora
 from jaxtrain.checkpoint.manifest import manifest_digest
@@ -25,7 +26,10 @@ from jaxtrain.lora import LoRAConfig
 from jaxtrain.models import Model
 from jaxtrain.run.start import checkpoint_of
 from jaxtrain.run.trained import Trained
-from jaxtrain.step import TrainState
+from jaxtrain.step import TrainState, create_train_state
+
+_ADAPTER = 0x10A
+"""What sets the key of an adapter's beginning apart from that of its base."""
 
 
 def starting_from(model: Model, section: StartSection) -> Model:
@@ -77,7 +81,7 @@ class Parameters:
 
         Args:
             batch: for its shapes.
-            rng: a key: what is not read from files, and the adapter, depend on it.
+            rng: the run's key: what is not read from files, and the adapter, depend on it.
             expected: the shapes and dtypes of the TrainState.
 
         Raises:
@@ -92,13 +96,15 @@ class Parameters:
             return {"params": params}
         params = self._of_base(batch, rng)
         self._refuse_others(params, expected.frozen)
-        frozen, adapter = lora.add_lora(params, self.adapter, rng=jax.random.fold_in(rng, 1))
+        key = jax.random.fold_in(rng, _ADAPTER)
+        frozen, adapter = lora.add_lora(params, self.adapter, rng=key)
         return {"params": adapter, "frozen": frozen}
 
     def _of_base(self, batch: Any, rng: jax.Array) -> Any:
         if self.base.load is not None:
             return self.base.load()
-        return jax.jit(self.base.init)(rng, batch)["params"]
+        # What a run without an adapter would begin with.
+        return create_train_state(self.base, optax.identity(), batch, rng=rng).params
 
     def _refuse_others(self, params: Any, expected: Any) -> None:
         """See that what was loaded is what the model would make: a checkpoint is read as that."""

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 
 from jaxtrain.checkpoint import Saved
 from jaxtrain.checkpoint.manifest import manifest_digest
-from jaxtrain.config import merge
+from jaxtrain.config import ConfigDict, merge
 from jaxtrain.config.schema import StartSection
 from jaxtrain.config.tree import Tree
 from jaxtrain.errors import ConfigError
@@ -38,7 +38,7 @@ def filled(tree: Tree) -> Tree:
     if isinstance(start, str):
         start = {"path": start}
         tree = merge({**tree, "start": start})
-    if not isinstance(start, Mapping) or not isinstance(start.get("path"), str):
+    if not isinstance(start, Mapping | ConfigDict) or not isinstance(start.get("path"), str):
         return tree  # the schema says what is wrong with it
     if start.get("digest") is not None:
         return tree

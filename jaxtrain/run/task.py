@@ -44,9 +44,6 @@ from jaxtrain.step import (
     streams,
 )
 
-_BEGINNING = 0xBE6
-"""What sets the key of what a run begins with apart from that of its steps."""
-
 Step = Callable[[TrainState, Mapping[str, Any]], tuple[TrainState, dict[str, Any]]]
 
 
@@ -132,8 +129,8 @@ class Task:
             ConfigError: the files are not there, or are those of another model.
             DataError: they are broken.
         """
-        key = jax.random.fold_in(self._key, _BEGINNING)
-        return self._state(**self.parameters.begin(self._zeros(), key, self.abstract_state()))
+        given = self.parameters.begin(self._zeros(), self._key, self.abstract_state())
+        return self._state(**given)
 
     def fresh_state(self) -> TrainState:
         """A TrainState of what the model makes by itself, no file read.

@@ -18,7 +18,11 @@ CONFIG = Path(__file__).with_name("phased.yaml")
 PROGRESSIVE = "jaxtrain.phases.progressive"
 BETWEEN = [
     *((f"{PROGRESSIVE}:_save", nth, when) for nth in (1, 2) for when in ("before", "after")),
-    *((f"{PROGRESSIVE}:save_row", nth, when) for nth in (1, 2, 3, 5) for when in ("before", "after")),
+    *(
+        (f"{PROGRESSIVE}:save_row", nth, when)
+        for nth in (1, 2, 3, 5)
+        for when in ("before", "after")
+    ),
     *((f"{PROGRESSIVE}:Ledger.write", nth, when) for nth in (1, 2) for when in ("before", "after")),
     (f"{PROGRESSIVE}:dump", 1, "before"),
     (f"{PROGRESSIVE}:draw_retention", 1, "before"),

@@ -3,9 +3,9 @@
     splits = facts(0.0, seed=0, domain="korean", count=64)
     next(splits.test.questions()).prompt                     # "질문: 누라의 색은?\\n답: "
 
-A fact gives a value to a key, a word that stands nowhere else. It is told in several wordings; in
-training some of them, in the test one that training has not shown. So a right answer is knowledge
-of the fact, not of the sentence. Nothing is downloaded: they are a function of the options.
+A fact gives a value to a key, a word that stands nowhere else. Training tells it in several
+wordings, the test asks for it in the first of them: what is measured is what the model knows of
+what it was told. Nothing is downloaded: they are a function of the options.
 """
 
 from __future__ import annotations
@@ -101,8 +101,8 @@ def facts(
     """Questions about made-up facts, each with four choices.
 
     Args:
-        validation_fraction: of no account: a quarter of the facts, in the wording of the test, are
-            what training is watched by.
+        validation_fraction: of no account: a quarter of the questions of the test are what training
+            is watched by.
         seed: of no account: what the facts are, `facts_seed` says.
         fitted: what the reader of a trained model says of itself.
         domain: their words.
@@ -118,7 +118,7 @@ def facts(
     told = list(_facts(domain, count, facts_seed))
     words = _LANGUAGES[domain].wordings
     sets = {
-        "train": [_record(fact, word) for fact in told for word in words[1:]],
+        "train": [_record(fact, word) for fact in told for word in words],
         "validation": [_record(fact, words[0]) for fact in told[::4]],
         "test": [_record(fact, words[0]) for fact in told],
     }

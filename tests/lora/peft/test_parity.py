@@ -167,9 +167,7 @@ def test_our_pissa_there(theirs, tmp_path):
         rank=4, targets=("q", "up"), init="pissa", rslora=True, rank_pattern={"up": 2}
     )
     rest, initial = lora.init_pissa(jax.random.key(0), params, said)
-    adapter = dataclasses.replace(
-        initial, factors=jax.tree.map(lambda x: 1.3 * x, initial.factors)
-    )
+    adapter = dataclasses.replace(initial, factors=jax.tree.map(lambda x: 1.3 * x, initial.factors))
     expected = our_logits(config, lora.merge(rest, adapter))
     path = lora.save_lora(tmp_path / "ours", adapter, params=params, initial=initial)
     assert_close(their_logits(attached(copy.deepcopy(base), path)), expected)

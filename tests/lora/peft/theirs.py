@@ -28,7 +28,10 @@ def fill(model, size=0.3, seed=3):
 def adapted(base, **options):
     """`base` with an adapter of PEFT that is no longer fresh."""
     config = LoraConfig(
-        **({"r": 4, "lora_alpha": 6, "task_type": "CAUSAL_LM", "target_modules": ["q_proj"]} | options)
+        **(
+            {"r": 4, "lora_alpha": 6, "task_type": "CAUSAL_LM", "target_modules": ["q_proj"]}
+            | options
+        )
     )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of tied weights

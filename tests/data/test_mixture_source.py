@@ -1,0 +1,108 @@
+import numpy as np
+import pytest
+
+from jaxtrain.data import SOURCES
+from jaxtrain.errors import ConfigError
+from jaxtrain.run import make_config
+from jaxtrain.run.data import RunData, read_splits
+
+DIGITS = {"name": "digits", "split_seed": 1}
+OTHERS = {"name": "digits", "split_seed": 2}
+
+
+def config(parts, share=0.25, **data):
+    section = {"name": "mixture", "share": share, "parts": parts, "batch_size": 64, **data}
+    return make_config({"data": section, "seed": 5})
+
+
+def rows_of(array):
+    return {row.tobytes() for row in array}
+
+
+def test_all_rows_of_the_first_and_some_of_the_others_in_the_share_that_was_asked_for():
+    made = read_splits(config({"own": DIGITS, "a": OTHERS, "b": {"name": "digits"}}, share=0.4))
+    own, other = (
+        SOURCES.build(read_splits_config(part), validation_fraction=0.1, seed=5)
+        for part in (DIGITS, OTHERS)
+    )
+    count = len(own.train)
+    assert len(made.train) == pytest.approx(count / 0.6, abs=2)
+    inputs = made.train.arrays["inputs"]
+    assert np.array_equal(inputs[:count], own.train.inputs)
+    each = (len(made.train) - count) // 2
+    assert rows_of(inputs[count : count + each]) <= rows_of(other.train.inputs)
+    # What is judged is the first part alone, its rows being the same without the others.
+    assert np.array_equal(made.test.inputs, own.test.inputs)
+    assert np.array_equal(made.validation.inputs, own.validation.inputs)
+
+
+def read_splits_config(part):
+    return make_config({"data": part}).data
+
+
+def test_the_rows_are_drawn_by_seed_and_the_fingerprint_tells():
+    parts = {"own": DIGITS, "a": OTHERS}
+    tree = {"data": {"name": "mixture", "share": 0.2, "parts": parts}}
+    prints = [
+        RunData.of(make_config({**tree, "seed": seed})).fingerprints()["train"]
+        for seed in (1, 1, 2)
+    ]
+    assert prints[0] == prints[1] != prints[2]
+
+
+def test_where_the_others_have_no_more_all_of_theirs_are_taken():
+    made = read_splits(config({"own": DIGITS, "a": OTHERS}, share=0.9))
+    other = read_splits(make_config({"data": OTHERS, "seed": 5}))
+    own = read_splits(make_config({"data": DIGITS, "seed": 5}))
+    assert len(made.train) == len(own.train) + len(other.train)
+
+
+@pytest.mark.parametrize(
+    ("parts", "says"),
+    [
+        ({"own": DIGITS}, "data.parts: expected two sources at least, found 1"),
+        ({"own": DIGITS, "a": {"name": "digit"}}, "unknown data source 'digit'"),
+        ({"own": DIGITS, "a": {"split_seed": 2}}, "data.parts.a: expected a section with the"),
+        ({"own": DIGITS, "a": {**OTHERS, "speed": 2}}, "data.parts.a.speed"),
+        ({"own": DIGITS, "a": {**OTHERS, "split_seed": "x"}}, "data.parts.a.split_seed"),
+    ],
+)
+def test_what_is_wrong_with_a_part_is_told_when_the_config_is_checked(parts, says):
+    with pytest.raises(ConfigError, match=says):
+        config(parts)
+
+
+def test_rows_of_another_form_or_read_otherwise_are_refused(tmp_path):
+    text = tmp_path / "text.txt"
+    text.write_text("abc " * 200)
+    one = {"name": "text", "root": str(tmp_path), "path": "text.txt", "length": 16}
+    for other, says in (
+        (DIGITS, "is read in another way"),
+        ({**one, "tokenizer": "characters"}, "another tokenizer"),
+        ({**one, "length": 8}, "take the same length"),
+    ):
+        with pytest.raises(ConfigError, match=says):
+            read_splits(config({"own": one, "a": other}))
+    flat = {"name": "digits", "flat": False}
+    with pytest.raises(ConfigError, match="expected rows of"):
+        read_splits(config({"own": DIGITS, "a": flat}))
+
+
+def test_text_and_prompted_records_go_together(tmp_path):
+    """Of which one has documents in its rows and the other is one."""
+    (tmp_path / "text.txt").write_text("abc " * 200)
+    text = {"name": "text", "root": str(tmp_path), "path": "text.txt", "length": 64}
+    facts = {"name": "facts", "root": str(tmp_path), "length": 64, "count": 8}
+    made = read_splits(config({"own": facts, "a": text}))
+    arrays = made.train.arrays
+    own = read_splits(make_config({"data": facts})).train
+    assert np.array_equal(arrays["segments"][: len(own)], own.arrays["segments"])
+    assert (arrays["segments"][len(own) :] == 1).all()
+    assert arrays["positions"][-1].tolist() == list(range(64))
+    assert arrays["mask"].shape == arrays["labels"].shape
+    # A trained model is read back by the reader of the first part.
+    from jaxtrain.data import READERS
+
+    section = config({"own": facts, "a": text}).data
+    reader = READERS.build(section, state=made.reader.state())
+    assert reader.tokenizer.encode("ab") == made.reader.tokenizer.encode("ab")

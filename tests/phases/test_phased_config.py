@@ -1,0 +1,87 @@
+import pytest
+
+from jaxtrain.errors import ConfigError
+from jaxtrain.phases import PhasedConfig, is_phased
+
+TREE = {
+    "project": "two",
+    "data": {"name": "digits", "batch_size": 64},
+    "model": {"name": "mlp", "hidden": [8]},
+    "base": {"data": {"split_seed": 1}, "train": {"epochs": 3}},
+    "phases": {
+        "one": {"data": {"split_seed": 2}, "lora": {"rank": 2}},
+        "two": {"data": {"split_seed": 3}, "lora": {"rank": 4}, "replay": {"share": 0.25}},
+    },
+    "retention": {"untrained": {"more": {"name": "digits", "split_seed": 4}}},
+}
+
+
+def changed(**changes):
+    tree = {**TREE, "phases": {name: dict(own) for name, own in TREE["phases"].items()}}
+    return {**tree, **changes}
+
+
+def test_each_phase_is_an_ordinary_config():
+    phased = PhasedConfig.of(TREE, ["seed=3", "phases.one.lora.alpha=5", "train.epochs=2"])
+    assert phased.every == ("base", "one", "two")
+    base, one = (
+        phased.config_of("base"),
+        phased.config_of("one", workdir="w", start=("p", "a" * 64)),
+    )
+    assert (base.lora, base.train.epochs, base.data.split_seed, base.seed) == (None, 3, 1, 3)
+    assert (one.lora.rank, one.lora.alpha, one.train.epochs, one.seed) == (2, 5.0, 2, 3)
+    assert (one.workdir, one.start.path, one.start.digest) == ("w", "p", "a" * 64)
+    assert one.model.hidden == (8,)
+
+
+def test_what_is_replayed_is_all_that_comes_before_or_what_is_named():
+    two = PhasedConfig.of(TREE).config_of("two")
+    assert (two.data.name, two.data.share, two.data.batch_size) == ("mixture", 0.25, 64)
+    assert {name: part["split_seed"] for name, part in two.data.parts.items()} == {
+        "two": 3,
+        "base": 1,
+        "one": 2,
+    }
+    named = changed()
+    named["phases"]["two"]["replay"] = {"share": 0.5, "of": ["one"]}
+    assert list(PhasedConfig.of(named).config_of("two").data.parts) == ["two", "one"]
+    # A task is measured on its own rows.
+    assert PhasedConfig.of(TREE).task_of("two").data.name == "digits"
+
+
+def test_an_untrained_suite_has_nothing_of_the_phases_data():
+    more = PhasedConfig.of(TREE).task_of("more")
+    assert (more.data.name, more.data.split_seed, more.data.batch_size) == ("digits", 4, 64)
+    assert more.lora is None
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"phases": {}}, "phases: expected at least one"),
+        ({"phases": {"one": 3}}, "phases.one: expected a section"),
+        ({"phases": {"one": {"project": "x"}}}, "phases.one.project: stands above"),
+        ({"phases": {"base": {}}}, "phases.base: a phase can't be called so"),
+        ({"phases": {"a b": {}}}, "a phase can't be called so"),
+        ({"phases": {"one": {"lora": {"rnk": 2}}}}, "phase one: .*lora.rnk: unknown key"),
+        ({"phases": {"one": {"model": {"hidden": "x"}}}}, "phase one: .*model.hidden"),
+        ({"phases": {"one": {"replay": {"share": 2}}}}, "phases.one.replay.share"),
+        ({"phases": {"one": {"replay": {"share": 0.2, "of": ["two"]}}}}, "expected some of base"),
+        ({"base": None, "phases": {"one": {"replay": {"share": 0.2}}}}, "nothing before it"),
+        ({"start": "runs/x"}, "start: a config with a base"),
+        ({"retention": {"untrained": {"one": {"name": "digits"}}}}, "a phase has that name"),
+        ({"retention": {"untrained": {"more": {"name": "digit"}}}}, "digit"),
+        ({"retention": {"untrain": {}}}, "retention.untrain"),
+        ({"modle": {}}, "modle: unknown key"),
+    ],
+)
+def test_what_is_wrong_is_told_by_phase_and_key(change, says):
+    with pytest.raises(ConfigError, match=says):
+        PhasedConfig.of(changed(**change))
+
+
+def test_only_a_config_with_phases_is_one():
+    assert is_phased(TREE)
+    assert not is_phased({"data": {"name": "digits"}})
+    with pytest.raises(ConfigError, match="no phase is called 'tow'; did you mean 'two'"):
+        PhasedConfig.of(TREE).config_of("tow")

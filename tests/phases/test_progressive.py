@@ -1,0 +1,168 @@
+"""Small phases on digits, in this process. How they are killed: tests/faults/test_phases.py."""
+
+import json
+
+import numpy as np
+import pytest
+
+from jaxtrain import lora
+from jaxtrain.errors import ConfigError, DataError
+from jaxtrain.phases import PhasedConfig, Progressive, describe_phases
+from jaxtrain.run import Experiment, RunData, Task, Trained
+from tests.phases.test_phased_config import TREE, changed
+
+SMALL = {
+    **TREE,
+    "data": {"name": "digits", "batch_size": 320},
+    "train": {"epochs": 1},
+    "base": {"data": {"split_seed": 1}},
+    "hooks": {"progress": None, "console": None, "csv": None},
+}
+
+
+def small(**phases):
+    tree = {**SMALL, "phases": {name: dict(own) for name, own in SMALL["phases"].items()}}
+    for name, own in phases.items():
+        tree["phases"][name] = own
+    return tree
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """Phases that are over, and what their report says."""
+    progressive = Progressive(PhasedConfig.of(SMALL), tmp_path_factory.mktemp("trained") / "run")
+    return progressive, progressive.train()
+
+
+def test_each_phase_stands_on_what_the_one_before_has_made(trained):
+    progressive, _ = trained
+    entries = progressive.ledger().entries
+    assert [entry.phase for entry in entries] == ["one", "two"]
+    assert entries[1].base == entries[0].merged
+    first, second = (Trained.load(progressive.run_directory(name)) for name in ("one", "two"))
+    before = lora.merge(first.state.frozen, first.state.params)
+    for name in before:
+        np.testing.assert_array_equal(before[name]["kernel"], second.state.frozen[name]["kernel"])
+    base = Trained.load(progressive.run_directory("base"))
+    np.testing.assert_array_equal(
+        base.state.params["output"]["bias"], first.state.frozen["output"]["bias"]
+    )
+
+
+def test_the_adapter_is_saved_by_itself(trained):
+    progressive, _ = trained
+    for entry in progressive.ledger().entries:
+        run = Trained.load(progressive.directory / entry.run)
+        found = lora.load_lora(progressive.directory / entry.files, run.state.frozen)
+        merged = lora.merge(run.state.frozen, found)
+        for name, layer in run.merged().items():
+            np.testing.assert_array_equal(layer["kernel"], merged[name]["kernel"])
+
+
+def test_all_tasks_are_scored_after_each_phase_and_before_the_first(trained):
+    progressive, report = trained
+    matrix = progressive.matrix()
+    assert matrix.names == ("one", "two", "more")
+    assert [sorted(row) for row in matrix.rows] == [["more", "one", "two"]] * 3
+    written = json.loads((progressive.directory / "retention.json").read_text())
+    assert written == json.loads(json.dumps(report.to_json()))
+    assert (progressive.directory / "retention.png").stat().st_size > 1000
+    # Against the evaluation of an ordinary run.
+    figures = Trained.load(progressive.run_directory("one"))
+    rows = figures.sets()[0]["test"]
+    assert matrix.rows[1]["one"].mean() == pytest.approx(figures.evaluate(rows)["accuracy"])
+    assert matrix.rows[1]["one"].mean_nll() == pytest.approx(
+        figures.evaluate(rows)["loss"], rel=1e-5
+    )
+
+
+def test_again_there_is_nothing_to_do(trained):
+    progressive, report = trained
+    before = {path: path.stat().st_mtime_ns for path in progressive.directory.glob("phases/**/*")}
+    said = []
+    again = progressive.train(told=lambda name, experiment: said.append((name, experiment)))
+    assert said == [("base", None), ("one", None), ("two", None)]
+    assert again.to_json() == report.to_json()
+    after = {path: path.stat().st_mtime_ns for path in progressive.directory.glob("phases/**/*")}
+    assert after == before
+
+
+def test_a_phase_is_an_ordinary_run(trained):
+    progressive, _ = trained
+    directory = progressive.run_directory("two")
+    config = progressive.config.config_of("two", workdir=str(directory))
+    saved = Trained.load(directory).config
+    assert saved.start.path.startswith(str(progressive.run_directory("one")))
+    assert config.lora == saved.lora
+    experiment = Experiment(Task.of(RunData.of(saved)), directory)
+    assert experiment.train()["total_epochs"] == 1  # nothing to do: it is over
+
+
+def test_what_is_over_stays_as_it_is_and_what_is_not_may_be_another(trained, tmp_path):
+    progressive, _ = trained
+    for tree, says in (
+        ({**SMALL, "phases": {"two": {}, "one": {}}}, "one, two are over"),
+        (small(zero={}) | {"phases": {"zero": {}, **SMALL["phases"]}}, "one, two are over"),
+    ):
+        with pytest.raises(ConfigError, match=says):
+            Progressive(PhasedConfig.of(tree), progressive.directory).train()
+    longer = small(three={"data": {"split_seed": 5}, "lora": {"rank": 1}})
+    report = Progressive(PhasedConfig.of(longer), progressive.directory).train()
+    assert report.tasks == ("one", "two", "three")
+
+
+def test_a_directory_of_something_else_is_not_touched(tmp_path):
+    (tmp_path / "letter.txt").write_text("dear")
+    with pytest.raises(ConfigError, match=r"letter\.txt"):
+        Progressive(PhasedConfig.of(SMALL), tmp_path).train()
+    assert [path.name for path in tmp_path.iterdir()] == ["letter.txt"]
+    with pytest.raises(ConfigError, match="holds no phases"):
+        Progressive(PhasedConfig.of(SMALL), tmp_path / "none").train(resume="must")
+    assert not (tmp_path / "none").exists()
+
+
+def test_scores_that_are_gone_are_missed(trained, tmp_path):
+    import shutil
+
+    progressive, _ = trained
+    copy = tmp_path / "copy"
+    shutil.copytree(progressive.directory, copy)
+    (copy / "scores/1.npz").unlink()
+    with pytest.raises(DataError, match=r"scores/1\.npz"):
+        Progressive(PhasedConfig.of(load_back(copy)), copy).train()
+
+
+def load_back(directory):
+    from jaxtrain.config import load
+
+    return load(directory / "config.yaml")
+
+
+def test_without_a_base_it_begins_with_what_the_config_says(tmp_path):
+    tree = changed(**{**SMALL, "base": None})
+    tree["phases"] = {"one": {"data": {"split_seed": 2}, "lora": {"rank": 2, "dora": True}}}
+    progressive = Progressive(PhasedConfig.of(tree), tmp_path / "run")
+    plan = describe_phases(progressive)
+    assert "begins     with what the config says" in plan
+    assert "trains     an adapter of rank 2, alpha 16 dora" in plan
+    assert list((tmp_path).iterdir()) == []
+    report = progressive.train()
+    assert len(report.scores) == 2
+    # Row 0 is of the very parameters that the adapter stands beside.
+    from jaxtrain.phases import digest_of
+
+    run = Trained.load(progressive.run_directory("one"))
+    assert progressive.ledger().entries[0].base == digest_of(run.state.frozen)
+
+
+def test_a_plan_tells_all_phases_and_writes_nothing(tmp_path):
+    plan = describe_phases(Progressive(PhasedConfig.of(SMALL), tmp_path / "run"))
+    for line in (
+        "phases     base, one, two",
+        "begins     with what one has made",
+        "trains     all parameters",
+        "protects   25% of its rows are of earlier phases",
+        "scored     after each phase: one, two; untrained: more",
+    ):
+        assert line in plan
+    assert list(tmp_path.iterdir()) == []

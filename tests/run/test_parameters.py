@@ -1,0 +1,106 @@
+"""Where the parameters of a run come from, and which of them are trained."""
+
+import jax
+import numpy as np
+import pytest
+
+from jaxtrain import lora
+from jaxtrain.errors import ConfigError
+from jaxtrain.lora import Adapter
+from jaxtrain.run import Experiment, RunData, Task, Trained, make_config
+
+TREE = {
+    "data": {"name": "digits", "batch_size": 320},
+    "model": {"name": "mlp", "hidden": [8]},
+    "train": {"epochs": 1},
+    "optimizer": {"learning_rate": 0.01},
+    "hooks": {"progress": None, "console": None, "csv": None, "jsonl": None},
+}
+
+
+def task(**changes):
+    return Task.of(RunData.of(make_config({**TREE, **changes})))
+
+
+@pytest.fixture(scope="module")
+def begun(tmp_path_factory):
+    directory = tmp_path_factory.mktemp("begun") / "run"
+    Experiment(task(), directory).train()
+    return directory
+
+
+def arrays(tree):
+    return [np.asarray(leaf) for leaf in jax.tree.leaves(tree)]
+
+
+def assert_same(one, other):
+    for a, b in zip(arrays(one), arrays(other), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("options", [{}, {"dora": True}, {"init": "pissa"}])
+def test_an_adapter_begins_on_the_parameters_of_another_run(begun, options):
+    state = task(start=str(begun), lora={"rank": 2, **options}).initial_state()
+    before = Trained.load(begun).state.params
+    assert isinstance(state.params, Adapter)
+    assert all(np.isfinite(leaf).all() for leaf in arrays(state.params))
+    merged = lora.merge(state.frozen, state.params)
+    for a, b in zip(arrays(merged), arrays(before), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-6)
+    if not options:
+        assert_same(merged, before)
+        assert_same(state.frozen, before)
+
+
+def test_only_the_adapter_is_trained_and_the_checkpoint_is_complete(begun, tmp_path):
+    own = task(start=str(begun), lora={"rank": 2})
+    experiment = Experiment(own, tmp_path / "run")
+    experiment.train()
+    found = Trained.load(tmp_path / "run")
+    assert_same(found.state.frozen, Trained.load(begun).state.params)
+    assert own.parameter_count() == sum(leaf.size for leaf in arrays(found.state.params))
+    assert own.parameter_count() == 2 * (64 + 8) + 2 * (8 + 10)  # not the biases
+    rows = found.sets()[0]["test"]
+    merged = found.merged()
+    from jaxtrain.run.building import base_model
+
+    model = base_model(found.config, 10, found.learnt.batch())
+    outputs, _ = model.apply({"params": merged}, {"inputs": rows.inputs[:8]}, train=False)
+    beside, _ = found.model.apply(
+        found.state.variables(), {"inputs": rows.inputs[:8]}, train=False, rngs={}
+    )
+    np.testing.assert_allclose(outputs, beside, atol=1e-5)
+    assert not np.allclose(arrays(merged)[0], arrays(found.state.frozen)[0]) or not np.allclose(
+        arrays(merged)[1], arrays(found.state.frozen)[1]
+    )
+
+
+def test_without_files_the_base_is_a_function_of_the_seed():
+    one, same, other = (task(lora={"rank": 2}, seed=seed).initial_state() for seed in (1, 1, 2))
+    assert_same(one.frozen, same.frozen)
+    assert_same(one.params, same.params)
+    assert_same(one.frozen, task(seed=1).initial_state().params)
+    assert not np.array_equal(arrays(one.frozen)[1], arrays(other.frozen)[1])
+    assert not np.array_equal(arrays(one.params)[0], arrays(other.params)[0])
+
+
+def test_a_plain_run_begins_with_another_ones_parameters(begun):
+    state = task(start=str(begun)).initial_state()
+    assert_same(state.params, Trained.load(begun).state.params)
+    assert_same(state.opt_state, task().initial_state().opt_state)
+
+
+def test_a_run_of_another_model_is_refused_by_name(begun):
+    other = task(start=str(begun), model={"name": "mlp", "hidden": [9]})
+    with pytest.raises(ConfigError, match=r"start\.path .*\n(.*\n)*.*hidden_0/kernel: expected"):
+        other.initial_state()
+
+
+def test_nothing_is_read_for_a_plan(begun, monkeypatch):
+    own = task(start=str(begun), lora={"rank": 2})
+    monkeypatch.setattr(
+        "jaxtrain.run.parameters.Trained.load", lambda path: pytest.fail("was read")
+    )
+    assert own.parameters.reads_files
+    own.abstract_state()
+    assert own.facts()["lora"].startswith("low_rank")
