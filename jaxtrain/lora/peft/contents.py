@@ -57,8 +57,8 @@ def found_in(
         module, part, _ = parsed
         if module not in naming.ours and not (naming.tied and module == HEAD_MODULE):
             raise DataError(
-                f"{weights.place(key)}: there is no module {quoted(module)}"
-                f"{did_you_mean(module, naming.ours)}; {given.trained_for}"
+                f"{weights.place(key)}: there is no module {quoted(module)} here; "
+                f"{given.trained_for}{did_you_mean(module, naming.ours)}"
             )
         own = found.setdefault(module, {})
         if part in own:

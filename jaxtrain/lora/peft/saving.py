@@ -222,7 +222,8 @@ def _cast(factor: np.ndarray, dtype: np.dtype | None, place: str) -> np.ndarray:
     target_dtype(own)  # or PEFT could not read it
     if not np.isfinite(factor).all():
         raise ConfigError(f"adapter: {place}: holds NaN or Inf")
-    cast = factor if dtype is None else factor.astype(dtype)
+    with np.errstate(over="ignore"):  # told below
+        cast = factor if dtype is None else factor.astype(dtype)
     if not np.isfinite(cast).all():
         most = float(np.abs(factor).max())
         raise ConfigError(

@@ -25,17 +25,17 @@ def fill(model, size=0.3, seed=3):
     return model.eval()
 
 
-def adapted(base, **options):
-    """`base` with an adapter of PEFT that is no longer fresh."""
-    config = LoraConfig(
-        **(
-            {"r": 4, "lora_alpha": 6, "task_type": "CAUSAL_LM", "target_modules": ["q_proj"]}
-            | options
-        )
-    )
+def built(base, **options):
+    """`base` with a fresh adapter of PEFT."""
+    given = {"r": 4, "lora_alpha": 6, "task_type": "CAUSAL_LM", "target_modules": ["q_proj"]}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of tied weights
-        return fill(get_peft_model(base, config))
+        return get_peft_model(base, LoraConfig(**(given | options)))
+
+
+def adapted(base, **options):
+    """`base` with an adapter of PEFT that is no longer fresh."""
+    return fill(built(base, **options))
 
 
 def saved(model, path):
