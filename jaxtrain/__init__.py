@@ -34,6 +34,7 @@ if TYPE_CHECKING:
         models,
         optim,
         report,
+        retention,
         run,
         step,
     )
@@ -60,6 +61,7 @@ _ROOMS = (
     "models",
     "optim",
     "report",
+    "retention",
     "run",
     "step",
 )
@@ -137,6 +139,7 @@ __all__ = [
     "models",
     "optim",
     "report",
+    "retention",
     "run",
     "step",
 ]

@@ -1,0 +1,75 @@
+"""Tests of jaxtrain.retention.record."""
+
+import dataclasses
+import json
+
+import pytest
+
+from jaxtrain.errors import DataError
+from jaxtrain.retention import Baseline, Joint, Merged, RetentionMatrix, RetentionReport, TaskScores
+from jaxtrain.retention.record import _READERS
+from tests.retention.small import matrix
+
+
+def full():
+    rows = matrix().rows[3]
+    baselines = {"a": Baseline(majority=0.3, random=0.25)}
+    options = {"baselines": baselines, "merged": rows, "joint": rows, "control": "text"}
+    return RetentionReport.of(matrix(), resamples=100, **options)
+
+
+def written(report):
+    return json.loads(json.dumps(report.to_json(), allow_nan=False))
+
+
+def test_a_report_comes_back_as_it_was():
+    one = {"a": TaskScores([1], [1.0])}
+    lone = RetentionReport.of(RetentionMatrix(tasks=("a",), rows=(one, one)), resamples=100)
+    for report in (full(), RetentionReport.of(matrix(2), resamples=100), lone):
+        again = RetentionReport.from_json(written(report))
+        assert again == report
+        assert again.text() == report.text()
+
+
+def test_every_field_of_every_record_has_a_reader():
+    for kind in (RetentionReport, Merged, Joint):
+        assert set(_READERS[kind]) == {field.name for field in dataclasses.fields(kind)}
+
+
+@pytest.mark.parametrize("name", sorted(full().to_json()))
+def test_a_field_that_is_missing_or_of_another_kind_is_told(name):
+    record = written(full())
+    for value in ({"d": [1, 2, 3]}, [1, [2]], -0.5):
+        with pytest.raises(DataError):
+            RetentionReport.from_json(record | {name: value})
+    del record[name]
+    with pytest.raises(DataError, match="expected"):
+        RetentionReport.from_json(record)
+
+
+@pytest.mark.parametrize("record", [None, [], {}, {"version": 2}, "report"])
+def test_what_is_no_report_is_refused(record):
+    with pytest.raises(DataError, match="a retention report: expected version 1, found"):
+        RetentionReport.from_json(record)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda r: r.update(more=1), "RetentionReport: expected the fields tasks, .*more"),
+        (lambda r: r["scores"].pop(), "expected 4 rows, .* found 3 of 3 tasks"),
+        (lambda r: r["nlls"].pop(), "expected 4 rows"),
+        (lambda r: r["tasks"].pop(), "expected 4 rows"),
+        (lambda r: r["scores"][1]["b"].reverse(), "RetentionReport: scores: a figure: expected"),
+        (lambda r: r["changes"].update(d=[0, 0, 0]), "expected tasks of a, b, c, text, found d"),
+        (lambda r: r["merged"].pop("largest"), "RetentionReport: merged: Merged: expected the fie"),
+        (lambda r: r["merged"].update(largest="1"), "merged: Merged: largest: expected a number"),
+        (lambda r: r["joint"].update(gap=1), "joint: Joint: gap: a figure: expected"),
+        (lambda r: r["baselines"]["a"].update(random=2), "baselines: random: expected a number"),
+    ],
+)
+def test_what_somebody_made_of_it_is_told(change, says):
+    record = written(full())
+    change(record)
+    with pytest.raises(DataError, match=says):
+        RetentionReport.from_json(record)
