@@ -8,6 +8,7 @@ import sys
 BENCHMARKS = {
     "gpu": "all that is claimed for GPUs, on the one that is there, in ten minutes",
     "lm": "a language model: training and writing, here and with transformers; loss, attention",
+    "lora": "adapters: a step here and with PEFT; merging; what phases forget, and protections",
     "loop": "steps a second: this engine, a loop written by hand, the peers",
     "saves": "checkpoints: seconds a save takes, and how long it holds the training up",
     "tables": "a large CSV file: seconds and memory to read it, here and with peers",

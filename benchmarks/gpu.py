@@ -30,6 +30,7 @@ from typing import Any
 
 from benchmarks.gpu_cases import Case, cases, device
 from benchmarks.machine import is_out_of_memory, machine_facts
+from benchmarks.parts import some_of
 from benchmarks.processes import KEEPS_MEMORY, OwnProcess, ProcessFailed
 from jaxtrain.files import replacing
 
@@ -160,17 +161,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks gpu", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("--minutes", type=float, default=10.0, help="at most, all together")
-    parser.add_argument("--parts", type=_parts, default=list(PARTS), help=",".join(PARTS))
+    parser.add_argument("--parts", type=some_of(PARTS), default=list(PARTS), help=",".join(PARTS))
     parser.add_argument("--device", choices=("gpu", "cpu"), default="gpu")
     parser.add_argument("--tiny", action="store_true", help="to see that it works, anywhere")
     parser.add_argument("--out", type=Path, help="a JSON file")
     return parser
-
-
-def _parts(text: str) -> list[str]:
-    chosen = text.split(",")
-    if unknown := [part for part in chosen if part not in PARTS]:
-        raise argparse.ArgumentTypeError(
-            f"unknown: {', '.join(unknown)} (known: {', '.join(PARTS)})"
-        )
-    return chosen

@@ -37,6 +37,7 @@ from benchmarks.language import attention, generation, loss, training
 from benchmarks.language.settings import PROMPT
 from benchmarks.language.shape import Shape
 from benchmarks.machine import machine_facts
+from benchmarks.parts import some_of
 from benchmarks.processes import OwnProcess
 from jaxtrain.files import replacing
 
@@ -114,7 +115,7 @@ def _write(path: Path, record: dict[str, Any]) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks lm", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("--parts", type=_parts, default=list(PARTS), help=",".join(PARTS))
+    parser.add_argument("--parts", type=some_of(PARTS), default=list(PARTS), help=",".join(PARTS))
     default = Shape()
     parser.add_argument("--vocabulary", type=int, default=default.vocabulary)
     parser.add_argument("--width", type=int, default=default.width)
@@ -129,12 +130,3 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--cores", type=int, help="how many each may use; all by default")
     parser.add_argument("--out", type=Path, help="a JSON file")
     return parser
-
-
-def _parts(text: str) -> list[str]:
-    chosen = text.split(",")
-    if unknown := [part for part in chosen if part not in PARTS]:
-        raise argparse.ArgumentTypeError(
-            f"unknown: {', '.join(unknown)} (known: {', '.join(PARTS)})"
-        )
-    return chosen
