@@ -35,6 +35,14 @@ def test_the_largest_difference_is_that_of_one_example():
     assert merged.nll_changes["b"].value == pytest.approx(-0.375 / 4)
 
 
+def test_a_loss_is_a_difference_as_well_as_a_gain():
+    rows = {**matrix().rows[3], "b": questions(1, nll=1.0)}
+    merged = Merged.of(evidence(merged=rows), NAMES, row=3)
+    assert merged.changes["b"].value == -0.25
+    assert merged.largest == 1
+    assert merged.largest_nll == pytest.approx(0.5)
+
+
 def test_what_is_scored_of_one_of_both_alone_is_told():
     with pytest.raises(DataError, match="merged: 'b' was scored of row 3 alone"):
         Merged.of(evidence(merged={"a": questions(1)}), NAMES, row=3)

@@ -154,6 +154,18 @@ def test_intervals_contain_the_figure(data, number, tokens):
     assert 0 <= found.score.min() <= found.score.max() <= 1
 
 
+def test_ends_are_the_draws_outside_of_the_quantiles():
+    """Between 0.02 and 0.03 there is no draw, so the end is at the outer one."""
+    assert score_interval(0.5, np.arange(101) / 100, examples=10**6) == (0.5, 0.02, 0.98)
+
+
+def test_a_figure_beyond_all_draws_is_an_end():
+    """The made-up units pull all draws of one question to the middle."""
+    draws = np.array([0.2, 0.4])
+    assert score_interval(1.0, draws, examples=1) == (1.0, 0.2, 1.0)
+    assert score_interval(0.0, draws, examples=1) == (0.0, 0.0, 0.4)
+
+
 def test_of_one_example_nothing_is_known_of_a_loss():
     found = resample([questions(1, 1)], task="a", seed=0, resamples=100)
     assert loss_interval(1.0, found.nll[:, 0], examples=1) == (1.0, -np.inf, np.inf)

@@ -49,6 +49,12 @@ def test_all_of_it_is_there(capsys):
     assert not [line for line in said.splitlines() if line != line.rstrip()]
 
 
+def test_the_largest_difference_of_the_merged_model_is_in_points():
+    rows = {**matrix().rows[3], "b": questions(1, nll=1.0)}
+    said = report(merged=rows).text()
+    assert "scores differ by at most 100 points, losses by at most 0.5 nats, of one example" in said
+
+
 def test_what_there_is_none_of_is_a_dash_or_left_out():
     one = {"a": questions(1)}
     said = report(RetentionMatrix(tasks=("a",), rows=(one, one))).text()
