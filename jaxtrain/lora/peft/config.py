@@ -202,7 +202,7 @@ def config_text(
     }
     if entries["lora_dropout"] != config.dropout:
         entries["lora_dropout"] = config.dropout
-    if tied or "ensure_weight_tying" in entries:  # which PEFT knows since 0.19
+    if tied or "ensure_weight_tying" in entries:  # older versions of PEFT don't know it
         entries["ensure_weight_tying"] = tied
     if base_model is not None:
         entries["base_model_name_or_path"] = base_model
