@@ -23,6 +23,8 @@ from jaxtrain.registry import Registry
 FULL = {
     "data": {"name": "mnist", "root": "data"},
     "model": {"name": "wide", "width": 3},
+    "start": {"path": "runs/x"},
+    "lora": {"rank": 2},
     "hooks": {"stop": {"name": "early_stopping"}, "jsonl": {}},
 }
 
@@ -69,7 +71,8 @@ def test_every_problem_is_told_at_once(registries, write):
         "(known: name, learning_rate, clip_norm, weight_decay, b1)",
         "x.yaml:4: optimizer.clip_norm: expected a number above 0, or null, found 0",
         "x.yaml:5: modell: unknown key; did you mean 'model'? (known: seed, device, precision, "
-        "project, workdir, plugins, data, model, loss, optimizer, schedule, train, metrics, "
+        "project, workdir, plugins, data, model, start, lora, loss, optimizer, schedule, train, "
+        "metrics, "
         "checkpoint, hooks)",
         "x.yaml:6: model.name: unknown model 'mpl'; did you mean 'mlp'? "
         "(known: cnn, mlp, wide; a plugin can add others)",
@@ -325,7 +328,7 @@ def leaves(config, path=()):
         if key == "hooks":
             for name, hook in value.items():
                 yield from leaves(hook, (key, name))
-        elif fields_of(field.annotation) is not None:
+        elif fields_of(field.annotation) is not None and value is not None:
             yield from leaves(value, (*path, key))
         else:
             yield (*path, key), field, value

@@ -151,12 +151,19 @@ def test_what_can_not_be_read_is_a_config_error(write):
         load("x" * 300 + ".yaml")
 
 
-def test_the_readmes_examples_are_configs(write):
+def test_the_readmes_examples_are_configs(write, tmp_path, monkeypatch):
+    from jaxtrain.phases import PhasedConfig, is_phased
     from jaxtrain.run import REGISTRIES
 
     readme = (Path(__file__).parents[2] / "README.md").read_text()
     examples = re.findall(r"```(yaml|sdn)\n(.*?)```", readme, re.DOTALL)
-    assert [suffix for suffix, _ in examples] == ["yaml", "yaml", "sdn"]
-    configs = [check(load(write(f"x.{s}", text)), REGISTRIES) for s, text in examples]
-    assert [config.model.name for config in configs] == ["decoder", "mlp", "mlp"]
-    assert [config.model.hidden for config in configs[1:]] == [(64, 64)] * 2
+    assert [suffix for suffix, _ in examples] == ["yaml", "yaml", "sdn", "yaml", "yaml"]
+    *trees, phased = [load(write(f"x.{s}", text)) for s, text in examples]
+    configs = [check(tree, REGISTRIES) for tree in trees]
+    assert [config.model.name for config in configs] == ["decoder", "mlp", "mlp", "mlp"]
+    assert [config.model.hidden for config in configs[1:]] == [*[(64, 64)] * 2, (128, 128)]
+    assert configs[3].lora.dora
+    assert is_phased(phased)
+    found = PhasedConfig.of(phased)
+    assert found.every == ("base", "korean", "medical")
+    assert found.config_of("medical").data.share == 0.2
