@@ -17,6 +17,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import flax.errors
@@ -102,7 +103,7 @@ def from_linen(
         return outputs, dict(updated)
 
     def low_rank(variables: Variables, batch: Batch) -> frozenset[str]:
-        return readable(lambda: apply(variables, batch, train=False), variables["params"])
+        return readable(partial(apply, train=False), variables, batch)
 
     return Model(init=init, apply=apply, low_rank=low_rank)
 

@@ -94,9 +94,14 @@ def low_rank_layers(found: Mapping[str, LowRank]) -> Iterator[None]:
         )
 
 
-def readable(apply: Callable[[], Any], params: Any) -> frozenset[str]:
-    """The kernels, by path, that known layers read while `apply` is traced."""
-    leaves = jax.tree_util.tree_leaves_with_path(params)
+def readable(
+    apply: Callable[[Any, Any], Any], variables: Mapping[str, Any], batch: Mapping[str, Any]
+) -> frozenset[str]:
+    """The kernels, by path, that known layers read while `apply(variables, batch)` is traced.
+
+    Shapes are enough, of variables and batch alike.
+    """
+    leaves = jax.tree_util.tree_leaves_with_path(variables["params"])
     names = ((jax.tree_util.keystr(p, simple=True, separator="/"), leaf) for p, leaf in leaves)
     shapes = {name: jnp.shape(leaf) for name, leaf in names}
     found: set[str] = set()
@@ -112,7 +117,7 @@ def readable(apply: Callable[[], Any], params: Any) -> frozenset[str]:
         return outputs
 
     with nn.intercept_methods(intercept):
-        jax.eval_shape(apply)
+        jax.eval_shape(apply, dict(variables), dict(batch))
     return frozenset(found)
 
 
