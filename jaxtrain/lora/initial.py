@@ -51,7 +51,7 @@ def init(rng: jax.Array, params: Any, config: LoRAConfig, *, dtype: Any = "float
     targets = find_targets(params, config)
     shapes = tuple(tuple(jnp.shape(leaves[target.path])) for target in targets)
     factors = {
-        target.path: {key: _laid_out(x, leaves[target.path], target, key) for key, x in own.items()}
+        target.path: {key: laid_out(x, leaves[target.path], target, key) for key, x in own.items()}
         for target, own in zip(targets, _drawn(rng, targets, shapes, config, dtype), strict=True)
     }
     return _with_magnitudes(Adapter(factors, config, targets), params)
@@ -87,8 +87,8 @@ def init_pissa(
         kernel = leaves[target.path]
         a, b = _principal(kernel, target, bare.scales(target))
         factors[target.path] = {
-            "a": _laid_out(a.astype(dtype), kernel, target, "a"),
-            "b": _laid_out(b.astype(dtype), kernel, target, "b"),
+            "a": laid_out(a.astype(dtype), kernel, target, "a"),
+            "b": laid_out(b.astype(dtype), kernel, target, "b"),
         }
         scale = jnp.asarray(bare.scales(target))[..., None, None]
         a, b = (factors[target.path][key].astype(jnp.float32) for key in "ab")
@@ -175,12 +175,12 @@ def _with_magnitudes(adapter: Adapter, params: Any) -> Adapter:
         is_adapted = np.asarray(target.ranks).reshape(*target.lead, 1) > 0
         # A layer without an adapter keeps 0, which weight decay leaves as it is.
         norms = jnp.where(is_adapted if target.stacked else True, norms, 0)
-        norms = _laid_out(norms.astype(own["a"].dtype), kernel, target, "m")
+        norms = laid_out(norms.astype(own["a"].dtype), kernel, target, "m")
         factors[target.path] = own | {"m": norms}
     return Adapter(factors, adapter.config, adapter.targets)
 
 
-def _laid_out(factor: jax.Array, kernel: Any, target: Target, name: str) -> jax.Array:
+def laid_out(factor: jax.Array, kernel: Any, target: Target, name: str) -> jax.Array:
     """A factor on the devices of its kernel: the axis that they have in common as the kernel's."""
     axes = len(jnp.shape(kernel)) - len(target.lead)
     alone = target.in_axes == 1 if name == "a" else axes - target.in_axes == 1
