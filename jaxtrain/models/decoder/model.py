@@ -11,9 +11,8 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 import jax
-import jax.numpy as jnp
 
-from jaxtrain.batch import Batch, entry, full_mask, masks
+from jaxtrain.batch import Batch, entry
 from jaxtrain.errors import ConfigError
 from jaxtrain.models.attention import Choice, Requested
 from jaxtrain.models.decoder.config import DecoderConfig
@@ -112,12 +111,6 @@ def decoder(
         params, others = variables["params"], reference["params"]
         hidden, before = states(params, batch), states(others, batch)
         found = outputs(params, hidden, batch)
-        counts = masks(full_mask(batch), hidden)
-        if counts is not None:
-            # Of what does not count, a NaN must not reach the gradient as 0 * NaN.
-            hidden, before = (
-                jnp.where(counts, x, jnp.zeros((), x.dtype)) for x in (hidden, before)
-            )
         (head, transposed), (before_head, _) = (output_head(p, config) for p in (params, others))
         kl = token_kl(hidden, head, before, before_head, transposed=transposed)
         return found, {}, kl
