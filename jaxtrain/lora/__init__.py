@@ -15,22 +15,29 @@ from jaxtrain.lora.initial import init, init_pissa
 from jaxtrain.lora.merging import Kept, merge, merge_with_report, unmerge
 from jaxtrain.lora.peft import for_original, load_lora, save_lora
 from jaxtrain.lora.progressive import add_lora, merge_lora, progressive_lora_step
+from jaxtrain.lora.protection import Protection, adapter_of, frozen_for
+from jaxtrain.lora.subspace import Directions, directions, projected
 from jaxtrain.lora.targets import Target, find_targets
 from jaxtrain.lora.training import model
 
 __all__ = [
     "Adapter",
+    "Directions",
     "Kept",
     "LoRAConfig",
     "Module",
+    "Protection",
     "Target",
+    "adapter_of",
     "add_lora",
     "apply",
     "apply_by_row",
     "assemble",
     "combine",
+    "directions",
     "find_targets",
     "for_original",
+    "frozen_for",
     "init",
     "init_pissa",
     "load_lora",
@@ -39,6 +46,7 @@ __all__ = [
     "merge_with_report",
     "model",
     "progressive_lora_step",
+    "projected",
     "save_lora",
     "unmerge",
 ]

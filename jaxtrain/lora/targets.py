@@ -44,7 +44,7 @@ class Target:
         path: of the leaf, parts joined by "/".
         names: of the module of each layer; one where there is no stack.
         ranks: of each layer; 0 where it has no adapter.
-        alphas: of each layer.
+        alphas: of each layer, likewise.
         stacked: whether layers lie along the first axis.
         in_axes: how many axes of a layer's kernel are inputs; the others are outputs.
         embedding: whether it is looked up instead of multiplied with.
@@ -299,7 +299,7 @@ def _target(kernel: Kernel, wanted: Iterable[str], config: LoRAConfig) -> Target
         path=kernel.path,
         names=kernel.names,
         ranks=tuple(config.rank_of(n) if n in wanted else 0 for n in kernel.names),
-        alphas=tuple(config.alpha_of(n) for n in kernel.names),
+        alphas=tuple(config.alpha_of(n) if n in wanted else 0.0 for n in kernel.names),
         stacked=kernel.stacked,
         in_axes=_in_axes(kernel, name, config),
         embedding=kernel.embedding,

@@ -27,8 +27,17 @@ from jaxtrain.lora.applying import apply as applied
 from jaxtrain.lora.config import LoRAConfig
 from jaxtrain.lora.initial import init as initial
 from jaxtrain.lora.merging import merge
+from jaxtrain.lora.previous import apply_with_kl
+from jaxtrain.lora.protection import (
+    SOWN,
+    Protection,
+    acting,
+    base_of,
+    refuse_misfits,
+    terms,
+)
 from jaxtrain.lora.targets import find_targets
-from jaxtrain.models import Model
+from jaxtrain.models import SOWN_LOSSES, Model
 from jaxtrain.models.model import Rngs, Variables
 
 Form = Literal["auto", "merge", "low_rank"]
@@ -38,7 +47,13 @@ _BEGINNING = 0x10A
 _SHOWN = 8
 
 
-def model(base: Model, config: LoRAConfig, *, form: Form = "auto") -> Model:
+def model(
+    base: Model,
+    config: LoRAConfig,
+    *,
+    form: Form = "auto",
+    protection: Protection | None = None,
+) -> Model:
     """`base` with its parameters frozen, and an adapter as the parameters.
 
     Its variables are `params`, an `Adapter`; `frozen`, the parameters of the base; and the other
@@ -52,6 +67,9 @@ def model(base: Model, config: LoRAConfig, *, form: Form = "auto") -> Model:
         form: "low_rank", "merge", or "auto": low_rank where the base takes a `LowRank` in the place
             of every kernel that is adapted, else merge. Which it is, and why, is among the model's
             `facts`.
+        protection: what keeps the adapter from spoiling what was learnt before. Then `frozen` is
+            what `lora.frozen_for` makes, and `init` leaves it out where that depends on values or
+            on earlier adapters; the terms stand in a step's `output["sown"]["protection"]`.
 
     Raises:
         ConfigError: options that don't go together, at once; what does not fit the base, when it
@@ -63,12 +81,18 @@ def model(base: Model, config: LoRAConfig, *, form: Form = "auto") -> Model:
         raise ConfigError(
             'form: this model takes kernels alone; "merge" (or "auto") adds the adapter to them'
         )
+    if protection is not None:
+        refuse_misfits(config, protection)
+    parts = frozenset() if protection is None else protection.parts
 
     def init(rng: jax.Array, batch: Batch) -> dict[str, Any]:
         variables = _base_variables(base, rng, batch)
         params = variables.pop("params")
         key = jax.random.fold_in(rng, _BEGINNING)
-        return {"params": _beginning(key, params, config), "frozen": params, **variables}
+        made = {"params": _beginning(key, params, config), **variables}
+        if parts > {"base"}:
+            return made
+        return made | {"frozen": {"base": params} if parts else params}
 
     def apply(
         variables: Variables, batch: Batch, *, train: bool, rngs: Rngs | None = None
@@ -79,14 +103,23 @@ def model(base: Model, config: LoRAConfig, *, form: Form = "auto") -> Model:
                 "lora.model: this adapter is not to be trained; read it by load_lora(path, params, "
                 "trainable=True), or merge it and begin another"
             )
-        own = {name: v for name, v in variables.items() if name != "frozen"} | {"params": frozen}
-        low_rank, _ = _choice(base, config, form, own, batch)
+        params = base_of(frozen, protection)
+        adapter = acting(adapter, frozen, protection)
+        before = {name: v for name, v in variables.items() if name != "frozen"} | {"params": params}
+        low_rank, _ = _choice(base, config, form, before, batch)
         if low_rank:
             key = _key(rngs) if train and adapter.config.dropout else None
-            params = applied(frozen, adapter, train=train, rng=key)
+            now = {**before, "params": applied(params, adapter, train=train, rng=key)}
         else:
-            params = merge(frozen, adapter)
-        return base.apply({**own, "params": params}, batch, train=train, rngs=rngs)
+            now = {**before, "params": merge(params, adapter)}
+        if not train or protection is None or not protection.active:
+            return base.apply(now, batch, train=train, rngs=rngs)
+        kl = None
+        if protection.previous_kl:
+            outputs, updated, kl = apply_with_kl(base, now, before, batch, rngs=rngs)
+        else:
+            outputs, updated = base.apply(now, batch, train=True, rngs=rngs)
+        return outputs, _with_terms(updated, *terms(adapter, frozen, protection, kl))
 
     def facts(batch: Mapping[str, Any], dtype: Any) -> Mapping[str, str]:
         shapes = jax.eval_shape(
@@ -94,9 +127,24 @@ def model(base: Model, config: LoRAConfig, *, form: Form = "auto") -> Model:
         )
         low_rank, why = _choice(base, config, form, shapes, batch)
         own = dict(base.facts(batch, dtype)) if base.facts is not None else {}
-        return own | {"lora": f"{'low_rank' if low_rank else 'merge'}: {why}"}
+        own["lora"] = f"{'low_rank' if low_rank else 'merge'}: {why}"
+        if protection is not None and protection.active:
+            own["protection"] = ", ".join(f"{k} {v:g}" for k, v in protection.active.items())
+        return own
 
     return Model(init=init, apply=apply, facts=facts)
+
+
+def _with_terms(
+    updated: Mapping[str, Any], weighted: dict[str, jax.Array], plain: dict[str, jax.Array]
+) -> dict[str, Any]:
+    """The collections of a pass, with the terms of a protection among what it sows."""
+    if not plain:
+        return dict(updated)
+    losses = {SOWN: weighted}
+    if SOWN_LOSSES in updated:
+        losses["base"] = updated[SOWN_LOSSES]
+    return {**updated, SOWN_LOSSES: losses, SOWN: plain}
 
 
 def _base_variables(base: Model, rng: jax.Array, batch: Batch) -> dict[str, Any]:

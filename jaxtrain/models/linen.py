@@ -16,8 +16,8 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import functools
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import flax.errors
@@ -103,7 +103,7 @@ def from_linen(
         return outputs, dict(updated)
 
     def low_rank(variables: Variables, batch: Batch) -> frozenset[str]:
-        return readable(functools.partial(apply, train=False), variables, dict(batch))
+        return readable(partial(apply, train=False), variables, batch)
 
     return Model(init=init, apply=apply, low_rank=low_rank)
 

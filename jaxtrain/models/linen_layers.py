@@ -95,14 +95,13 @@ def low_rank_layers(found: Mapping[str, LowRank]) -> Iterator[None]:
 
 
 def readable(
-    apply: Callable[[Any, Any], Any], variables: Mapping[str, Any], batch: Any
+    apply: Callable[[Any, Any], Any], variables: Mapping[str, Any], batch: Mapping[str, Any]
 ) -> frozenset[str]:
     """The kernels, by path, that known layers read while `apply(variables, batch)` is traced.
 
-    Shapes are enough, of both.
+    Shapes are enough, of variables and batch alike.
     """
-    params = variables["params"]
-    leaves = jax.tree_util.tree_leaves_with_path(params)
+    leaves = jax.tree_util.tree_leaves_with_path(variables["params"])
     names = ((jax.tree_util.keystr(p, simple=True, separator="/"), leaf) for p, leaf in leaves)
     shapes = {name: jnp.shape(leaf) for name, leaf in names}
     found: set[str] = set()
@@ -118,7 +117,7 @@ def readable(
         return outputs
 
     with nn.intercept_methods(intercept):
-        jax.eval_shape(apply, variables, batch)
+        jax.eval_shape(apply, dict(variables), dict(batch))
     return frozenset(found)
 
 

@@ -44,6 +44,21 @@ class Apply(Protocol):
         """From variables and a batch to `(outputs, updated_collections)`."""
 
 
+class ApplyWithKL(Protocol):
+    """Runs a model forward, beside another that it is not to leave."""
+
+    def __call__(
+        self,
+        variables: Variables,
+        reference: Variables,
+        batch: Batch,
+        *,
+        train: bool,
+        rngs: Rngs | None = None,
+    ) -> tuple[Any, dict[str, Any], jax.Array]:
+        """What `apply` gives, and how far its predictions are from those of `reference`."""
+
+
 @dataclass(frozen=True)
 class Model:
     """Two pure functions; both may be traced, and neither holds an array of its own.
@@ -70,6 +85,10 @@ class Model:
         digests: the sha256 of the files that `load` reads, by name, for a run's metadata.
         low_rank: `low_rank(variables, batch)`, the kernels among the parameters, by path
             ("Dense_0/kernel"), in whose place `apply` takes a `LowRank`; None where it takes none.
+        apply_with_kl: `apply_with_kl(variables, reference, batch, *, train, rngs=None)`: what
+            `apply` gives for `variables`, and the Kullback-Leibler divergence of each prediction
+            from that of other variables, float32 `[B]` or `[B, L]`. Those are evaluated and held
+            fixed. For a model whose outputs are not its logits; None where they are.
     """
 
     init: Init
@@ -79,3 +98,4 @@ class Model:
     flops: Callable[[Mapping[str, Any], Any], Flops] | None = None
     digests: Callable[[], Mapping[str, str]] | None = None
     low_rank: Callable[[Variables, Batch], frozenset[str]] | None = None
+    apply_with_kl: ApplyWithKL | None = None

@@ -90,6 +90,13 @@ def test_what_does_not_fit_is_listed(changes, said):
         made(**changes)
 
 
+def test_a_magnitude_for_each_output():
+    config = LoRAConfig(**{**vars(CONFIG), "dora": True})
+    wrong = modules(config)["Dense_0"] | {"m": jnp.ones(3)}
+    with pytest.raises(ConfigError, match=r"Dense_0: expected m of shape \(2,\), found \(3,\)"):
+        made(config, Dense_0=wrong)
+
+
 def test_what_is_missing_is_listed():
     given = modules()
     del given["layers.1.up"]

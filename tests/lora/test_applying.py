@@ -103,6 +103,16 @@ def test_the_mean_over_dropout_is_what_there_is_without():
     assert (np.abs(dropped.mean(0) - whole[0]) < 5 * error).all()
 
 
+def test_of_what_is_looked_up_nothing_is_dropped():
+    base = {"Embed_0": {"embedding": jnp.ones((5, 4))}, "Dense_0": {"kernel": jnp.ones((4, 3))}}
+    given = lora.init(jax.random.key(0), base, LoRAConfig(rank=2, dropout=0.5, targets=".*"))
+    applied = lora.apply(base, given, train=True, rng=jax.random.key(1))
+    embedding, kernel = applied["Embed_0"]["embedding"], applied["Dense_0"]["kernel"]
+    assert (embedding.key, embedding.dropout) == (None, 0.0)
+    assert kernel.key is not None
+    assert kernel.dropout == 0.5
+
+
 def test_dropout_needs_a_key():
     with pytest.raises(ConfigError, match="give rng="):
         lora.apply(params(), adapter(dropout=0.5), train=True)

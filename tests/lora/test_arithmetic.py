@@ -50,6 +50,19 @@ def test_the_result_follows_from_its_config():
     assert {m.name: m.rank for m in both.modules()}["layers.1.attention.q"] == 1
 
 
+def test_the_result_follows_from_its_config_whatever_modules_are_called():
+    base = {name: {"kernel": jnp.ones((3, 4))} for name in ("up+", "up(1)", "upp")}
+    one, other = (
+        lora.init(jax.random.key(0), base, LoRAConfig(rank=rank, targets=targets))
+        for rank, targets in ((1, ("up+", "up(1)", "upp")), (2, ("up+", "up(1)")))
+    )
+    both = combine([one, other], [1, 1], by="cat")
+    assert {m.name: m.rank for m in both.modules()} == {"up+": 3, "up(1)": 3, "upp": 1}
+    assert both.targets == lora.find_targets(base, both.config)
+    other = combine([one, combine([other], [1])], [1, 1], by="svd", rank=1)
+    assert other.targets == lora.find_targets(base, other.config)
+
+
 def test_one_alone_is_scaled_whatever_is_said():
     one = of_kind(1)
     for by, options in (("linear", {}), ("ties", {"density": 0.5})):
@@ -77,6 +90,15 @@ def test_dare_depends_on_its_key_alone():
     leaves = [jax.tree.leaves(x) for x in (one, same, other)]
     assert all((a == b).all() for a, b in zip(leaves[0], leaves[1], strict=True))
     assert not all((a == b).all() for a, b in zip(leaves[0], leaves[2], strict=True))
+
+
+def test_dare_keeps_other_entries_in_each_module():
+    base = {name: {"kernel": jnp.ones((40, 30))} for name in ("one", "two")}
+    fresh = lora.init(jax.random.key(0), base, LoRAConfig(rank=2))
+    ones = lora.Adapter(jax.tree.map(jnp.ones_like, fresh.factors), fresh.config, fresh.targets)
+    made = combine([ones, ones], [1, 1], by="dare_linear", density=0.5, rng=jax.random.key(1))
+    one, two = made.modules()
+    assert (one.a != two.a).mean() > 0.3
 
 
 @pytest.mark.parametrize(

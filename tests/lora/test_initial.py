@@ -51,6 +51,15 @@ def test_a_gaussian_is_as_wide_as_its_own_rank_says():
     assert not a[1, :, 4:].any()
 
 
+def test_an_embedding_has_its_own_rank_as_well():
+    base = {"layers": {"embed": {"embedding": jnp.ones((2, 5, 4))}}}
+    config = LoRAConfig(rank=3, rank_pattern={"1.embed": 1}, targets=".*")
+    b = lora.init(jax.random.key(0), base, config).factors["layers/embed/embedding"]["b"]
+    assert b[0].all()
+    assert b[1, :1].all()
+    assert not b[1, 1:].any()
+
+
 def test_what_is_drawn_depends_on_key_and_path_alone():
     all_, few = (
         lora.init(jax.random.key(1), params(), LoRAConfig(targets=targets))
@@ -130,6 +139,9 @@ def test_pissa_takes_the_largest_singular_values():
             values[: module.rank],
             rtol=1e-4,
         )
+        factors = adapter.factors[module.target.path]
+        assert not factors["a"][module.layer, :, module.rank :].any()
+        assert not factors["b"][module.layer, module.rank :].any()
         balance = np.linalg.norm(module.a, axis=0) / np.linalg.norm(module.b, axis=1)
         np.testing.assert_allclose(balance, 1, rtol=1e-4)
     np.testing.assert_array_equal(

@@ -112,6 +112,7 @@ def test_pissa_begins_with_the_same_product_and_the_same_rest():
         ("all-linear", None),
     ],
 )
+@pytest.mark.filterwarnings("ignore:.is_gradient_checkpointing. is deprecated:FutureWarning")
 def test_targets_are_those_of_peft(targets, exclude):
     """On the tree that a model of transformers would be, its names by their own parts."""
     transformers = pytest.importorskip("transformers", reason="the peers extra installs it")

@@ -67,6 +67,17 @@ def test_a_string_is_for_the_whole_name(decoder):
         find_targets(decoder, LoRAConfig(targets="q"))
 
 
+def test_a_name_in_a_list_is_the_end_behind_a_dot():
+    tree = shapes({"block": {"q": {"kernel": (2, 3)}, "seq": {"kernel": (2, 3)}}})
+    assert names(tree, targets=("q",)) == {"block.q"}
+    assert names(tree, exclude=("q",)) == {"block.seq"}
+
+
+def test_a_head_is_one_wherever_it_stands():
+    tree = shapes({"model": {"lm_head": {"kernel": (2, 3)}, "up": {"kernel": (2, 3)}}})
+    assert names(tree) == {"model.up"}
+
+
 def test_exclude_comes_first(decoder):
     found = names(decoder, targets=("q", "v"), exclude=("layers.1.attention.q", "v"))
     assert found == {"layers.0.attention.q", "layers.2.attention.q"}
@@ -148,6 +159,8 @@ def test_a_subtree_called_layers_is_a_stack_only_where_it_can_be_one():
     """Of Linen, a module of that name: its kernel's first axis is its inputs."""
     plain = shapes({"layers": {"Dense_0": {"kernel": (4, 4), "bias": (4,)}}})
     assert names(plain) == {"layers.Dense_0"}
+    convolution = shapes({"layers": {"Conv_0": {"kernel": (3, 4, 5), "bias": (5,)}}})
+    assert names(convolution) == {"layers.Conv_0"}
     listed = shapes({"layers": {str(i): {"kernel": (4, 4)} for i in range(2)}})
     assert names(listed) == {"layers.0", "layers.1"}
     assert names(shapes({"layers": {"up": {"kernel": (2, 4, 5)}}})) == {

@@ -38,13 +38,17 @@ def after(form, config, steps=5, tx=None, **options):
 
 @pytest.mark.parametrize("dora", [False, True])
 def test_both_forms_train_alike(dora):
-    """Not with Adam, whose first steps are signs, and so know no small differences."""
-    config, tx = LoRAConfig(dora=dora, **UNEQUAL), optax.sgd(0.02)
-    (one, losses), (other, same) = (after(form, config, tx=tx) for form in ("merge", "low_rank"))
+    """Not with Adam, whose first steps are signs, and not for long: weights as large as these, so
+    that what is wrong shows, make of a rounding another model within a few steps.
+    """
+    config, tx = LoRAConfig(dora=dora, **UNEQUAL), optax.sgd(5e-4)
+    (one, losses), (other, same) = (
+        after(form, config, steps=3, tx=tx) for form in ("merge", "low_rank")
+    )
     np.testing.assert_allclose(losses, same, rtol=1e-4)
     assert losses[-1] < losses[0]
     for a, b in zip(jax.tree.leaves(one.params), jax.tree.leaves(other.params), strict=True):
-        np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4)
+        np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-3 * np.abs(a).max())
 
 
 @pytest.mark.parametrize("form", ["merge", "low_rank"])
@@ -91,7 +95,7 @@ def test_a_fresh_adapter_trains_as_the_base_evaluates(form, precision):
 def test_accumulated_steps_agree():
     config = LoRAConfig(**UNEQUAL)
     whole, parts = (
-        after("low_rank", config, steps=2, tx=optax.sgd(0.1), accumulate=n)[0] for n in (1, 2)
+        after("low_rank", config, steps=2, tx=optax.sgd(0.01), accumulate=n)[0] for n in (1, 2)
     )
     for a, b in zip(jax.tree.leaves(whole.params), jax.tree.leaves(parts.params), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-5)

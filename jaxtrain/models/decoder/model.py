@@ -28,6 +28,7 @@ from jaxtrain.models.decoder.trunk import (
 )
 from jaxtrain.models.flops import Flops
 from jaxtrain.models.model import Model, Rngs, Variables
+from jaxtrain.models.token_kl import token_kl
 from jaxtrain.models.token_losses import token_losses
 
 
@@ -68,22 +69,21 @@ def decoder(
             )
         return {"params": initial_params(rng, config, dtype=param_dtype)}
 
-    def apply(
-        variables: Variables, batch: Batch, *, train: bool, rngs: Rngs | None = None
-    ) -> tuple[Any, dict[str, Any]]:
-        params, inputs = variables["params"], entry(batch, "inputs")
-        hidden = hidden_states(
+    def states(params: Mapping[str, Any], batch: Batch) -> jax.Array:
+        return hidden_states(
             params,
             config,
-            inputs,
+            entry(batch, "inputs"),
             segments=batch.get("segments"),
             positions=batch.get("positions"),
             form=form,
             remat=remat,
             attention=attention,
         )
+
+    def outputs(params: Mapping[str, Any], hidden: jax.Array, batch: Batch) -> dict[str, jax.Array]:
         if "labels" not in batch:
-            return {"logits": logits(params, config, hidden)}, {}
+            return {"logits": logits(params, config, hidden)}
         head, transposed = output_head(params, config)
         found = token_losses(
             hidden.reshape(-1, config.width),
@@ -92,7 +92,28 @@ def decoder(
             transposed=transposed,
         )
         names = ("nll", "log_z", "correct")
-        return {n: x.reshape(inputs.shape) for n, x in zip(names, found, strict=True)}, {}
+        return {n: x.reshape(hidden.shape[:2]) for n, x in zip(names, found, strict=True)}
+
+    def apply(
+        variables: Variables, batch: Batch, *, train: bool, rngs: Rngs | None = None
+    ) -> tuple[Any, dict[str, Any]]:
+        params = variables["params"]
+        return outputs(params, states(params, batch), batch), {}
+
+    def apply_with_kl(
+        variables: Variables,
+        reference: Variables,
+        batch: Batch,
+        *,
+        train: bool,
+        rngs: Rngs | None = None,
+    ) -> tuple[Any, dict[str, Any], jax.Array]:
+        params, others = variables["params"], reference["params"]
+        hidden, before = states(params, batch), states(others, batch)
+        found = outputs(params, hidden, batch)
+        (head, transposed), (before_head, _) = (output_head(p, config) for p in (params, others))
+        kl = token_kl(hidden, head, before, before_head, transposed=transposed)
+        return found, {}, kl
 
     def choice(batch: Mapping[str, Any], dtype: Any) -> Choice:
         """The one that `hidden_states` will make."""
@@ -124,4 +145,5 @@ def decoder(
         facts=facts,
         flops=flops,
         low_rank=lambda variables, batch: frozenset(taken),
+        apply_with_kl=apply_with_kl,
     )

@@ -33,6 +33,28 @@ def test_labels_give_the_losses_of_the_logits(batch, tied):
     assert updated == {}
 
 
+@pytest.mark.parametrize("tied", [False, True])
+def test_how_far_it_is_from_another(batch, tied):
+    model = decoder(DecoderConfig.llama(vocab_size=50, **SIZES, tied=tied))
+    other, own = (
+        jax.tree.map(lambda p: 10 * p, model.init(jax.random.key(k), batch)) for k in (0, 1)
+    )
+    run = jax.jit(model.apply, static_argnames="train")
+    given = {"inputs": batch["inputs"]}
+    log_p, log_q = (
+        jax.nn.log_softmax(run(v, given, train=False)[0]["logits"]) for v in (other, own)
+    )
+    both = jax.jit(model.apply_with_kl, static_argnames="train")
+    outputs, updated, kl = both(own, other, batch, train=True)
+    expected = (np.exp(log_p) * (log_p - log_q)).sum(-1)
+    assert expected.mean() > 0.1
+    np.testing.assert_allclose(kl, expected, rtol=1e-3, atol=1e-3)
+    for name, value in run(own, batch, train=True)[0].items():
+        np.testing.assert_allclose(outputs[name], value, rtol=1e-5)
+    assert updated == {}
+    assert both(own, other, given, train=True)[0].keys() == {"logits"}
+
+
 def test_segments_and_positions_of_the_batch_are_read(batch):
     model = decoder(CONFIG)
     variables = jax.tree.map(lambda p: 10 * p, model.init(jax.random.key(0), batch))
