@@ -85,7 +85,8 @@ class ProtectSection(Section):
 
     orthogonal: float = Field(default=0.0, ge=0)  # weight of the overlap with earlier adapters
     previous_kl: float = Field(default=0.0, ge=0)  # weight of what the base would have said
-    project: float = Field(default=0.0, ge=0, lt=1)  # share of each kernel that stays as it is
+    project: float = Field(default=0.0, ge=0, lt=1)  # share of a kernel's directions that are held
+    earlier_rank: int = Field(default=0, ge=0)  # ranks of earlier adapters together; phases set it
 
 
 class LoRASection(Section):

@@ -15,7 +15,7 @@ from jaxtrain.lora.initial import init, init_pissa
 from jaxtrain.lora.merging import Kept, merge, merge_with_report, unmerge
 from jaxtrain.lora.peft import for_original, load_lora, save_lora
 from jaxtrain.lora.progressive import add_lora, merge_lora, progressive_lora_step
-from jaxtrain.lora.protection import Protection, adapter_of, frozen_for
+from jaxtrain.lora.protection import Protection, adapter_of, base_of, frozen_for
 from jaxtrain.lora.subspace import Directions, directions, projected
 from jaxtrain.lora.targets import Target, find_targets
 from jaxtrain.lora.training import model
@@ -33,6 +33,7 @@ __all__ = [
     "apply",
     "apply_by_row",
     "assemble",
+    "base_of",
     "combine",
     "directions",
     "find_targets",

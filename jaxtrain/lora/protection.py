@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 import jax
@@ -27,6 +27,8 @@ from jaxtrain.lora.config import LoRAConfig
 from jaxtrain.lora.overlap import earlier_inputs, overlap
 from jaxtrain.lora.subspace import Directions, directions, projected
 from jaxtrain.lora.targets import find_targets
+
+_WAYS = ("orthogonal", "previous_kl", "project")
 
 SOWN = "protection"
 """The collection that a step's `output["sown"]` has the terms in, without their weights."""
@@ -41,16 +43,23 @@ class Protection:
             (O-LoRA, Wang et al. 2023, arXiv:2310.14152; their code takes 0.5, of another norm).
         previous_kl: a weight on the Kullback-Leibler divergence, in nats, of the predictions from
             those of the base, on the same batch: the base is the phase before, merged.
-        project: the share of each kernel's squared singular values whose directions no update may
-            touch, below 1 (as OSF, Nayak et al. 2025, arXiv:2504.07097).
+        project: the share of each kernel's singular directions, those of the largest values first,
+            that no update may touch, below 1 (as OSF, Nayak et al. 2025, arXiv:2504.07097).
+        earlier_rank: how much room there is for the ranks of earlier adapters together, of
+            `orthogonal`: a state has it whether there are so many or not.
     """
 
     orthogonal: float = 0.0
     previous_kl: float = 0.0
     project: float = 0.0
+    earlier_rank: int = 0
 
     def __post_init__(self) -> None:
-        for name in (field.name for field in fields(self)):
+        if isinstance(self.earlier_rank, bool) or not isinstance(self.earlier_rank, int):
+            raise ConfigError(
+                f"protection.earlier_rank: expected a whole number, found {self.earlier_rank!r}"
+            )
+        for name in _WAYS:
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, (int, float)):
                 raise ConfigError(f"protection.{name}: expected a number, found {value!r}")
@@ -70,7 +79,7 @@ class Protection:
         >>> Protection(project=0.5).active
         {'project': 0.5}
         """
-        each = {field.name: getattr(self, field.name) for field in fields(self)}
+        each = {name: getattr(self, name) for name in _WAYS}
         return {name: value for name, value in each.items() if value}
 
     @property
@@ -126,7 +135,9 @@ def frozen_for(
     refuse_misfits(config, protection)
     frozen = {"base": params}
     if protection.orthogonal:
-        frozen["earlier"] = earlier_inputs(earlier, find_targets(params, config))
+        frozen["earlier"] = earlier_inputs(
+            earlier, find_targets(params, config), params, room=protection.earlier_rank
+        )
     if protection.project:
         frozen["directions"] = directions(params, config, protection.project)
     return frozen

@@ -1,6 +1,6 @@
 """The directions in which a kernel does most, and adapters that leave them alone.
 
-    held = directions(params, config, 0.5)          # those that hold half of each kernel's energy
+    held = directions(params, config, 0.5)          # the first half of each kernel's
     adapter = projected(adapter, held)              # u^T (a b) = 0 and (a b) v^T = 0
 
 As in orthogonal subspace fine-tuning (OSF, Nayak et al. 2025, arXiv:2504.07097): what was learnt
@@ -12,6 +12,7 @@ Axes: N layers of a stack, I inputs, O outputs, R rank, H directions that are he
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,8 +33,7 @@ class Directions:
     """Orthonormal directions that updates of a kernel are to have no part along.
 
     Attributes:
-        u: of the inputs, by the path of the kernel: `[..., I, H]`. In a stack, H is the largest
-            number of a layer's; the others are filled up with zeros.
+        u: of the inputs, by the path of the kernel: `[..., I, H]`; 0 in a layer without an adapter.
         v: of the outputs: `[..., H, O]`.
     """
 
@@ -42,8 +42,10 @@ class Directions:
 
 
 def directions(params: Any, config: LoRAConfig, share: float) -> Directions:
-    """The fewest singular directions of each kernel that hold a share of its squared singular
-    values.
+    """The singular directions of each kernel's largest singular values, a share of all that it has.
+
+    By number and not by what they hold, so that their shapes follow from the kernel's. May be
+    traced.
 
     Args:
         params: arrays.
@@ -52,7 +54,7 @@ def directions(params: Any, config: LoRAConfig, share: float) -> Directions:
 
     Raises:
         ConfigError: a share that is none, or that leaves an adapter nothing at some kernel; or a
-            kernel that is not finite.
+            kernel that is not finite, where that can be seen.
     """
     if not 0 < share < 1:
         raise ConfigError(f"directions: expected a share above 0 and below 1, found {share}")
@@ -91,7 +93,7 @@ def projected(adapter: Adapter, held: Directions) -> Adapter:
         return own | {"a": a.astype(own["a"].dtype), "b": b.astype(own["b"].dtype)}
 
     factors = {path: without(path) for path in adapter.factors}
-    return Adapter(factors, adapter.config, adapter.targets)
+    return dataclasses.replace(adapter, factors=factors)
 
 
 def _product(a: jax.Array, b: jax.Array) -> jax.Array:
@@ -108,31 +110,34 @@ def _held(kernel: jax.Array, target: Target, share: float) -> tuple[jax.Array, j
     """`[..., I, H]` and `[..., H, O]`, one layer after the other: a decomposition is large."""
     inputs, outputs = target.sizes(kernel.shape)
     stack = kernel.reshape(len(target.names), inputs, outputs)
+    count = _count(min(inputs, outputs), share, target.names[0])
     us, vs = [], []
     for layer, (name, rank) in enumerate(zip(target.names, target.ranks, strict=True)):
         if not rank:
-            us.append(jnp.zeros((inputs, 0)))
-            vs.append(jnp.zeros((0, outputs)))
+            us.append(jnp.zeros((inputs, count)))
+            vs.append(jnp.zeros((count, outputs)))
             continue
         u, values, v = _decomposed(stack[layer])
-        count = _count(np.asarray(values), share, name)
-        us.append(u[:, :count])
-        vs.append(v[:count])
-    most = max(u.shape[1] for u in us)
-    u = jnp.stack([jnp.pad(x, ((0, 0), (0, most - x.shape[1]))) for x in us])
-    v = jnp.stack([jnp.pad(x, ((0, most - x.shape[0]), (0, 0))) for x in vs])
+        if not isinstance(values, jax.core.Tracer) and not np.isfinite(np.asarray(values)).all():
+            raise ConfigError(f"directions: the kernel of {name} is not finite")
+        # A direction along which the kernel does nothing is not one to be held.
+        used = values[:count] > 0
+        us.append(jnp.where(used, u[:, :count], 0))
+        vs.append(jnp.where(used[:, None], v[:count], 0))
+    u, v = jnp.stack(us), jnp.stack(vs)
     return (u, v) if target.stacked else (u[0], v[0])
 
 
-def _count(values: np.ndarray, share: float, name: str) -> int:
-    """How many of the singular values hold the share; none of a kernel that is 0."""
-    energy = np.cumsum(values.astype(np.float64) ** 2)
-    if not np.isfinite(energy[-1]):
-        raise ConfigError(f"directions: the kernel of {name} is not finite")
-    count = int((energy < share * energy[-1]).sum() + 1) if energy[-1] else 0
-    if count >= len(values):
+def _count(directions: int, share: float, name: str) -> int:
+    """How many are held of all that a kernel has.
+
+    >>> _count(8, 0.5, "q"), _count(3, 0.1, "q")
+    (4, 1)
+    """
+    count = max(1, int(share * directions))
+    if count >= directions:
         raise ConfigError(
-            f"directions: all {len(values)} of {name} are needed for a share of {share}, which "
-            "leaves its adapter nothing; take a smaller one, or exclude the module"
+            f"directions: a share of {share} of the {directions} of {name} leaves its adapter "
+            "nothing; take a smaller one, or exclude the module"
         )
     return count

@@ -33,6 +33,7 @@ from jaxtrain.lora.protection import (
     Protection,
     acting,
     base_of,
+    frozen_for,
     refuse_misfits,
     terms,
 )
@@ -68,8 +69,8 @@ def model(
             of every kernel that is adapted, else merge. Which it is, and why, is among the model's
             `facts`.
         protection: what keeps the adapter from spoiling what was learnt before. Then `frozen` is
-            what `lora.frozen_for` makes, and `init` leaves it out where that depends on values or
-            on earlier adapters; the terms stand in a step's `output["sown"]["protection"]`.
+            what `lora.frozen_for` makes; `init` leaves it out with `orthogonal` and no
+            `earlier_rank`. The terms stand in a step's `output["sown"]["protection"]`.
 
     Raises:
         ConfigError: options that don't go together, at once; what does not fit the base, when it
@@ -83,16 +84,15 @@ def model(
         )
     if protection is not None:
         refuse_misfits(config, protection)
-    parts = frozenset() if protection is None else protection.parts
 
     def init(rng: jax.Array, batch: Batch) -> dict[str, Any]:
         variables = _base_variables(base, rng, batch)
         params = variables.pop("params")
         key = jax.random.fold_in(rng, _BEGINNING)
         made = {"params": _beginning(key, params, config), **variables}
-        if parts > {"base"}:
-            return made
-        return made | {"frozen": {"base": params} if parts else params}
+        if protection is not None and protection.orthogonal and not protection.earlier_rank:
+            return made  # how many ranks there are before it nobody has said
+        return made | {"frozen": _unknown(frozen_for(params, config, protection))}
 
     def apply(
         variables: Variables, batch: Batch, *, train: bool, rngs: Rngs | None = None
@@ -170,6 +170,14 @@ def _beginning(rng: jax.Array, params: Any, config: LoRAConfig) -> Adapter:
         path: own | {"m": jnp.full_like(own["m"], jnp.nan)} for path, own in made.factors.items()
     }
     return Adapter(factors, config, made.targets)
+
+
+def _unknown(frozen: Any) -> Any:
+    """What depends on values of the base, or on earlier adapters, as NaN."""
+    if not isinstance(frozen, dict) or "base" not in frozen:
+        return frozen
+    others = {name: part for name, part in frozen.items() if name != "base"}
+    return {"base": frozen["base"], **jax.tree.map(lambda x: jnp.full_like(x, jnp.nan), others)}
 
 
 def _parts(variables: Variables) -> tuple[Adapter, Any]:

@@ -162,6 +162,8 @@ class PhasedConfig:
         if phase.replay is not None:
             tree = merge(tree, {"data": None})
             tree = merge(tree, {"data": self._mixed(phase)})
+        if (room := self._earlier_rank(phase)) is not None:
+            tree = merge(tree, {"lora": {"protect": {"earlier_rank": room}}})
         begins = None if start is None else {"path": start[0], "digest": start[1]}
         if begins is not None or workdir is not None:
             tree = merge(tree, {"workdir": workdir})
@@ -190,6 +192,17 @@ class PhasedConfig:
                 + ", ".join(found)
             )
         return found[name]
+
+    def _earlier_rank(self, phase: Phase) -> int | None:
+        """The ranks of all adapters before a phase that is to be orthogonal to them."""
+        if not phase.tree.get("lora.protect.orthogonal"):
+            return None
+        ranks = [1]  # where there is none, there is room all the same
+        for name in self.names[: self.names.index(phase.name)]:
+            config = self._made(self._find(name).tree, name)
+            if config.lora is not None:
+                ranks.append(max([config.lora.rank, *(r for _, r in config.lora.rank_pattern)]))
+        return sum(ranks)
 
     def _mixed(self, phase: Phase) -> dict[str, Any]:
         """The data of a phase, with those of earlier ones among them."""

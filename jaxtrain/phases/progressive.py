@@ -157,7 +157,7 @@ class Progressive:
         merged, lost = _merged(trained)
         before = self._before(number)
         said: dict[str, Any] = {}
-        if isinstance(adapter := trained.state.params, Adapter):
+        if (adapter := trained.adapter()) is not None:
             files = directory / "adapter"
             if not files.exists():
                 _save(files, adapter, before)
@@ -320,9 +320,10 @@ class Progressive:
 
 
 def _merged(trained: Trained) -> tuple[Any, dict[str, float]]:
-    if isinstance(trained.state.params, Adapter):
-        return lora.merge_with_report(trained.state.frozen, trained.state.params)
-    return trained.state.params, {}
+    adapter = trained.adapter()
+    if adapter is None:
+        return trained.state.params, {}
+    return lora.merge_with_report(trained.base(), adapter)
 
 
 def _save(path: Path, adapter: Adapter, before: Any) -> None:

@@ -15,7 +15,8 @@ import numpy as np
 
 from jaxtrain import lora
 from jaxtrain.config import ExperimentConfig
-from jaxtrain.lora import LoRAConfig
+from jaxtrain.errors import ConfigError
+from jaxtrain.lora import LoRAConfig, Protection
 from jaxtrain.models import MODELS, Model
 
 # Of the section `lora`: what is no option of an adapter, but of how it is trained.
@@ -54,7 +55,20 @@ def with_adapter(base: Model, config: ExperimentConfig) -> Model:
     adapter = adapter_config(config)
     if config.lora is None or adapter is None:
         return base
-    return lora.model(base, adapter, form=config.lora.form)
+    return lora.model(base, adapter, form=config.lora.form, protection=protection_of(config))
+
+
+def protection_of(config: ExperimentConfig) -> Protection | None:
+    """What an adapter does for what was learnt before it; None for nothing."""
+    if config.lora is None:
+        return None
+    protection = Protection(**dict(config.lora.protect))
+    if protection.orthogonal and not protection.earlier_rank:
+        raise ConfigError(
+            "lora.protect.earlier_rank: expected how many ranks the adapters before this one have "
+            "together, 1 where there are none; a checkpoint has room for so many"
+        )
+    return protection if protection.active else None
 
 
 def adapter_config(config: ExperimentConfig) -> LoRAConfig | None:

@@ -22,7 +22,7 @@ from jaxtrain import lora
 from jaxtrain.checkpoint.manifest import manifest_digest
 from jaxtrain.config.schema import StartSection
 from jaxtrain.errors import ConfigError
-from jaxtrain.lora import LoRAConfig
+from jaxtrain.lora import Adapter, LoRAConfig, Protection
 from jaxtrain.models import Model
 from jaxtrain.run.start import checkpoint_of
 from jaxtrain.run.trained import Trained
@@ -48,6 +48,22 @@ def starting_from(model: Model, section: StartSection) -> Model:
     return dataclasses.replace(model, load=load, digests=digests)
 
 
+def earlier_adapters(start: StartSection) -> list[Adapter]:
+    """Of the run that one begins with, of the run which that one began with, and so on.
+
+    Raises:
+        ConfigError: one of them is gone, or is not what the config of the one behind it says.
+    """
+    found: list[Adapter] = []
+    section: StartSection | None = start
+    while section is not None:
+        trained = Trained.load(checkpoint_of(section).path)
+        if (adapter := trained.adapter()) is not None:
+            found.append(adapter)
+        section = trained.config.start
+    return found
+
+
 @dataclass(frozen=True, eq=False)
 class Parameters:
     """Where the parameters come from.
@@ -57,12 +73,16 @@ class Parameters:
         base: the same, or the model that an adapter stands beside.
         adapter: what that adapter is; None where the base itself is trained.
         whose: what messages call the base.
+        protection: of what was learnt before.
+        start: the run that the base comes from, where it comes from one.
     """
 
     model: Model
     base: Model
     adapter: LoRAConfig | None = None
     whose: str = "the model"
+    protection: Protection | None = None
+    start: StartSection | None = None
 
     @property
     def reads_files(self) -> bool:
@@ -95,10 +115,22 @@ class Parameters:
             self._refuse_others(params, expected.params)
             return {"params": params}
         params = self._of_base(batch, rng)
-        self._refuse_others(params, expected.frozen)
+        self._refuse_others(params, lora.base_of(expected.frozen, self.protection))
         key = jax.random.fold_in(rng, _ADAPTER)
-        frozen, adapter = lora.add_lora(params, self.adapter, rng=key)
+        base, adapter = lora.add_lora(params, self.adapter, rng=key)
+        earlier = self._earlier()
+        frozen = lora.frozen_for(base, self.adapter, self.protection, earlier=earlier)
         return {"params": adapter, "frozen": frozen}
+
+    def _earlier(self) -> list[Adapter]:
+        """The adapters of the runs before, the last one first, where they are to be kept clear of.
+
+        Raises:
+            ConfigError: one of the runs is gone.
+        """
+        if self.protection is None or not self.protection.orthogonal:
+            return []
+        return [] if self.start is None else earlier_adapters(self.start)
 
     def _of_base(self, batch: Any, rng: jax.Array) -> Any:
         if self.base.load is not None:

@@ -28,7 +28,7 @@ from jaxtrain.errors import ConfigError, JaxtrainError, WorkerError
 from jaxtrain.metrics import Metric
 from jaxtrain.models import Model
 from jaxtrain.optim import make_optimizer
-from jaxtrain.run.building import adapter_config, base_model, with_adapter
+from jaxtrain.run.building import adapter_config, base_model, protection_of, with_adapter
 from jaxtrain.run.data import RunData
 from jaxtrain.run.device import refuse_other_device
 from jaxtrain.run.figures import loss_for, metrics_for
@@ -109,7 +109,9 @@ class Task:
             tx = make_optimizer(config.optimizer, config.schedule, total_steps)
         train_step = make_train_step(model, loss, tx, **step_options(config))
         eval_step = make_eval_step(model, loss, precision=config.precision)
-        parameters = Parameters(model, base, adapter_config(config), whose)
+        parameters = Parameters(
+            model, base, adapter_config(config), whose, protection_of(config), config.start
+        )
         task = cls(data, model, loss, tx, train_step, eval_step, parameters)
         task._refuse_misfit(whose, by_config=by_config)
         return task

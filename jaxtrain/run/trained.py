@@ -34,7 +34,7 @@ from jaxtrain.lora import Adapter
 from jaxtrain.models import Model
 from jaxtrain.models.causal_lm import config_of
 from jaxtrain.run.answering import answers
-from jaxtrain.run.building import build_model
+from jaxtrain.run.building import build_model, protection_of
 from jaxtrain.run.data import differences, evaluation_loader, fingerprints, read_splits
 from jaxtrain.run.figures import loss_for, metrics_for
 from jaxtrain.run.found import find_checkpoint
@@ -139,9 +139,22 @@ class Trained:
 
     def merged(self) -> Any:
         """The parameters of the config's `model`, what an adapter has learnt among them."""
-        if isinstance(self.state.params, Adapter):
-            return lora.merge(self.state.frozen, self.state.params)
-        return self.state.params
+        adapter = self.adapter()
+        return self.state.params if adapter is None else lora.merge(self.base(), adapter)
+
+    def adapter(self) -> Adapter | None:
+        """What was trained, as it acts; None where that was the whole model."""
+        return lora.adapter_of(self.state) if isinstance(self.state.params, Adapter) else None
+
+    def base(self) -> Any:
+        """The parameters that an adapter stands beside.
+
+        Raises:
+            ConfigError: there is no adapter.
+        """
+        if self.config.lora is None:
+            raise ConfigError(f"{self.path}: has no adapter, and so no base beside it")
+        return lora.base_of(self.state.frozen, protection_of(self.config))
 
     # -- evaluation ----------------------------------------------------------------------------
 

@@ -7,7 +7,7 @@ import pytest
 from jax.test_util import check_grads
 
 from jaxtrain.errors import ConfigError
-from jaxtrain.lora import LoRAConfig, assemble, find_targets
+from jaxtrain.lora import LoRAConfig, assemble, find_targets, init
 from jaxtrain.lora.overlap import earlier_inputs, overlap
 
 PARAMS = {
@@ -92,3 +92,20 @@ def test_adapters_that_do_not_go_together():
     targets = find_targets(PARAMS, plain)
     with pytest.raises(ConfigError, match="layers/up/kernel: earlier adapter 0 takes it for other"):
         earlier_inputs([other], targets)
+
+
+def test_there_is_room_for_more_and_for_kernels_that_no_one_had():
+    """So that shapes follow from the config, whichever adapters there were."""
+    params = {name: {"kernel": jnp.zeros((2, 3))} for name in ("Dense_0", "Dense_1")}
+    new = init(jax.random.key(0), params, LoRAConfig(rank=1))
+    before = init(jax.random.key(1), params, LoRAConfig(rank=2, targets=("Dense_1",)))
+    found = earlier_inputs([before], new.targets, params, room=3)
+    assert {path: x.shape for path, x in found.items()} == {
+        "Dense_0/kernel": (2, 3),
+        "Dense_1/kernel": (2, 3),
+    }
+    narrow = earlier_inputs([before], new.targets)
+    assert overlap(new, found) == overlap(new, narrow) > 0
+    with pytest.raises(ConfigError, match="have 4 ranks together, more than earlier_rank=3"):
+        earlier_inputs([before, before], new.targets, params, room=3)
+    assert not earlier_inputs([], new.targets, params, room=1)["Dense_0/kernel"].any()

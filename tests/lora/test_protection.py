@@ -97,8 +97,7 @@ def by_hand(protection, given, earlier):
         a, b = (np.float64(given.factors[f"{name}/kernel"][key]) for key in "ab")
         if protection.project:
             u, values, v = np.linalg.svd(kernel, full_matrices=False)
-            share = np.cumsum(values**2) / (values**2).sum()
-            count = int(np.argmax(share >= protection.project)) + 1
+            count = max(1, int(protection.project * len(values)))
             a = a - u[:, :count] @ u[:, :count].T @ a
             b = b - b @ v[:count].T @ v[:count]
         new[name] = kernel + 1.5 * a @ b

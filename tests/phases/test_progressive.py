@@ -166,3 +166,44 @@ def test_a_plan_tells_all_phases_and_writes_nothing(tmp_path):
     ):
         assert line in plan
     assert list(tmp_path.iterdir()) == []
+
+
+PROTECT = {"orthogonal": 0.1, "previous_kl": 0.5, "project": 0.3}
+
+
+def test_all_protections_and_pissa_go_through_a_run(tmp_path):
+    """What acts is what is saved, merged, scored and read back."""
+    tree = {
+        **SMALL,
+        "phases": {
+            "one": {"lora": {"rank": 2, "protect": PROTECT}},
+            "two": {"lora": {"rank": 3, "init": "pissa", "protect": {"orthogonal": 0.1}}},
+            "three": {"lora": {"rank": 2, "protect": PROTECT}},
+        },
+        "retention": None,
+    }
+    phased = PhasedConfig.of(tree)
+    rooms = [phased.config_of(n).lora.protect.earlier_rank for n in phased.names]
+    assert rooms == [1, 3, 6]
+    progressive = Progressive(phased, tmp_path / "run")
+    report = progressive.train()
+    for number, entry in enumerate(progressive.ledger().entries, start=1):
+        trained = Trained.load(progressive.directory / entry.run)
+        before = progressive._before(number)
+        found = lora.load_lora(progressive.directory / entry.files, before)
+        merged = lora.merge(before, found)
+        for name, layer in trained.merged().items():
+            np.testing.assert_allclose(layer["kernel"], merged[name]["kernel"], atol=1e-5)
+    held = trained.state.frozen["directions"].u["output/kernel"]
+    acts = trained.adapter().factors["output/kernel"]["a"]
+    assert held.shape == (8, 2)
+    np.testing.assert_allclose(held.T @ acts, 0, atol=1e-5)
+    earlier = trained.state.frozen["earlier"]["output/kernel"]
+    assert earlier.shape == (8, 6)
+    assert np.abs(earlier).sum(axis=0).astype(bool).tolist() == [True] * 5 + [False]
+    assert report.merged.largest == 0
+    # Again, and by another process of the last phase: nothing to do, and nothing refused.
+    assert progressive.train().to_json() == report.to_json()
+    directory = progressive.run_directory("three")
+    saved = Trained.load(directory).config
+    Experiment(Task.of(RunData.of(saved)), directory).train()

@@ -104,3 +104,19 @@ def test_nothing_is_read_for_a_plan(begun, monkeypatch):
     assert own.parameters.reads_files
     own.abstract_state()
     assert own.facts()["lora"].startswith("low_rank")
+
+
+def test_how_much_room_earlier_adapters_need_is_asked_for(begun, tmp_path):
+    first = task(start=str(begun), lora={"rank": 2})
+    Experiment(first, tmp_path / "first").train()
+    protect = {"rank": 3, "protect": {"orthogonal": 0.1}}
+    with pytest.raises(ConfigError, match=r"lora\.protect\.earlier_rank: expected how many"):
+        task(start=str(tmp_path / "first"), lora=protect)
+    protect["protect"]["earlier_rank"] = 1
+    with pytest.raises(ConfigError, match="have 2 ranks together, more than earlier_rank=1"):
+        task(start=str(tmp_path / "first"), lora=protect).initial_state()
+    protect["protect"]["earlier_rank"] = 2
+    state = task(start=str(tmp_path / "first"), lora=protect).initial_state()
+    before = Trained.load(tmp_path / "first").adapter().factors
+    for path, earlier in state.frozen["earlier"].items():
+        np.testing.assert_array_equal(earlier, before[path]["a"])
