@@ -28,7 +28,7 @@ class Rules:
     Attributes:
         targets: `target_modules`; None chooses nothing by itself.
         exclude: `exclude_modules`.
-        layers: `layers_to_transform`; None is all. Only with a list of targets.
+        layers: `layers_to_transform`; None, or no number, is all. Only with a list of targets.
         layers_pattern: what may stand before the number of a layer; any name where there is none.
         rank: of what has none in `rank_pattern`.
         alpha: likewise.
@@ -91,7 +91,7 @@ class Rules:
         if name in self.targets:
             return True
         found = any(_is_or_ends_in(each, name) for each in self.targets)
-        return found and (self.layers is None or self._layer(name) in self.layers)
+        return found and (not self.layers or self._layer(name) in self.layers)
 
     def _layer(self, name: str) -> int | None:
         if not self.layers_pattern:

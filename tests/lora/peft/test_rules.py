@@ -30,6 +30,7 @@ CASES = {
     "exclude": {"targets": ("q_proj", "up_proj"), "exclude": ("1.self_attn.q_proj", "mlp.up_proj")},
     "exclude by pattern": {"targets": ("q_proj",), "exclude": r"model\.layers\.[01].*"},
     "layers": {"targets": ("q_proj", "up_proj"), "layers": (0, 2)},
+    "no layers": {"targets": ("q_proj", "up_proj"), "layers": ()},
     "layers, experts": {"targets": ("up_proj",), "layers": (1,)},
     "layers of a whole name": {"targets": ("q_proj", "lm_head"), "layers": (1,)},
     "layers without a name before": {"targets": ("self_attn.q_proj",), "layers": (1,)},

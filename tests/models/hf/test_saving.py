@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from jaxtrain.errors import CheckpointError, ConfigError
+from jaxtrain.files import directory
 from jaxtrain.models import hf
 from jaxtrain.models.decoder import DecoderConfig, Llama3Scaling, initial_params
 from jaxtrain.models.hf import saving
@@ -291,7 +292,7 @@ def test_what_fails_in_the_middle_leaves_nothing(tmp_path, monkeypatch, at, faul
         calls = iter([written, fail, fail])
         monkeypatch.setattr(saving, "write_tensors", lambda *a: next(calls)(*a))
     elif at == "sync":
-        monkeypatch.setattr(saving, "sync", fail)
+        monkeypatch.setattr(directory, "sync", fail)
     else:
         monkeypatch.setattr(os, "rename", fail)
     expected = CheckpointError if isinstance(fault, OSError) else KeyboardInterrupt
@@ -304,14 +305,14 @@ def test_what_fails_in_the_middle_leaves_nothing(tmp_path, monkeypatch, at, faul
 
 def test_what_comes_meanwhile_stays(tmp_path, monkeypatch):
     """Two that save at once: the second finds the first, and leaves it."""
-    synced = saving.sync
+    synced = directory.sync
 
     def come(path):
         (tmp_path / "x").mkdir(exist_ok=True)
         (tmp_path / "x/theirs.txt").write_text("theirs")
         synced(path)
 
-    monkeypatch.setattr(saving, "sync", come)
+    monkeypatch.setattr(directory, "sync", come)
     with pytest.raises(CheckpointError, match="x: could not be written"):
         hf.save(tmp_path / "x", LLAMA, params_of(LLAMA))
     assert os.listdir(tmp_path) == ["x"]
