@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -8,6 +12,7 @@ from jax.extend.core import jaxprs_in_params
 
 from jaxtrain.errors import DataError
 from jaxtrain.models.token_kl import token_kl
+from tests import compiling
 
 TOKENS, WIDTH, VOCABULARY = 11, 4, 7
 
@@ -103,3 +108,52 @@ def test_shapes_that_do_not_fit():
         token_kl(hidden, head, before, before_head.T)
     with pytest.raises(DataError, match=r"needs a head \[V, D\], found \(4, 7\)"):
         token_kl(hidden, head, before, before_head, transposed=True)
+
+
+# -- eight devices -------------------------------------------------------------------------------
+
+PROGRAM = """
+import jax, jax.numpy as jnp, numpy as np
+from jax.sharding import AxisType, NamedSharding, PartitionSpec as P
+from jaxtrain.models.token_kl import token_kl
+
+mesh = jax.make_mesh((4, 2), ("data", "model"), axis_types=(AxisType.{kind},) * 2)
+put = lambda x, *spec: jax.device_put(x, NamedSharding(mesh, P(*spec)))
+random = np.random.default_rng(0)
+B, L, D, V = 8, 6, 5, 12
+hidden, before = random.normal(size=(2, B, L, D)).astype(np.float32)
+head = random.normal(size=(D, V)).astype(np.float32)
+
+def total(hidden, before, head, tile):
+    kl = token_kl(hidden, head, before, head, tile=tile)
+    return kl.sum(), kl
+
+step = jax.jit(jax.value_and_grad(total, has_aux=True), static_argnums=3)
+(value, found), expected = step(hidden, before, head, 1000)
+for over in ("model", None):
+    for tile in (3, 5, 1000):
+        with jax.set_mesh(mesh):
+            given = put(hidden, "data"), put(before, "data"), put(head, None, over)
+            (sum_, each), gradient = step(*given, tile)
+        np.testing.assert_allclose(sum_, value, rtol=1e-5)
+        np.testing.assert_allclose(each, found, rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(gradient, expected, rtol=1e-4, atol=1e-5)
+print("equal")
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["Explicit", "Auto"])
+def test_tokens_may_lie_over_a_mesh(kind):
+    environment = {**os.environ, **compiling.NOTHING, "JAX_PLATFORMS": "cpu"}
+    environment["XLA_FLAGS"] = "--xla_force_host_platform_device_count=8"
+    environment["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", PROGRAM.format(kind=kind)],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.stdout.strip() == "equal", done.stderr[-3000:]
