@@ -36,6 +36,7 @@ def after(form, config, steps=5, tx=None, **options):
     return state, losses
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dora", [False, True])
 def test_both_forms_train_alike(dora):
     """Not with Adam, whose first steps are signs, and not for long: weights as large as these, so
@@ -51,6 +52,7 @@ def test_both_forms_train_alike(dora):
         np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-3 * np.abs(a).max())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["merge", "low_rank"])
 def test_padding_and_layers_without_an_adapter_stay_zero(form):
     state, _ = after(form, LoRAConfig(dora=True, **UNEQUAL))
@@ -108,6 +110,7 @@ def pointers(tree):
     return [leaf.unsafe_buffer_pointer() for leaf in jax.tree.leaves(tree)]
 
 
+@pytest.mark.slow
 def test_a_run_with_checkpoints_and_validation_leaves_the_base_where_it_is(tmp_path):
     config = LoRAConfig(rank=4, dropout=0.1)
     tokens = np.tile(np.arange(13) % 7, (16, 1)).astype(np.int32)
