@@ -140,6 +140,13 @@ def _take_head(found: dict[str, Parts], weights: Weights, given: PeftConfig) -> 
             f"{weights.directory}: use_dora: the embedding and the output head are one array here, "
             "and would have two sets of magnitudes; merge it by PEFT, and load the model"
         )
+    mine_of, theirs_of = map(given.rules.values, (EMBEDDING_MODULE, HEAD_MODULE))
+    if mine_of != theirs_of:
+        raise ConfigError(
+            f"{weights.directory}: rank_pattern and alpha_pattern give {EMBEDDING_MODULE} rank and "
+            f"alpha {mine_of} and {HEAD_MODULE} {theirs_of}, so that PEFT scales one product "
+            "differently in either; here they are one array"
+        )
     if head is None or embedding is None or head.keys() != embedding.keys():
         raise DataError(
             f"{weights.directory / NAME}: ensure_weight_tying: expected the factors of "

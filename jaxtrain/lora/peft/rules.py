@@ -55,13 +55,17 @@ class Rules:
             nonlinear: which of them "all-linear" leaves out: embeddings, and the output head.
         """
         return {
-            name: (
-                int(first_match(self.rank_pattern, name, self.rank)),
-                float(first_match(self.alpha_pattern, name, self.alpha)),
-            )
+            name: self.values(name)
             for name in names
             if not self._is_excluded(name) and self._is_target(name, nonlinear)
         }
+
+    def values(self, name: str) -> tuple[int, float]:
+        """The rank and the alpha of a module, if it gets an adapter."""
+        return (
+            int(first_match(self.rank_pattern, name, self.rank)),
+            float(first_match(self.alpha_pattern, name, self.alpha)),
+        )
 
     def idle(self, names: Collection[str]) -> list[str]:
         """The targets that are no module's name, whatever is excluded and in whichever layer."""

@@ -135,7 +135,7 @@ def _config_text(adapter: Adapter, naming: Naming, *, tied: bool, base_model: st
         rules = config_file.parse_config(before, place=config_file.NAME, ignore=before).rules
         found = rules.select(every, naming.nonlinear)
         if tied:  # PEFT writes the embedding alone, and means both
-            found[HEAD_MODULE] = found.get(EMBEDDING_MODULE, (0, 0.0))
+            found[HEAD_MODULE] = rules.values(HEAD_MODULE)
         as_before = found == chosen
     if not as_before:
         # Of a tree that is not at hand nobody knows which names end in which.

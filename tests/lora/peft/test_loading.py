@@ -302,7 +302,7 @@ def test_a_header_that_lies(tmp_path):
 def test_a_tied_embedding_has_to_be_both(tmp_path):
     config = dataclasses.replace(small.CONFIG, tied=True)
     params = initial_params(jax.random.key(0), config)
-    said = lora.LoRAConfig(rank=2, targets=("embedding", "q"))
+    said = lora.LoRAConfig(rank=2, targets=("embedding", "q"), rank_pattern={"embedding": 3})
     adapter = small.trained(lora.init(jax.random.key(0), params, said))
     path = lora.save_lora(tmp_path / "a", adapter, params=params)
     same(lora.load_lora(path, params).factors, adapter.factors)
@@ -312,6 +312,10 @@ def test_a_tied_embedding_has_to_be_both(tmp_path):
             lora.load_lora(path, params)
 
     entries = (path / CONFIG).read_text()
+    assert json.loads(entries)["rank_pattern"] == {"embed_tokens": 3, "lm_head": 3}
+    change_entries(path, {"rank_pattern": {"embed_tokens": 3}})
+    refused(r"give model.embed_tokens rank and alpha \(3, 16.0\) and lm_head \(2, 16.0\)")
+    (path / CONFIG).write_text(entries)
     change_entries(path, {"ensure_weight_tying": False})
     refused("adapts the embedding, which are one array here.*ensure_weight_tying")
     (path / CONFIG).write_text(entries)
