@@ -3,8 +3,8 @@
 What it learns are made-up facts, a key and its value, so that what it knows and what it forgets can
 be counted; the base has learnt such facts of another kind before, and some plain text that every
 Python has. Nothing is downloaded. After each phase all of them are asked for, and the report says
-what was forgotten: nothing protects it here. The file beside this one, `korean_medical_protected`,
-does.
+what was forgotten: nothing protects it here. `--config.phases.medical.replay.share=0.3`
+and `--config.phases.medical.lora.protect.previous_kl=1` are two of the things that do.
 """
 
 from pathlib import Path
@@ -12,7 +12,7 @@ from pathlib import Path
 from jaxtrain.config import ConfigDict, load, merge
 
 LENGTH = 96
-LORA = {"rank": 8, "alpha": 16.0}
+LORA = {"rank": 16, "alpha": 32.0}
 
 
 def facts(domain: str) -> dict:
@@ -38,8 +38,9 @@ def get_config() -> ConfigDict:
                 "max_length": LENGTH,
             },
             "loss": {"name": "next_token"},
-            "optimizer": {"learning_rate": 3e-3, "clip_norm": 1.0},
-            "train": {"epochs": 60},
+            "optimizer": {"learning_rate": 5e-3, "clip_norm": 1.0},
+            "schedule": {"name": "constant"},
+            "train": {"epochs": 80},
             "checkpoint": {"every_epochs": 20, "monitor": "train/loss"},
             "base": {
                 "data": {
