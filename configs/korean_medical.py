@@ -25,20 +25,20 @@ def get_config() -> ConfigDict:
         base,
         {
             "project": "korean_medical",
-            "data": {"batch_size": 8, "eval_batch_size": 16},
+            "data": {"batch_size": 4, "eval_batch_size": 16},
             "model": {
                 "name": "decoder",
                 "family": "gemma",
-                "width": 96,
-                "layers": 3,
+                "width": 64,
+                "layers": 2,
                 "heads": 4,
                 "kv_heads": 1,
-                "head_dim": 24,
-                "hidden": 256,
+                "head_dim": 16,
+                "hidden": 192,
                 "max_length": LENGTH,
             },
             "loss": {"name": "next_token"},
-            "optimizer": {"learning_rate": 5e-3, "clip_norm": 1.0},
+            "optimizer": {"learning_rate": 4e-3, "clip_norm": 1.0},
             "schedule": {"name": "constant"},
             "train": {"epochs": 80},
             "checkpoint": {"every_epochs": 20, "monitor": "train/loss"},
@@ -48,6 +48,9 @@ def get_config() -> ConfigDict:
                     "share": 0.5,
                     "parts": {
                         "general": facts("general"),
+                        # Other facts, so that it has read Hangul: of a token that it never saw
+                        # neither embedding nor head would say anything, and no adapter is theirs.
+                        "hangul": {**facts("korean"), "facts_seed": 1},
                         "text": {"name": "text", "tokenizer": "bytes", "length": LENGTH},
                     },
                 },

@@ -60,8 +60,7 @@ def train_base(directory: Path, seed: int, overrides: list[str]) -> str:
     from jaxtrain.phases import PhasedConfig
     from jaxtrain.run import Experiment, RunData, Task
 
-    words = [f"seed={seed}", f"phases.korean.data.root={directory / 'data'}", *overrides]
-    phased = PhasedConfig.of(CONFIG, [*roots(directory), *words])
+    phased = PhasedConfig.of(CONFIG, [*roots(directory), f"seed={seed}", *overrides])
     run = directory / f"base{seed}"
     Experiment(Task.of(RunData.of(phased.config_of("base", workdir=str(run)))), run).train()
     return str(run)
@@ -83,8 +82,7 @@ def roots(directory: Path) -> list[str]:
         *(f"phases.{name}.data.root={data}" for name in PHASES),
         f"retention.untrained.general.root={data}",
         f"retention.untrained.text.root={data}",
-        f"base.data.parts.general.root={data}",
-        f"base.data.parts.text.root={data}",
+        *(f"base.data.parts.{part}.root={data}" for part in ("general", "hangul", "text")),
         *(f"hooks.{name}=null" for name in ("progress", "console", "csv", "tensorboard")),
     ]
 
