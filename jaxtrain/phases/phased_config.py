@@ -124,9 +124,11 @@ class PhasedConfig:
         for name, own in written.items():
             phases.append(_phase(name, own, common, before))
             before.append(name)
+            # What stands above the phases is what the first of them begins with.
+            common = merge(common, {"start": None})
         base = None
         if tree.get("base") is not None:
-            base = _phase(BASE, tree.get("base"), merge(common, {"lora": None}), [])
+            base = _phase(BASE, tree.get("base"), merge(common, {"lora": None, "start": None}), [])
         retention = _checked(RetentionSection, tree.get("retention") or {}, "retention")
         made = cls(merge(tree), base, tuple(phases), retention.untrained, tuple(plugins))
         made._check()

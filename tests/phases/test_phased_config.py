@@ -85,3 +85,14 @@ def test_only_a_config_with_phases_is_one():
     assert not is_phased({"data": {"name": "digits"}})
     with pytest.raises(ConfigError, match="no phase is called 'tow'; did you mean 'two'"):
         PhasedConfig.of(TREE).config_of("tow")
+
+
+def test_a_start_above_the_phases_is_that_of_the_first():
+    start = {"path": "runs/x", "digest": "a" * 64}
+    phased = PhasedConfig.of({**TREE, "base": None, "start": start})
+    assert phased.config_of("one").start.digest == "a" * 64
+    assert phased.config_of("two").start is None
+    assert phased.task_of("two").start is None
+    phases = {"one": {}, "two": {"start": start}}
+    with pytest.raises(ConfigError, match="phase two: start: it begins with what the last one"):
+        PhasedConfig.of({**TREE, "phases": phases})
