@@ -11,8 +11,10 @@ them, and is then what is trained.
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -60,8 +62,18 @@ def earlier_adapters(start: StartSection) -> list[Adapter]:
         trained = Trained.load(checkpoint_of(section).path)
         if (adapter := trained.adapter()) is not None:
             found.append(adapter)
-        section = trained.config.start
+        section = _before(trained)
     return found
+
+
+def _before(trained: Trained) -> StartSection | None:
+    """What a run began with, where both were moved together: as it lay beside the run."""
+    start, workdir = trained.config.start, trained.config.workdir
+    if start is None or workdir is None or Path(start.path).exists():
+        return start
+    beside = os.path.relpath(os.path.abspath(start.path), os.path.abspath(workdir))
+    now = Path(os.path.normpath(trained.path.parent.parent.absolute() / beside))
+    return start.model_copy(update={"path": str(now)}) if now.exists() else start
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,7 +107,8 @@ class Parameters:
         return self.base.digests
 
     def begin(self, batch: Any, rng: jax.Array, expected: TrainState) -> dict[str, Any]:
-        """`params`, and `frozen` where there is some, as `create_train_state` takes them.
+        """`params`, and `frozen` where there is some, as `create_train_state` takes them; and
+        `model_state` where another run had some, such as running means.
 
         Empty where the model makes all of it itself.
 
@@ -108,19 +121,28 @@ class Parameters:
             ConfigError: files are not there, or are those of another model.
             DataError: they are broken.
         """
+        carried = self._carried(expected.model_state)
         if self.adapter is None:
             if self.base.load is None:
                 return {}
             params = self.base.load()
             self._refuse_others(params, expected.params)
-            return {"params": params}
+            return {"params": params, **carried}
         params = self._of_base(batch, rng)
         self._refuse_others(params, lora.base_of(expected.frozen, self.protection))
         key = jax.random.fold_in(rng, _ADAPTER)
         base, adapter = lora.add_lora(params, self.adapter, rng=key)
         earlier = self._earlier()
         frozen = lora.frozen_for(base, self.adapter, self.protection, earlier=earlier)
-        return {"params": adapter, "frozen": frozen}
+        return {"params": adapter, "frozen": frozen, **carried}
+
+    def _carried(self, expected: Any) -> dict[str, Any]:
+        """What the run before has beside its parameters: they are of no use without it."""
+        if self.start is None or not expected:
+            return {}
+        found = Trained.load(checkpoint_of(self.start).path).state.model_state
+        self._refuse_others(found, expected)
+        return {"model_state": found}
 
     def _earlier(self) -> list[Adapter]:
         """The adapters of the runs before, the last one first, where they are to be kept clear of.

@@ -102,6 +102,8 @@ class Task:
         if config.start is not None:
             model = starting_from(model, config.start)
             whose = f"{whose}, with start.path {config.start.path!r}"
+        if config.lora is not None and config.lora.protect.previous_kl:
+            _refuse_no_distribution(data)
         base, model = model, with_adapter(model, config)
         loss = loss_for(config, class_counts=data.class_counts()) if by_config else loss
         if tx is None:
@@ -132,7 +134,9 @@ class Task:
             DataError: they are broken.
         """
         given = self.parameters.begin(self._zeros(), self._key, self.abstract_state())
-        return self._state(**given)
+        carried = given.pop("model_state", None)
+        state = self._state(**given)
+        return state if carried is None else state.replace(model_state=carried)
 
     def fresh_state(self) -> TrainState:
         """A TrainState of what the model makes by itself, no file read.
@@ -224,6 +228,15 @@ class Task:
         """The model alone, in training."""
         run = forward(self.model, self.config.precision)
         return run(state.variables(), batch, train=True, rngs=streams(state.rng))
+
+
+def _refuse_no_distribution(data: RunData) -> None:
+    """Targets of several columns have the shape of logits, and would be taken for some."""
+    if data.train.task == "regression":
+        raise ConfigError(
+            "lora.protect.previous_kl: what predicts numbers has no distribution to stay near to; "
+            "found a regression; leave it 0"
+        )
 
 
 @contextmanager

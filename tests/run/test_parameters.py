@@ -1,13 +1,18 @@
 """Where the parameters of a run come from, and which of them are trained."""
 
+import shutil
+
 import jax
 import numpy as np
 import pytest
 
 from jaxtrain import lora
+from jaxtrain.data import Dataset, Splits
 from jaxtrain.errors import ConfigError
 from jaxtrain.lora import Adapter
 from jaxtrain.run import Experiment, RunData, Task, Trained, make_config
+from jaxtrain.run.data import train_loader
+from jaxtrain.run.parameters import earlier_adapters
 
 TREE = {
     "data": {"name": "digits", "batch_size": 320},
@@ -120,3 +125,36 @@ def test_how_much_room_earlier_adapters_need_is_asked_for(begun, tmp_path):
     before = Trained.load(tmp_path / "first").adapter().factors
     for path, earlier in state.frozen["earlier"].items():
         np.testing.assert_array_equal(earlier, before[path]["a"])
+
+
+@pytest.mark.parametrize("adapter", [{}, {"lora": {"rank": 2}}])
+def test_running_means_come_along_with_the_parameters(tmp_path, adapter):
+    model = {"name": "mlp", "hidden": [8], "batch_norm": True}
+    Experiment(task(model=model), tmp_path / "run").train()
+    before = Trained.load(tmp_path / "run").state.model_state
+    own = task(model=model, start=str(tmp_path / "run"), **adapter)
+    assert_same(own.initial_state().model_state, before)
+    assert not np.allclose(arrays(before)[0], arrays(own.fresh_state().model_state)[0])
+
+
+def test_earlier_adapters_are_found_where_all_was_moved_together(begun, tmp_path):
+    there = tmp_path / "there"
+    shutil.copytree(begun, there / "begun")
+    where = {"lora": {"rank": 2}, "workdir": str(there / "phases/one")}
+    Experiment(task(start=str(there / "begun"), **where), there / "phases/one").train()
+    there.rename(tmp_path / "here")
+    start = make_config({**TREE, "start": str(tmp_path / "here/phases/one")}).start
+    assert len(earlier_adapters(start)) == 1
+
+
+def test_a_regression_of_several_columns_has_no_distribution_to_stay_near_to():
+    inputs, targets = np.zeros((8, 3), np.float32), np.zeros((8, 2), np.float32)
+    rows = Dataset(inputs, targets, task="regression", num_outputs=2)
+    tree = {
+        **TREE,
+        "loss": {"name": "mean_squared_error"},
+        "lora": {"rank": 1, "protect": {"previous_kl": 1.0}},
+    }
+    config, splits = make_config(tree), Splits(rows, None, rows)
+    with pytest.raises(ConfigError, match=r"lora\.protect\.previous_kl: what predicts numbers"):
+        Task.of(RunData(config, splits, train_loader(config, splits)))
