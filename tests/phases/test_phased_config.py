@@ -85,3 +85,23 @@ def test_only_a_config_with_phases_is_one():
     assert not is_phased({"data": {"name": "digits"}})
     with pytest.raises(ConfigError, match="no phase is called 'tow'; did you mean 'two'"):
         PhasedConfig.of(TREE).config_of("tow")
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"retention": {"untrained": {"more": "digits"}}}, "untrained.more: expected a section"),
+        ({"retention": {"untrained": {"more": None}}}, "untrained.more: expected a section"),
+        ({"base": {"lora": {"rank": 2}}}, "base.lora: the base is trained whole"),
+    ],
+)
+def test_what_would_fail_behind_the_training_is_refused_before(change, says):
+    with pytest.raises(ConfigError, match=says):
+        PhasedConfig.of(changed(**change))
+
+
+def test_data_beside_what_is_replayed_are_checked_as_strictly_as_others():
+    tree = changed()
+    tree["phases"]["two"]["data"] = {"split_seed": "3"}
+    with pytest.raises(ConfigError, match=r"data\.split_seed: expected a whole number"):
+        PhasedConfig.of(tree)
