@@ -182,7 +182,12 @@ class PhasedConfig:
         if name in self.untrained:
             common = {key: value for key, value in self.tree.items() if key not in _OWN}
             tree = merge(common, {"data": None, "lora": None, "start": None})
-            own = {**_batches(self.tree.get("data")), **dict(self.untrained[name])}
+            given = self.untrained[name]
+            if not isinstance(given, Mapping):
+                raise ConfigError(
+                    f"retention.untrained.{name}: expected a section like data, found {given!r}"
+                )
+            own = {**_batches(self.tree.get("data")), **given}
             return self._made(merge(tree, {"data": own}), f"retention.untrained.{name}")
         return self._made(self._find(name).tree, name)
 
@@ -235,6 +240,9 @@ class PhasedConfig:
                 config = self.config_of(name)
                 if name != every[0] and config.start is not None:
                     problems.append(f"phase {name}: start: it begins with what the last one made")
+                if self.base is not None and name == BASE and config.lora is not None:
+                    problems.append("base.lora: the base is trained whole; make it a phase")
+                self.task_of(name)  # what is a part of a mixture is checked less strictly
             except ConfigError as error:
                 problems.append(str(error))
         for name in self.untrained:

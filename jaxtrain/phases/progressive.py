@@ -24,10 +24,10 @@ import jax
 
 from jaxtrain import lora
 from jaxtrain.checkpoint.manifest import manifest_digest
-from jaxtrain.config import dump, load
+from jaxtrain.config import dump, load, to_dict
 from jaxtrain.engine import Engine
 from jaxtrain.errors import ConfigError, DataError
-from jaxtrain.files import inside, make_directory, replacing
+from jaxtrain.files import inside, make_directory, replacing, unfinished
 from jaxtrain.files.lock import lock
 from jaxtrain.files.paths import typed_directory
 from jaxtrain.lora import Adapter
@@ -46,7 +46,9 @@ from jaxtrain.retention import (
 from jaxtrain.run import Experiment, RunData, Task, Trained, choose_device
 from jaxtrain.run.building import base_model
 from jaxtrain.run.data import read_splits
+from jaxtrain.run.deciding import differing
 from jaxtrain.run.directory import run_id
+from jaxtrain.run.found import find_checkpoint
 from jaxtrain.run.resuming import Resume
 
 logger = logging.getLogger(__name__)
@@ -109,9 +111,7 @@ class Progressive:
         """
         choose_device(self._first().device)
         self._refuse_others(resume)
-        with self._held():
-            ledger = self.ledger()
-            self._refuse_other_order(ledger)
+        with self._held() as ledger:
             if not self._row(0).exists():
                 if self.config.base is not None:
                     self._run(BASE, None, guard, told)
@@ -147,7 +147,7 @@ class Progressive:
         if number == 1 and self.config.base is None:
             return None
         before = self.config.names[number - 2] if number > 1 else BASE
-        path = Trained.load(self.run_directory(before)).path
+        path = find_checkpoint(self.run_directory(before)).path
         return str(path), manifest_digest(path)
 
     def _close(self, number: int, name: str, ledger: Ledger) -> Ledger:
@@ -184,24 +184,23 @@ class Progressive:
     def _before(self, number: int) -> Any:
         """The parameters that phase `number` began with."""
         if number == 1:
-            return self._first_base()[1]
+            return self._first_base()[1]["params"]
         return Trained.load(self.run_directory(self.config.names[number - 2])).merged()
 
     # -- scores --------------------------------------------------------------------------------
 
     def _score_base(self) -> None:
         """Row 0: what the model could do before the first phase."""
-        model, params = self._first_base()
-        save_row(self._row(0), self._scored(model, {"params": params}))
+        save_row(self._row(0), self._scored(*self._first_base()))
 
-    def _first_base(self) -> tuple[Any, Any]:
-        """The model before the first phase, and its parameters."""
+    def _first_base(self) -> tuple[Any, Mapping[str, Any]]:
+        """The model before the first phase, and its variables."""
         if self.config.base is not None:
             trained = Trained.load(self.run_directory(BASE))
-            return trained.model, trained.state.params
+            return trained.model, trained.state.variables()
         config = self._first().model_copy(update={"lora": None})
         task = Task.of(RunData.of(config))
-        return task.model, task.initial_state().params
+        return task.model, task.initial_state().variables()
 
     def _score(self, number: int, trained: Trained, merged: Any) -> None:
         """Row `number`, with the adapter attached; and beside it, merged into the parameters."""
@@ -288,7 +287,8 @@ class Progressive:
         if there and not is_phased(load(self.directory / CONFIG)):
             raise ConfigError(f"{self.directory}: holds another run; choose another workdir")
         if not there and self.directory.exists() and any(self.directory.iterdir()):
-            others = sorted(one.name for one in self.directory.iterdir() if one.name != ".lock")
+            ours = {".lock", *(one.name for one in unfinished(self.directory, CONFIG))}
+            others = sorted({one.name for one in self.directory.iterdir()} - ours)
             if others:
                 raise ConfigError(
                     f"{self.directory}: holds {', '.join(others[:5])}, but no phases; choose "
@@ -296,14 +296,18 @@ class Progressive:
                 )
 
     @contextlib.contextmanager
-    def _held(self) -> Iterator[None]:
+    def _held(self) -> Iterator[Ledger]:
         make_directory(self.directory)
         with lock(self.directory) as introduce:
             self._refuse_others("auto")
+            ledger = self.ledger()
+            self._refuse_other_order(ledger)
+            self._refuse_other_phases(ledger)
+            self._refuse_other_tasks()
             introduce()
             dump(self.config.tree, self.directory / CONFIG)
             make_directory(self.directory / "scores")
-            yield
+            yield ledger
 
     def _refuse_other_order(self, ledger: Ledger) -> None:
         done = tuple(entry.phase for entry in ledger.entries)
@@ -317,6 +321,62 @@ class Progressive:
                 raise DataError(
                     f"{self._row(number)}: is missing, though phase {entry.phase!r} is over"
                 )
+
+    def _refuse_other_phases(self, ledger: Ledger) -> None:
+        """What is over is not trained again, so it has to be what the config says."""
+        over = [entry.phase for entry in ledger.entries]
+        if self._row(0).exists():
+            if self.config.base is None and (self.directory / BASE).exists():
+                raise ConfigError(
+                    f"base: {self.directory / BASE} is what the phases there began with; expected "
+                    "the section that it was made by, found none"
+                )
+            over = [BASE, *over] if self.config.base is not None else over
+        wrong = []
+        for name in over:
+            directory = self.run_directory(name)
+            if not directory.exists():
+                if name == BASE:
+                    raise ConfigError(
+                        f"base: the phases in {self.directory} began without one, or it is gone; "
+                        "leave it out, or choose another workdir"
+                    )
+                logger.warning(
+                    "%s: is gone; whether phase %s was as now is not known", directory, name
+                )
+                continue
+            begins = self._start(self.config.names.index(name) + 1) if name != BASE else None
+            config = self.config.config_of(name, workdir=str(directory), start=begins)
+            wrong += [
+                f"phase {name}: {key}: {old!r} there, {new!r} now"
+                for key, old, new in differing(find_checkpoint(directory).meta["config"], config)
+            ]
+        if wrong:
+            raise ConfigError(
+                f"{self.directory}: phases that are over were others; choose another workdir:\n  "
+                + "\n  ".join(wrong)
+            )
+
+    def _refuse_other_tasks(self) -> None:
+        """A column of the matrix is of one test set: what was scored is what will be."""
+        if not self._row(0).exists():
+            return
+        before = PhasedConfig.of(load(self.directory / CONFIG), plugins=self.config.plugins)
+        wrong = []
+        for name in (*self.config.names, *self.config.untrained):
+            if name not in (*before.names, *before.untrained):
+                continue  # the matrix lacks it, and says so
+            was = to_dict(before.task_of(name))
+            wrong += [
+                f"task {name}: {key}: {old!r} there, {new!r} now"
+                for key, old, new in differing(was, self.config.task_of(name))
+                if key == "data" or key.startswith("data.")
+            ]
+        if wrong:
+            raise ConfigError(
+                f"{self.directory}: tasks were scored already; choose another workdir:\n  "
+                + "\n  ".join(wrong)
+            )
 
 
 def _merged(trained: Trained) -> tuple[Any, dict[str, float]]:

@@ -96,3 +96,23 @@ def test_a_start_above_the_phases_is_that_of_the_first():
     phases = {"one": {}, "two": {"start": start}}
     with pytest.raises(ConfigError, match="phase two: start: it begins with what the last one"):
         PhasedConfig.of({**TREE, "phases": phases})
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"retention": {"untrained": {"more": "digits"}}}, "untrained.more: expected a section"),
+        ({"retention": {"untrained": {"more": None}}}, "untrained.more: expected a section"),
+        ({"base": {"lora": {"rank": 2}}}, "base.lora: the base is trained whole"),
+    ],
+)
+def test_what_would_fail_behind_the_training_is_refused_before(change, says):
+    with pytest.raises(ConfigError, match=says):
+        PhasedConfig.of(changed(**change))
+
+
+def test_data_beside_what_is_replayed_are_checked_as_strictly_as_others():
+    tree = changed()
+    tree["phases"]["two"]["data"] = {"split_seed": "3"}
+    with pytest.raises(ConfigError, match=r"data\.split_seed: expected a whole number"):
+        PhasedConfig.of(tree)

@@ -98,6 +98,27 @@ def test_a_phase_is_an_ordinary_run(trained):
     assert experiment.train()["total_epochs"] == 1  # nothing to do: it is over
 
 
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"model": {"name": "mlp", "hidden": [9]}}, "phase base: model.hidden: .*8.* there, .*9"),
+        ({"base": None}, "base: .* is what the phases there began with"),
+        ({"base": {"data": {"split_seed": 1}, "seed": 4}}, "phase base: seed: 0 there, 4 now"),
+        (small(one={"data": {"split_seed": 2}, "lora": {"rank": 3}}), "phase one: lora.rank: 2"),
+        (
+            {"retention": {"untrained": {"more": {"name": "digits", "split_seed": 5}}}},
+            "task more: data.split_seed: 4 there, 5 now",
+        ),
+    ],
+)
+def test_what_is_over_and_was_another_is_refused_and_nothing_is_written(trained, change, says):
+    progressive, _ = trained
+    before = (progressive.directory / "config.yaml").read_text()
+    with pytest.raises(ConfigError, match=says):
+        Progressive(PhasedConfig.of({**SMALL, **change}), progressive.directory).train()
+    assert (progressive.directory / "config.yaml").read_text() == before
+
+
 def test_what_is_over_stays_as_it_is_and_what_is_not_may_be_another(trained, tmp_path):
     progressive, _ = trained
     for tree, says in (
@@ -109,6 +130,11 @@ def test_what_is_over_stays_as_it_is_and_what_is_not_may_be_another(trained, tmp
     longer = small(three={"data": {"split_seed": 5}, "lora": {"rank": 1}})
     report = Progressive(PhasedConfig.of(longer), progressive.directory).train()
     assert report.tasks == ("one", "two", "three")
+
+
+def test_what_a_kill_has_left_of_the_first_file_is_no_stranger(tmp_path):
+    (tmp_path / ".config.yaml.17.tmp").write_text("proj")
+    Progressive(PhasedConfig.of(SMALL), tmp_path)._refuse_others("auto")
 
 
 def test_a_directory_of_something_else_is_not_touched(tmp_path):
