@@ -276,9 +276,12 @@ def _refuse_unmatched(config: LoRAConfig, kernels: list[Kernel], every: list[str
             pattern = each if isinstance(given, str) else (each,)
             if not any(_matches(pattern, name) for name in every):
                 ends = {name.split(".")[-1] for name in every}
+                hint = did_you_mean(each, {*every, *ends})
+                if isinstance(given, str):
+                    hint = ", as a regular expression for the whole name; names go into a list"
                 raise ConfigError(
-                    f"{field}: {each!r} matches no module{did_you_mean(each, {*every, *ends})}; "
-                    f"the modules are\n  {_listed(every)}"
+                    f"{field}: {each!r} matches no module{hint}; the modules are\n  "
+                    f"{_listed(every)}"
                 )
     for key, _ in config.pairs("in_axes"):
         if not any(ends_in(key, name) for name in every):

@@ -48,7 +48,8 @@ RANDOM_DIRECTIONS = 3
 def run_checks(data: RunData) -> Iterator[Finding]:
     """Check data, model and the very step of the run, one finding after the other.
 
-    Where the data are broken, what they are broken by is all that can be said.
+    Where the data are broken, what they are broken by is all that can be said. The gradient of an
+    adapter with DoRA is not compared with differences: by definition it holds norms fixed.
 
     Raises:
         ConfigError: the parts don't fit each other, or training would refuse to begin.
@@ -59,9 +60,13 @@ def run_checks(data: RunData) -> Iterator[Finding]:
     task = Task.of(data)
     refuse_what_train_refuses(Experiment(task, state=task.abstract_state()))
     batch, state = small_batch(data), task.initial_state()
-    yield check_gradients_reach(task.model, task.loss, state, batch)
     moved = state.replace(params=_off_the_kinks(state.params))
-    yield check_gradient_numerically(task.model, task.loss, moved, batch)
+    adapter = task.parameters.adapter
+    # One factor of a fresh adapter is 0, so that no gradient reaches the other.
+    begun = state if adapter is None else moved
+    yield check_gradients_reach(task.model, task.loss, begun, batch)
+    if adapter is None or not adapter.dora:
+        yield check_gradient_numerically(task.model, task.loss, moved, batch)
     yield _overfit(task, batch)
     yield check_repeats(task.train_step, state, batch)
 
@@ -251,13 +256,19 @@ def _off_the_kinks(params: Any) -> Any:
 
 
 def _overfit(task: Task, batch: Batch) -> Finding:
-    """With the run's own model and optimizer, at a constant rate and without smoothing."""
+    """With the run's own model and optimizer, at a constant rate and without smoothing.
+
+    Of an adapter it is the base that is tried, all of it: what a few ranks on what others have
+    learnt can reach nobody knows beforehand.
+    """
     config = task.config
     tx = OPTIMIZERS.build(config.optimizer, learning_rate=config.optimizer.learning_rate)
     loss = task.loss
     if hasattr(config.loss, "label_smoothing"):
         loss = loss_for(config, class_counts=task.data.class_counts(), label_smoothing=0.0)
-    return check_overfits(task.model, loss, tx, batch, seed=config.seed, **step_options(config))
+    return check_overfits(
+        task.parameters.base, loss, tx, batch, seed=config.seed, **step_options(config)
+    )
 
 
 def _loss_of(model: Model, loss: LossFn, state: TrainState, batch: Batch) -> Any:

@@ -18,6 +18,7 @@ from typing import Any
 import jax
 
 from jaxtrain.data.text.json_tokenizer import JsonTokenizer
+from jaxtrain.data.text.llama2c_tokenizer import Llama2cTokenizer
 from jaxtrain.data.text.sentencepiece_tokenizer import SentencePieceTokenizer
 from jaxtrain.models import hf
 from jaxtrain.run.bounds import Bounds
@@ -78,7 +79,7 @@ def export(trained: Trained, path: str | os.PathLike[str], *, dtype: str | None 
     if reader is not None:
         extra = Bounds(reader.bos, () if reader.eos is None else (reader.eos,)).entries()
         files = _files_of(reader.tokenizer)
-        why = _why_none(trained.config.data)
+        why = _why_none(trained.config.data, reader.tokenizer)
     params = trained.merged()
     hf.save(path, config, params, dtype=dtype, extra=extra, beside=files)
     leaves = jax.tree.leaves(params)
@@ -103,7 +104,9 @@ def _files_of(tokenizer: Any) -> dict[str, bytes]:
     return {}
 
 
-def _why_none(data: Any) -> str:
-    if data.tokenizer.endswith(".bin"):
-        return f"{data.tokenizer} is one of llama2.c, which generate takes by --tokenizer"
-    return f"{data.tokenizer!r} has no file"
+def _why_none(data: Any, tokenizer: Any) -> str:
+    # A mixture has none of its own: that of its parts.
+    name = getattr(data, "tokenizer", type(tokenizer).__name__)
+    if isinstance(tokenizer, Llama2cTokenizer):
+        return f"{name} is one of llama2.c, which generate takes by --tokenizer"
+    return f"{name!r} has no file"

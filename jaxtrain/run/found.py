@@ -40,6 +40,11 @@ def find_checkpoint(path: Path) -> Saved:
         if surveyed.found:
             faults = "\n  ".join(f"{one.path.name}: {one.fault}" for one in surveyed.found)
             raise CheckpointError(f"{path}: every checkpoint is bad:\n  {faults}")
+    if phases := sorted(one.name for one in (path / "phases").glob("*-*")):
+        raise ConfigError(
+            f"{path}: holds a run of several phases; name one of them: "
+            + ", ".join(str(path / "phases" / name) for name in phases)
+        )
     raise ConfigError(
         f"{path}: expected a run directory or one of its checkpoints/NUMBER, found "
         + ("neither" if path.is_dir() else "nothing there")

@@ -11,6 +11,7 @@ them, and is then what is trained.
 from __future__ import annotations
 
 import dataclasses
+import logging
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -29,6 +30,8 @@ from jaxtrain.models import Model
 from jaxtrain.run.start import checkpoint_of
 from jaxtrain.run.trained import Trained
 from jaxtrain.step import TrainState, create_train_state
+
+logger = logging.getLogger(__name__)
 
 _ADAPTER = 0x10A
 """What sets the key of an adapter's beginning apart from that of its base."""
@@ -157,6 +160,10 @@ class Parameters:
     def _of_base(self, batch: Any, rng: jax.Array) -> Any:
         if self.base.load is not None:
             return self.base.load()
+        logger.warning(
+            "lora: the base has learnt nothing, its parameters are drawn from the seed; set "
+            "start.path to a run, or model.weights to files"
+        )
         # What a run without an adapter would begin with.
         return create_train_state(self.base, optax.identity(), batch, rng=rng).params
 

@@ -119,6 +119,11 @@ def test_what_is_over_and_was_another_is_refused_and_nothing_is_written(trained,
     assert (progressive.directory / "config.yaml").read_text() == before
 
 
+def test_whoever_takes_the_whole_for_a_run_is_told_the_phases(trained):
+    with pytest.raises(ConfigError, match=r"several phases; name one of them: .*1-one, .*2-two"):
+        Trained.load(trained[0].directory)
+
+
 def test_what_is_over_stays_as_it_is_and_what_is_not_may_be_another(trained, tmp_path):
     progressive, _ = trained
     for tree, says in (

@@ -14,7 +14,7 @@ import pytest
 from jaxtrain.errors import ConfigError, DataError, DataNotFoundError
 from jaxtrain.main import main
 from jaxtrain.models import hf
-from jaxtrain.run import Trained
+from jaxtrain.run import Experiment, Trained, make_config
 from jaxtrain.run.exporting import export
 from jaxtrain.run.language_model import LanguageModel
 
@@ -230,3 +230,19 @@ def test_a_model_of_sentencepiece_goes_along(shared_data, place):
     own, other = LanguageModel.of_run(trained), LanguageModel.of_files("out")
     assert (other.bos, other.stop) == (own.bos, own.stop) == (1, ())
     assert written(other) == written(own)
+
+
+def test_a_mixture_has_the_tokenizer_of_its_parts(tmp_path):
+    """A phase with replay is one."""
+    facts = {"name": "facts", "root": str(tmp_path), "length": 32, "count": 4}
+    parts = {"own": facts, "more": {**facts, "domain": "medical"}}
+    tree = {
+        "data": {"name": "mixture", "share": 0.5, "parts": parts, "batch_size": 2},
+        "model": {"name": "decoder", "width": 8, "layers": 1, "heads": 2},
+        "loss": {"name": "next_token"},
+        "train": {"epochs": 1},
+        "hooks": {"progress": None, "console": None},
+    }
+    Experiment.of(make_config(tree), tmp_path / "run").train()
+    found = export(Trained.load(tmp_path / "run"), tmp_path / "out")
+    assert "without a tokenizer: 'ByteTokenizer' has no file" in found.summary()

@@ -158,3 +158,23 @@ def test_a_regression_of_several_columns_has_no_distribution_to_stay_near_to():
     config, splits = make_config(tree), Splits(rows, None, rows)
     with pytest.raises(ConfigError, match=r"lora\.protect\.previous_kl: what predicts numbers"):
         Task.of(RunData(config, splits, train_loader(config, splits)))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("options", [{}, {"dora": True}])
+def test_the_checks_pass_on_an_adapter(options):
+    """One of its factors is 0, and with DoRA its gradient is not that of the function."""
+    from jaxtrain.run.checks import run_checks
+
+    config = make_config({**TREE, "model": {"name": "mlp"}, "lora": {"rank": 2, **options}})
+    found = {finding.name: finding for finding in run_checks(RunData.of(config))}
+    assert all(finding.ok for finding in found.values()), found
+    assert ("gradient equals finite differences" in found) is not bool(options)
+
+
+def test_a_base_that_has_learnt_nothing_is_told(begun, caplog):
+    task(lora={"rank": 2}).initial_state()
+    assert "the base has learnt nothing" in caplog.text
+    caplog.clear()
+    task(start=str(begun), lora={"rank": 2}).initial_state()
+    assert caplog.text == ""
