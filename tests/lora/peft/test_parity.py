@@ -68,7 +68,7 @@ UNTIED = {"head", "embedding", "embedding, dora"}
 PAIRS = [
     *(("llama", case) for case in CASES if case != "tied"),
     *(("gemma", case) for case in ("rslora", "dora", "patterns", "tied")),
-    *(("gemma, untied", case) for case in UNTIED),
+    *(("gemma, untied", case) for case in sorted(UNTIED)),
 ]
 
 
