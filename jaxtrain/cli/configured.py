@@ -13,7 +13,7 @@ import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from jaxtrain.errors import ConfigError
+from jaxtrain.errors import ConfigError, did_you_mean
 from jaxtrain.files.paths import typed_directory
 
 if TYPE_CHECKING:
@@ -123,7 +123,16 @@ def phased_of(options: argparse.Namespace, overrides: list[str]) -> PhasedConfig
     from jaxtrain.config import load
 
     words = _overrides(options, overrides)
-    if "phases" not in load(options.config):
+    tree = load(options.config)
+    if "phases" not in tree:
+        if around := [key for key in ("base", "retention") if key in tree]:
+            others = [key for key in tree if key not in around]
+            near = [key for key in others if did_you_mean(key, ["phases"])]
+            meant = f"; is {near[0]!r} meant to be that?" if near else ""
+            raise ConfigError(
+                f"{options.config}: {' and '.join(around)} belong to a config with phases, and it "
+                f"has no section `phases`{meant}"
+            )
         return None
     from jaxtrain.phases import PhasedConfig
 

@@ -32,6 +32,7 @@ from jaxtrain.config import (
     load,
     merge,
 )
+from jaxtrain.config.fields import describe
 from jaxtrain.config.schema import Section
 from jaxtrain.config.tree import Tree
 from jaxtrain.errors import ConfigError, did_you_mean
@@ -308,7 +309,15 @@ def _checked(schema: Any, values: Any, where: str) -> Any:
         plain = values.to_dict() if isinstance(values, ConfigDict) else values
         return schema.model_validate(plain)
     except pydantic.ValidationError as error:
-        lines = [
-            f"{'.'.join([where, *map(str, one['loc'])])}: {one['msg']}" for one in error.errors()
-        ]
+        lines = []
+        for one in error.errors():
+            key = ".".join([where, *map(str, one["loc"])])
+            name = str(one["loc"][0]) if one["loc"] else ""
+            known = schema.model_fields
+            if one["type"] == "extra_forbidden":
+                lines.append(f"{key}: unknown key{did_you_mean(name, known)}")
+            elif name in known:
+                lines.append(f"{key}: expected {describe(known[name])}, found {one['input']!r:.80}")
+            else:
+                lines.append(f"{key}: expected a section, found {one['input']!r:.80}")
         raise ConfigError("\n".join(lines)) from None

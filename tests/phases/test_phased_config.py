@@ -65,13 +65,21 @@ def test_an_untrained_suite_has_nothing_of_the_phases_data():
         ({"phases": {"a b": {}}}, "a phase can't be called so"),
         ({"phases": {"one": {"lora": {"rnk": 2}}}}, "phase one: .*lora.rnk: unknown key"),
         ({"phases": {"one": {"model": {"hidden": "x"}}}}, "phase one: .*model.hidden"),
-        ({"phases": {"one": {"replay": {"share": 2}}}}, "phases.one.replay.share"),
+        (
+            {"phases": {"one": {"replay": {"share": 2}}}},
+            "phases.one.replay.share: expected a number above 0 and below 1, found 2",
+        ),
+        ({"phases": {"one": {"replay": {"shar": 2}}}}, "replay.shar: unknown key; did you mean"),
+        ({"phases": {"one": {"replay": 0.2}}}, "phases.one.replay: expected a section, found 0.2"),
         ({"phases": {"one": {"replay": {"share": 0.2, "of": ["two"]}}}}, "expected some of base"),
         ({"base": None, "phases": {"one": {"replay": {"share": 0.2}}}}, "nothing before it"),
         ({"start": "runs/x"}, "start: a config with a base"),
         ({"retention": {"untrained": {"one": {"name": "digits"}}}}, "a phase has that name"),
         ({"retention": {"untrained": {"more": {"name": "digit"}}}}, "digit"),
-        ({"retention": {"untrain": {}}}, "retention.untrain"),
+        (
+            {"retention": {"untrain": {}}},
+            "retention.untrain: unknown key; did you mean 'untrained'",
+        ),
         ({"modle": {}}, "modle: unknown key"),
     ],
 )
