@@ -22,6 +22,7 @@ from typing import Any
 
 import numpy as np
 
+from jaxtrain.data.arrays import ArrayFile
 from jaxtrain.errors import DataError
 from jaxtrain.files.atomic import replacing
 
@@ -135,10 +136,9 @@ def save_row(path: str | os.PathLike[str], row: Mapping[str, TaskScores]) -> Pat
     The same scores give the same bytes.
     """
     names = check_names("the tasks", row)
-    arrays = {
-        f"{number}.{field}": getattr(row[name], field)
+    arrays: dict[str, Any] = {
+        str(number): np.stack([getattr(row[name], field) for field in _FIELDS])
         for number, name in enumerate(names)
-        for field in _FIELDS
     }
     with replacing(path) as temporary, temporary.open("wb") as file:
         np.savez(file, tasks=np.asarray(names, dtype=np.str_), **arrays)
@@ -151,16 +151,10 @@ def load_row(path: str | os.PathLike[str]) -> dict[str, TaskScores]:
     Raises:
         DataError: the file is torn, or something else.
     """
-    with Path(path).open("rb") as stream:
-        try:
-            with np.load(stream, allow_pickle=False) as file:
-                row = _row(file)
-        # As broad as that: of a damaged file zipfile, zlib and numpy say it in ten ways.
-        except Exception as error:
-            raise DataError(
-                f"{path}: can't be read as scores of tasks: {type(error).__name__}: {error}"
-            ) from None
-    return row
+    try:
+        return _row(ArrayFile(Path(path)))
+    except DataError as error:
+        raise DataError(f"{path}: can't be read as scores of tasks: {error}") from None
 
 
 def check_names(what: str, names: Iterable[str]) -> tuple[str, ...]:
@@ -180,16 +174,20 @@ def check_names(what: str, names: Iterable[str]) -> tuple[str, ...]:
     return found
 
 
-def _row(file: Any) -> dict[str, TaskScores]:
-    names = check_names("tasks", [str(name) for name in np.atleast_1d(file["tasks"])])
-    wanted = [f"{number}.{field}" for number in range(len(names)) for field in _FIELDS]
+def _row(file: ArrayFile) -> dict[str, TaskScores]:
+    if file.faults:
+        raise DataError("; ".join(file.faults.values()))
+    if "tasks" not in file.heads:
+        raise DataError(f"expected the names of tasks, found {', '.join(file.heads):.200}")
+    names = check_names("tasks", [str(name) for name in np.atleast_1d(file.read("tasks"))])
     # A task more than the list names would be lost without a word.
-    if sorted(file.files) != sorted(["tasks", *wanted]):
-        raise DataError(f"expected {len(names)} tasks, found {', '.join(file.files):.200}")
-    return {
-        name: TaskScores(*(file[f"{number}.{field}"] for field in _FIELDS))
-        for number, name in enumerate(names)
-    }
+    if file.heads.keys() != {"tasks", *(str(number) for number in range(len(names)))}:
+        raise DataError(f"expected {len(names)} tasks, found {', '.join(file.heads):.200}")
+    found = {name: file.read(str(number)) for number, name in enumerate(names)}
+    for name, array in found.items():
+        if array.shape[:1] != (len(_FIELDS),):
+            raise DataError(f"{name}: expected {', '.join(_FIELDS)}, found {array.shape}")
+    return {name: TaskScores(*array) for name, array in found.items()}
 
 
 def _numbers(name: str, values: Any) -> np.ndarray:
