@@ -13,12 +13,14 @@ from __future__ import annotations
 import dataclasses
 import logging
 import os
+import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
 import optax
 
 from jaxtrain import lora
@@ -35,6 +37,14 @@ logger = logging.getLogger(__name__)
 
 _ADAPTER = 0x10A
 """What sets the key of an adapter's beginning apart from that of its base."""
+
+
+def _checksum(params: Any) -> int:
+    """Of all bytes, leaf by leaf."""
+    found = 0
+    for leaf in jax.tree.leaves(params):
+        found = zlib.crc32(np.ascontiguousarray(leaf).view(np.uint8).data, found)
+    return found
 
 
 def starting_from(model: Model, section: StartSection) -> Model:
@@ -133,7 +143,9 @@ class Parameters:
             return {"params": params, **carried}
         params = self._of_base(batch, rng)
         self._refuse_others(params, lora.base_of(expected.frozen, self.protection))
-        key = jax.random.fold_in(rng, _ADAPTER)
+        # Phases have one seed. With the same a in each, a new update would begin in the very inputs
+        # that the last one has used; so what is drawn depends on what it is drawn for.
+        key = jax.random.fold_in(jax.random.fold_in(rng, _ADAPTER), _checksum(params))
         base, adapter = lora.add_lora(params, self.adapter, rng=key)
         earlier = self._earlier()
         frozen = lora.frozen_for(base, self.adapter, self.protection, earlier=earlier)

@@ -178,3 +178,15 @@ def test_a_base_that_has_learnt_nothing_is_told(begun, caplog):
     caplog.clear()
     task(start=str(begun), lora={"rank": 2}).initial_state()
     assert caplog.text == ""
+
+
+def test_the_next_phase_does_not_begin_where_the_last_one_did(begun, tmp_path):
+    """One seed, one rank: on another base another a is drawn, and the same on the same one."""
+    Experiment(task(start=str(begun), lora={"rank": 2}), tmp_path / "first").train()
+    states = [
+        task(start=str(start), lora={"rank": 2}).initial_state()
+        for start in (begun, begun, tmp_path / "first")
+    ]
+    one, same, other = (state.params.factors["hidden_0/kernel"]["a"] for state in states)
+    np.testing.assert_array_equal(one, same)
+    assert not np.isin(np.asarray(other), np.asarray(one)).any()
