@@ -3,6 +3,7 @@
     os.environ |= compiling.kept_in(directory)              # every process from now on
     Popen(command, env={**os.environ, **compiling.READS})   # one that is to be killed
     run(command, env={**os.environ, **compiling.NOTHING})   # one whose memory is measured
+    run(command, env={**os.environ, **compiling.FULLY})     # one that computes as a user's would
     compiling.exchange(directory, that_of_all_workers)      # while nobody writes in the first
 
 JAX writes an entry in its place, not beside it: whoever reads it meanwhile finds half of it, and
@@ -21,8 +22,29 @@ from pathlib import Path
 READS = {"JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "1e9"}
 """For a process that reads what is there, and writes nothing."""
 
+_QUICK = "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false"
+_FLAGS = os.environ.get("JAXTRAIN_TEST_XLA_FLAGS", _QUICK)
+
+# A worker of pytest-xdist begins with what its parent has set.
+FULLY = {"XLA_FLAGS": os.environ.get("XLA_FLAGS", "").replace(_FLAGS, "").strip()}
+"""For a process whose programs are optimised as anybody's are: what is killed, what README says."""
+
 NOTHING = {"JAX_ENABLE_COMPILATION_CACHE": "0"}
-"""For a process that compiles all it needs: its bytes are counted, or it has eight devices."""
+"""For a process that compiles all it needs: its bytes are counted."""
+
+
+def quickly() -> None:
+    """Let XLA take a third of the time for what this process compiles, and for slower programs.
+
+    Before JAX is used. `JAXTRAIN_TEST_XLA_FLAGS` gives other flags; empty, XLA's own levels.
+    """
+    os.environ["XLA_FLAGS"] = " ".join(filter(None, (FULLY["XLA_FLAGS"], _FLAGS)))
+
+
+def devices(number: int) -> dict[str, str]:
+    """For a process that has so many on one CPU, and compiles all it needs."""
+    flags = f"{os.environ['XLA_FLAGS']} --xla_force_host_platform_device_count={number}"
+    return {**NOTHING, "XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"}
 
 
 def kept_in(directory: Path) -> dict[str, str]:

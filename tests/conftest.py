@@ -15,6 +15,8 @@ from hypothesis import settings
 from jaxtrain.models import from_linen, from_nnx
 from tests import compiling
 
+compiling.quickly()
+
 # How long an example takes says how busy the machine is, and nothing of the code.
 settings.register_profile("jaxtrain", deadline=None)
 settings.load_profile("jaxtrain")

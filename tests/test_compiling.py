@@ -40,6 +40,16 @@ def test_one_writes_and_the_others_read(compile_in, tmp_path):
     assert compile_in(**compiling.NOTHING) == ""
 
 
+def test_what_is_compiled_quickly_is_not_what_is_compiled_fully(compile_in, tmp_path):
+    """Neither takes the other's for its own."""
+    if os.environ["XLA_FLAGS"] == compiling.FULLY["XLA_FLAGS"]:
+        pytest.skip("this session compiles fully: JAXTRAIN_TEST_XLA_FLAGS is empty")
+    compile_in()
+    quickly = set(tmp_path.iterdir())
+    compile_in(**compiling.FULLY)
+    assert len(set(tmp_path.iterdir()) - quickly) == len(quickly)
+
+
 def test_processes_that_tests_start_keep_theirs_with_this_one(compiled_in):
     assert os.environ["JAX_COMPILATION_CACHE_DIR"] == str(compiled_in)
 

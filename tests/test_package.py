@@ -161,7 +161,6 @@ def test_the_error_tree_is_the_one_drawn():
 # Modules without a test file of their own name, and where the tests are that hold them.
 TESTED_ELSEWHERE = {
     "cli/command.py": "a record: what the commands' tests draw",
-    "cli/configured.py": "the words and stages that tests/cli/test_commands.py asks for",
     "cli/trained.py": "the words that tests/cli/test_evaluate.py and test_predict.py use",
     "run/figures.py": "tests/run/test_task.py, tests/run/test_trained.py",
     "cli/plan.py": "tests/cli/test_train.py",

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests import penguins
+from tests import compiling, penguins
 
 ROOT = Path(__file__).parents[1]
 PAGES = {name: (ROOT / name).read_text() for name in ("README.md", "CONTRIBUTING.md")}
@@ -32,7 +32,7 @@ def commands(page: str) -> list[str]:
 
 def sets_up(line: str) -> bool:
     """Whether a command makes, or is about, an environment of its own: then CI runs it."""
-    return "-m venv" in line or line.startswith((".venv-newest", "PYTHON="))
+    return "-m venv" in line or ".venv-newest" in line or line.startswith("PYTHON=")
 
 
 def run_here(line: str, place: Path, timeout: float = 300) -> subprocess.CompletedProcess[str]:
@@ -44,7 +44,7 @@ def run_here(line: str, place: Path, timeout: float = 300) -> subprocess.Complet
         capture_output=True,
         text=True,
         cwd=place,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        env={**os.environ, **compiling.FULLY, "PYTHONPATH": str(ROOT)},
         timeout=timeout,
     )
 
@@ -91,7 +91,7 @@ def run_python(program: str, place: Path) -> str:
         capture_output=True,
         text=True,
         cwd=place,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        env={**os.environ, **compiling.FULLY, "PYTHONPATH": str(ROOT)},
         timeout=300,
     )
     assert done.returncode == 0, done.stderr

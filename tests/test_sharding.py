@@ -72,8 +72,7 @@ print("equal")
 @pytest.mark.parametrize("accumulate", [1, 4])
 @pytest.mark.parametrize("kind", ["Explicit", "Auto"])
 def test_a_step_on_eight_devices_is_that_on_one(kind, accumulate):
-    environment = {**os.environ, **compiling.NOTHING, "JAX_PLATFORMS": "cpu"}
-    environment["XLA_FLAGS"] = "--xla_force_host_platform_device_count=8"
+    environment = {**os.environ, **compiling.devices(8)}
     environment["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", PROGRAM.format(kind=kind, accumulate=accumulate)],

@@ -11,6 +11,7 @@ from jaxtrain.checkpoint import named_leaves
 from jaxtrain.checkpoint.leaves import key_types, to_host
 from jaxtrain.checkpoint.template import from_host, refuse_differences
 from jaxtrain.errors import CheckpointMismatchError
+from tests import compiling
 
 # float32 is NaN with a payload, -0 and a denormal: bits that a comparison of values would not see.
 ODD = np.array([0x7FC00123, 0x80000000, 0x00000001], np.uint32).view(np.float32)
@@ -215,9 +216,8 @@ def test_where_a_leaf_lives_on_eight_devices(tmp_path):
         text=True,
         cwd=script.parents[2],
         env={
+            **compiling.devices(8),
             "PYTHONPATH": str(script.parents[2]),
-            "XLA_FLAGS": "--xla_force_host_platform_device_count=8",
-            "JAX_PLATFORMS": "cpu",
             "HOME": str(tmp_path),
         },
     )

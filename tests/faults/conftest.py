@@ -65,6 +65,7 @@ class Spawner:
         # Nine tenths of such a short run would be compiling, each time the same.
         own = compiling.kept_in(cache) if cache else {}
         self.environment = {**os.environ, "PYTHONPATH": str(ROOT), **own, **compiling.READS}
+        self.environment |= compiling.FULLY
         self._process = subprocess.Popen(
             [python, str(Path(__file__).with_name("spawner.py"))],
             stdin=subprocess.PIPE,

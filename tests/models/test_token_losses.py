@@ -401,8 +401,7 @@ print("equal")
 
 @pytest.mark.parametrize("kind", ["Explicit", "Auto"])
 def test_tokens_that_lie_over_a_mesh_stay_there(kind):
-    environment = {**os.environ, **compiling.NOTHING, "JAX_PLATFORMS": "cpu"}
-    environment["XLA_FLAGS"] = "--xla_force_host_platform_device_count=8"
+    environment = {**os.environ, **compiling.devices(8)}
     environment["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", PROGRAM.format(kind=kind)],

@@ -198,11 +198,7 @@ def test_sharding_is_kept_and_each_device_does_its_share(form, kind):
         [sys.executable, "-c", EIGHT, form, kind],
         capture_output=True,
         text=True,
-        env={
-            **os.environ,
-            **compiling.NOTHING,
-            "XLA_FLAGS": "--xla_force_host_platform_device_count=8",
-        },
+        env={**os.environ, **compiling.devices(8)},
         check=False,
     )
     assert done.returncode == 0, done.stderr[-2000:]

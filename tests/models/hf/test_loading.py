@@ -150,13 +150,7 @@ def test_what_is_no_directory_of_a_model(tmp_path, make_directory):
 def test_it_lies_where_the_sharding_says(tiny, make_directory):
     """On eight simulated devices, which the process must have from its start."""
     script = HERE / "eight_devices.py"
-    environment = {
-        **os.environ,
-        **compiling.NOTHING,
-        "PYTHONPATH": str(ROOT),
-        "XLA_FLAGS": "--xla_force_host_platform_device_count=8",
-        "JAX_PLATFORMS": "cpu",
-    }
+    environment = {**os.environ, **compiling.devices(8), "PYTHONPATH": str(ROOT)}
     done = subprocess.run(
         [sys.executable, str(script), str(make_directory())],
         capture_output=True,
