@@ -10,9 +10,10 @@ from __future__ import annotations
 import numpy as np
 
 from jaxtrain.data.dataset import Dataset
+from jaxtrain.data.mixture_source import MixedRows
 
 
-def class_counts(dataset: Dataset) -> tuple[int, ...]:
+def class_counts(dataset: Dataset | MixedRows) -> tuple[int, ...]:
     """The rows of each class, K numbers. A label that is none of the K classes is not counted.
 
     >>> class_counts(Dataset(np.zeros((4, 1)), np.array([0, 2, 2, -1]), num_outputs=3))

@@ -21,6 +21,7 @@ from typing import Annotated, Any
 import numpy as np
 import pydantic
 
+from jaxtrain.config.fields import typed
 from jaxtrain.config.schema import DataSection
 from jaxtrain.data.array_loader import ArrayLoader
 from jaxtrain.data.epoch_order import LastBatch
@@ -78,6 +79,11 @@ class MixedRows:
         for array in made.values():
             array.flags.writeable = False
         return made
+
+    @property
+    def labels(self) -> np.ndarray:
+        """`[R]`, or `[R, L]` of text."""
+        return self.arrays["labels"]
 
     def fingerprint(self) -> str:
         """Of all of them, and of which rows were drawn."""
@@ -184,9 +190,15 @@ def section_of(name: str, part: Any) -> DataSection:
     if not isinstance(part, Mapping) or not isinstance(part.get("name"), str):
         raise ConfigError(f"{where}: expected a section with the `name` of a source, found {part}")
     schema = SOURCES.schema(part["name"], DataSection)
+    fields = schema.model_fields
+    values = {
+        key: typed(tuple(value) if isinstance(value, list) else value, fields[key].annotation)
+        if key in fields
+        else value
+        for key, value in part.items()
+    }
     try:
-        # As in a file: whoever wrote it was told of types by `check` where it stood before.
-        return schema.model_validate(SOURCES.complete(part["name"], part), strict=False)
+        return schema.model_validate(SOURCES.complete(part["name"], values))
     except pydantic.ValidationError as error:
         lines = [
             f"{'.'.join([where, *map(str, one['loc'])])}: {one['msg']}" for one in error.errors()

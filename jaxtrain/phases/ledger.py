@@ -80,12 +80,21 @@ class Ledger:
                     f"ledger: the adapter of phase {entry.phase!r} was merged as phase "
                     f"{other.phase!r} already; merged twice, it would count twice"
                 )
-        if self.entries and entry.base != self.entries[-1].merged:
-            raise ConfigError(
-                f"ledger: phase {entry.phase!r} began with {entry.base[:12]}, but phase "
-                f"{self.entries[-1].phase!r} has made {self.entries[-1].merged[:12]}"
-            )
+        self.refuse_another_base(entry.phase, entry.base)
         return Ledger((*self.entries, entry))
+
+    def refuse_another_base(self, phase: str, base: str) -> None:
+        """See that the next phase begins with what the last one has made.
+
+        Raises:
+            ConfigError: the digests are two.
+        """
+        if self.entries and base != self.entries[-1].merged:
+            raise ConfigError(
+                f"ledger: phase {phase!r} began with {base[:12]}, but phase "
+                f"{self.entries[-1].phase!r} has made {self.entries[-1].merged[:12]}; another "
+                "machine, or another JAX, may round a merge otherwise: go on where it was begun"
+            )
 
     def write(self, path: Path) -> None:
         """Whole or not at all."""

@@ -123,6 +123,8 @@ class Progressive:
                     told(name, None)
                     continue
                 start = self._start(number)
+                if ledger.entries:  # before hours are spent on it
+                    ledger.refuse_another_base(name, digest_of(self._before(number)))
                 self._run(name, start, guard, told)
                 ledger = self._close(number, name, ledger)
             return self._report()

@@ -31,6 +31,7 @@ from jaxtrain.data import (
     check_overlap,
     class_counts,
 )
+from jaxtrain.data.mixture_source import MixedRows
 from jaxtrain.errors import ConfigError, DataError
 
 # A finding with one of these in its name is worth a look, and nothing that training can't do with.
@@ -100,7 +101,7 @@ class RunData:
     def class_counts(self) -> tuple[int, ...] | None:
         """How many training rows each class has; None for a regression, and out of memory."""
         train = self.splits.train
-        if not isinstance(train, Dataset) or train.task != "classification":
+        if not isinstance(train, (Dataset, MixedRows)) or train.task != "classification":
             return None
         return class_counts(train)
 

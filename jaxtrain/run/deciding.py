@@ -7,6 +7,7 @@ A run's config stands in every one of its checkpoints, and for people in its con
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -63,9 +64,12 @@ def differing(before: Mapping[str, Any], config: ExperimentConfig) -> list[Diffe
 def is_free(key: str) -> bool:
     """Whether a dotted key, or a section around it, is free to change."""
     parts = key.split(".")
-    return any(
-        ".".join(parts[:depth]) in _MAY_CHANGE_IN_A_RUN for depth in range(1, len(parts) + 1)
-    )
+    return any(_may_change(".".join(parts[:depth])) for depth in range(1, len(parts) + 1))
+
+
+def _may_change(key: str) -> bool:
+    """A part of a mixture is a section like `data`."""
+    return re.sub(r"^data\.parts\.[^.]+\.", "data.", key) in _MAY_CHANGE_IN_A_RUN
 
 
 def _deciding(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -73,5 +77,5 @@ def _deciding(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return {
         key: _deciding(value, f"{prefix}{key}.") if isinstance(value, Mapping) else value
         for key, value in config.items()
-        if prefix + key not in _MAY_CHANGE_IN_A_RUN
+        if not _may_change(prefix + key)
     }

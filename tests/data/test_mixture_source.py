@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 
 from jaxtrain.data import SOURCES
+from jaxtrain.data.mixture_source import section_of
 from jaxtrain.errors import ConfigError
-from jaxtrain.run import make_config
+from jaxtrain.run import Task, make_config
 from jaxtrain.run.data import RunData, read_splits
 
 DIGITS = {"name": "digits", "split_seed": 1}
@@ -50,6 +51,25 @@ def test_the_rows_are_drawn_by_seed_and_the_fingerprint_tells():
     assert prints[0] == prints[1] != prints[2]
 
 
+def test_its_classes_are_counted_for_balanced_weights():
+    data = RunData.of(config({"own": DIGITS, "a": OTHERS}, share=0.4))
+    labels = data.splits.train.arrays["labels"]
+    assert data.class_counts() == tuple(np.bincount(labels, minlength=10))
+    weighted = make_config(
+        {
+            "data": {"name": "mixture", "share": 0.4, "parts": {"own": DIGITS, "a": OTHERS}},
+            "loss": {"class_weights": "balanced"},
+        }
+    )
+    assert Task.of(RunData.of(weighted)).loss is not None
+
+
+def test_lists_and_whole_numbers_are_taken_as_in_any_section():
+    section = section_of("a", {"name": "csv", "train": "x.csv", "target": "y", "drop": ["z"]})
+    assert section.drop == ("z",)
+    assert section_of("a", {**DIGITS, "split_seed": 2.0}).split_seed == 2
+
+
 def test_where_the_others_have_no_more_all_of_theirs_are_taken():
     made = read_splits(config({"own": DIGITS, "a": OTHERS}, share=0.9))
     other = read_splits(make_config({"data": OTHERS, "seed": 5}))
@@ -65,6 +85,7 @@ def test_where_the_others_have_no_more_all_of_theirs_are_taken():
         ({"own": DIGITS, "a": {"split_seed": 2}}, "data.parts.a: expected a section with the"),
         ({"own": DIGITS, "a": {**OTHERS, "speed": 2}}, "data.parts.a.speed"),
         ({"own": DIGITS, "a": {**OTHERS, "split_seed": "x"}}, "data.parts.a.split_seed"),
+        ({"own": DIGITS, "a": {**OTHERS, "split_seed": "2"}}, "data.parts.a.split_seed"),
     ],
 )
 def test_what_is_wrong_with_a_part_is_told_when_the_config_is_checked(parts, says):

@@ -16,15 +16,19 @@ from jaxtrain.checkpoint.arrays import read_arrays
 
 CONFIG = Path(__file__).with_name("phased.yaml")
 PROGRESSIVE = "jaxtrain.phases.progressive"
+# In the order of a run, each once: before one thing nothing else is there than after the last one.
 BETWEEN = [
-    *((f"{PROGRESSIVE}:_save", nth, when) for nth in (1, 2) for when in ("before", "after")),
-    *(
-        (f"{PROGRESSIVE}:save_row", nth, when)
-        for nth in (1, 2, 3, 5)
-        for when in ("before", "after")
-    ),
-    *((f"{PROGRESSIVE}:Ledger.write", nth, when) for nth in (1, 2) for when in ("before", "after")),
     (f"{PROGRESSIVE}:dump", 1, "before"),
+    (f"{PROGRESSIVE}:save_row", 1, "before"),  # the base is trained
+    (f"{PROGRESSIVE}:save_row", 1, "after"),
+    (f"{PROGRESSIVE}:_save", 1, "before"),  # the first phase is
+    (f"{PROGRESSIVE}:_save", 1, "after"),
+    (f"{PROGRESSIVE}:save_row", 2, "after"),  # scored attached
+    (f"{PROGRESSIVE}:save_row", 3, "after"),  # and merged
+    (f"{PROGRESSIVE}:Ledger.write", 1, "after"),
+    (f"{PROGRESSIVE}:_save", 2, "after"),
+    (f"{PROGRESSIVE}:save_row", 5, "after"),
+    (f"{PROGRESSIVE}:Ledger.write", 2, "after"),
     (f"{PROGRESSIVE}:draw_retention", 1, "before"),
 ]
 

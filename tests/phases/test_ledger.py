@@ -25,7 +25,7 @@ def test_it_is_read_as_it_was_written(tmp_path):
     [
         (entry("a", "1", "2"), "phase 'a' is there already"),
         (entry("b", "1", "2", adapter="x"), "was merged as phase 'a' already"),
-        (entry("b", "0", "2", adapter="y"), "phase 'a' has made 1"),
+        (entry("b", "0", "2", adapter="y"), r"phase 'a' has made 1; another machine"),
     ],
 )
 def test_no_adapter_is_merged_twice_and_none_onto_something_else(second, says):

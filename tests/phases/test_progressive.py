@@ -1,6 +1,7 @@
 """Small phases on digits, in this process. How they are killed: tests/faults/test_phases.py."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -137,6 +138,20 @@ def test_what_is_over_stays_as_it_is_and_what_is_not_may_be_another(trained, tmp
     assert report.tasks == ("one", "two", "three")
 
 
+def test_a_phase_that_would_begin_with_something_else_is_not_trained(trained, tmp_path):
+    """As after a move to a machine that rounds otherwise: told before, not after the training."""
+    copy = tmp_path / "copy"
+    shutil.copytree(trained[0].directory, copy)
+    record = json.loads((copy / "ledger.json").read_text())
+    record["entries"][-1]["merged"] = "0" * 64
+    (copy / "ledger.json").write_text(json.dumps(record))
+    tree = load_back(copy).to_dict()
+    tree["phases"]["last"] = {"data": {"split_seed": 6}}
+    with pytest.raises(ConfigError, match="has made 000000000000; another machine"):
+        Progressive(PhasedConfig.of(tree), copy).train()
+    assert len(list((copy / "phases").iterdir())) == len(record["entries"])
+
+
 def test_what_a_kill_has_left_of_the_first_file_is_no_stranger(tmp_path):
     (tmp_path / ".config.yaml.17.tmp").write_text("proj")
     Progressive(PhasedConfig.of(SMALL), tmp_path)._refuse_others("auto")
@@ -153,8 +168,6 @@ def test_a_directory_of_something_else_is_not_touched(tmp_path):
 
 
 def test_scores_that_are_gone_are_missed(trained, tmp_path):
-    import shutil
-
     progressive, _ = trained
     copy = tmp_path / "copy"
     shutil.copytree(progressive.directory, copy)

@@ -72,6 +72,20 @@ def test_what_has_none_is_free(digits, override):
     assert is_free(override.partition("=")[0])
 
 
+def test_where_the_data_of_a_part_lie_is_free_as_it_is_of_all(digits):
+    def mixed(root, name="mnist"):
+        parts = {"a": {"name": "mnist"}, "b": {"name": name, "root": root}}
+        return digits(f"data={{name: mixture, share: 0.2, parts: {json.dumps(parts)}}}")
+
+    before = written(mixed("here"))
+    assert differing(before, mixed("there")) == []
+    assert is_free("data.parts.b.root")
+    keys = [key for key, _, _ in differing(before, mixed("there", "fashion_mnist"))]
+    assert keys == ["data.parts.b.name"]
+    assert not is_free("data.parts.b.name")
+    assert not is_free("data.parts.root")
+
+
 def test_a_run_may_get_longer_where_no_schedule_is_stretched(digits):
     constant = written(digits("train.epochs=2", "schedule={name: constant}"))
     assert differing(constant, digits("train.epochs=3", "schedule={name: constant}")) == []
