@@ -183,7 +183,16 @@ def test_stopped_before_anything_was_measured(tmp_path, capsys, monkeypatch):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.fixture
+def heeded():
+    """Ctrl-C, which a shell's `&` lets a process and its children ignore."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.mark.slow
+@pytest.mark.usefixtures("heeded")
 def test_a_real_ctrl_c_ends_all_its_processes_without_a_traceback(tmp_path):
     """Sent to the whole group, as a terminal does, in one of the first of many rounds."""
     words = "--tasks digits_mlp --frameworks jaxtrain,by_hand --rounds 99999 --seconds 0.01"
@@ -197,13 +206,17 @@ def test_a_real_ctrl_c_ends_all_its_processes_without_a_traceback(tmp_path):
         env={**os.environ, **compiling.READS},
         start_new_session=True,
     ) as process:
-        until = time.monotonic() + 120
-        while not path.with_suffix(".part.json").exists():
-            assert time.monotonic() < until
-            assert process.poll() is None, process.communicate()
-            time.sleep(0.01)
-        os.killpg(process.pid, signal.SIGINT)
-        out, said = process.communicate(timeout=60)
+        try:
+            until = time.monotonic() + 120
+            while not path.with_suffix(".part.json").exists():
+                assert time.monotonic() < until
+                assert process.poll() is None, process.communicate()
+                time.sleep(0.01)
+            os.killpg(process.pid, signal.SIGINT)
+            out, said = process.communicate(timeout=60)
+        except BaseException:  # or it would be waited for, for ever
+            os.killpg(process.pid, signal.SIGKILL)
+            raise
     assert process.returncode == 130, said
     assert "stopped; what was measured is in" in out
     assert said == ""

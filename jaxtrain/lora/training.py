@@ -15,6 +15,7 @@ the gradient of one; "merge" adds it to them within the loss, for any model.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Literal, get_args
 
 import jax
@@ -37,8 +38,9 @@ from jaxtrain.lora.protection import (
     refuse_misfits,
     terms,
 )
-from jaxtrain.lora.targets import find_targets
+from jaxtrain.lora.targets import find_targets, leaves_by_path
 from jaxtrain.models import SOWN_LOSSES, Model
+from jaxtrain.models.flops import Flops
 from jaxtrain.models.model import Rngs, Variables
 
 Form = Literal["auto", "merge", "low_rank"]
@@ -132,7 +134,28 @@ def model(
             own["protection"] = ", ".join(f"{k} {v:g}" for k, v in protection.active.items())
         return own
 
-    return Model(init=init, apply=apply, facts=facts)
+    def flops(batch: Mapping[str, Any], dtype: Any) -> Flops:
+        assert base.flops is not None
+        shapes = jax.eval_shape(
+            lambda batch: _base_variables(base, jax.random.key(0), batch), dict(batch)
+        )
+        whole = base.flops(batch, dtype)
+        low_rank, _ = _choice(base, config, form, shapes, batch)
+        if not low_rank:
+            return whole  # the gradients of the kernels are formed, and what is added is no product
+        return replace(whole, weights=whole.weights * 2 // 3 + _branches(shapes["params"], config))
+
+    return Model(init=init, apply=apply, facts=facts, flops=flops if base.flops else None)
+
+
+def _branches(params: Any, config: LoRAConfig) -> int:
+    """Operations a token beside the kernels: two products, each forward and twice backward."""
+    leaves = leaves_by_path(params)
+    return sum(
+        6 * rank * sum(target.sizes(leaves[target.path].shape))
+        for target in find_targets(params, config)
+        for rank in target.ranks
+    )
 
 
 def _with_terms(

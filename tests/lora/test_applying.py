@@ -44,6 +44,14 @@ def test_gradients_agree(form, remat):
         np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-3 * np.abs(one).max())
 
 
+@pytest.mark.parametrize("module", ["embedding", "head"])
+def test_what_the_decoder_takes_no_branch_beside_is_named(module):
+    given = adapter(targets=(module,), rank=2, rank_pattern=(), alpha_pattern=())
+    with pytest.raises(ConfigError, match=f"{module}: the decoder takes an array here"):
+        logits(lora.apply(params(), given), INPUTS)
+    assert np.isfinite(logits(lora.merge(params(), given), INPUTS)).all()
+
+
 def test_the_base_keeps_its_arrays():
     base = params()
     applied = lora.apply(base, adapter())

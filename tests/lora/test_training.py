@@ -301,6 +301,18 @@ def test_what_depends_on_the_base_must_be_given(options):
     assert output["finite"]
 
 
+def test_what_a_step_takes_is_known_of_an_adapter():
+    """A third of the products with kernels falls away: their gradients are not formed."""
+    whole = MODEL.flops(batch(), "float32")
+    config = LoRAConfig(rank=2, targets=("q", "down"))
+    found = lora.model(MODEL, config).flops(batch(), "float32")
+    inside, hidden = 2 * (16 + 16), 2 * (24 + 16)  # rank 2 of q, and of down
+    assert found.weights == whole.weights * 2 // 3 + 3 * 6 * (inside + hidden)
+    assert (found.attention, found.again) == (whole.attention, whole.again)
+    assert lora.model(MODEL, config, form="merge").flops(batch(), "float32") == whole
+    assert lora.model(from_linen(Net()), LoRAConfig(targets=("Dense_0",))).flops is None
+
+
 def test_an_adapter_of_another_config_is_refused():
     model = lora.model(MODEL, LoRAConfig(rank=4))
     with pytest.raises(ConfigError, match=r"factors.*expected .*4.*found .*8"):

@@ -19,6 +19,7 @@ from typing import Any, overload
 import jax
 import jax.numpy as jnp
 
+from jaxtrain.errors import ConfigError
 from jaxtrain.models.attention import Choice, Requested, choose, device_facts
 from jaxtrain.models.decoder.block import Place
 from jaxtrain.models.decoder.cache import KVCache
@@ -27,6 +28,7 @@ from jaxtrain.models.decoder.norm import rms_norm
 from jaxtrain.models.decoder.remat import Remat
 from jaxtrain.models.decoder.rope import rotation
 from jaxtrain.models.decoder.stack import Form, run_layers
+from jaxtrain.models.low_rank import LowRank
 
 
 @overload
@@ -96,7 +98,7 @@ def hidden_states(
     if cache is not None and segments is not None:
         raise ValueError("a cache holds one document a row; give either segments or a cache")
     batch, length = inputs.shape
-    embedding = params["embedding"]["embedding"]
+    embedding = _array_of(params, "embedding", "embedding")
     implementation = attention_choice(
         config,
         attention,
@@ -142,8 +144,19 @@ def logits(params: Mapping[str, Any], config: DecoderConfig, hidden: jax.Array) 
 def output_head(params: Mapping[str, Any], config: DecoderConfig) -> tuple[jax.Array, bool]:
     """The head and whether it lies as the embedding does: `[D, V]` and False, `[V, D]` and True."""
     if config.tied:
-        return params["embedding"]["embedding"], True
-    return params["head"]["kernel"], False
+        return _array_of(params, "embedding", "embedding"), True
+    return _array_of(params, "head", "kernel"), False
+
+
+def _array_of(params: Mapping[str, Any], module: str, leaf: str) -> jax.Array:
+    """What is looked up and what gives logits have no branch beside them."""
+    found: jax.Array | LowRank = params[module][leaf]
+    if isinstance(found, LowRank):
+        raise ConfigError(
+            f"{module}: the decoder takes an array here, found a LowRank; merge this adapter "
+            f"(lora.merge), or leave {module} out of its targets"
+        )
+    return found
 
 
 def attention_choice(
