@@ -238,12 +238,12 @@ class PhasedConfig:
         every = self.every
         for name in every:
             try:
+                self.task_of(name)  # its data are told of as they stand, not as a part of a mixture
                 config = self.config_of(name)
                 if name != every[0] and config.start is not None:
                     problems.append(f"phase {name}: start: it begins with what the last one made")
                 if self.base is not None and name == BASE and config.lora is not None:
                     problems.append("base.lora: the base is trained whole; make it a phase")
-                self.task_of(name)  # what is a part of a mixture is checked less strictly
             except ConfigError as error:
                 problems.append(str(error))
         for name in self.untrained:

@@ -14,7 +14,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -23,16 +22,17 @@ from typing import Any
 import jax
 
 from jaxtrain import lora
-from jaxtrain.checkpoint.manifest import manifest_digest
-from jaxtrain.config import dump, load, to_dict
+from jaxtrain.config import dump
 from jaxtrain.engine import Engine
-from jaxtrain.errors import ConfigError, DataError
-from jaxtrain.files import inside, make_directory, replacing, unfinished
+from jaxtrain.errors import ConfigError
+from jaxtrain.files import inside, make_directory, replacing
 from jaxtrain.files.lock import lock
 from jaxtrain.files.paths import typed_directory
 from jaxtrain.lora import Adapter
+from jaxtrain.phases.layout import Layout
 from jaxtrain.phases.ledger import Entry, Ledger, digest_of, options_of
-from jaxtrain.phases.phased_config import BASE, PhasedConfig, is_phased
+from jaxtrain.phases.phased_config import BASE, PhasedConfig
+from jaxtrain.phases.same_phases import refuse_changes, refuse_others
 from jaxtrain.phases.scoring import baseline, score
 from jaxtrain.retention import (
     Baseline,
@@ -46,17 +46,8 @@ from jaxtrain.retention import (
 from jaxtrain.run import Experiment, RunData, Task, Trained, choose_device
 from jaxtrain.run.building import base_model
 from jaxtrain.run.data import read_splits
-from jaxtrain.run.deciding import differing
 from jaxtrain.run.directory import run_id
-from jaxtrain.run.found import find_checkpoint
 from jaxtrain.run.resuming import Resume
-
-logger = logging.getLogger(__name__)
-
-CONFIG = "config.yaml"
-LEDGER = "ledger.json"
-REPORT = "retention.json"
-PICTURE = "retention.png"
 
 
 class Progressive:
@@ -73,17 +64,15 @@ class Progressive:
         self.directory = (
             typed_directory(str(named), what="workdir") if named is not None else _named(config)
         )
+        self.layout = Layout(config, self.directory)
 
     def run_directory(self, name: str) -> Path:
         """Of a phase, or of the base."""
-        if name == BASE and self.config.base is not None:
-            return self.directory / BASE
-        number = self.config.names.index(name) + 1
-        return self.directory / "phases" / f"{number}-{name}"
+        return self.layout.run(name)
 
     def ledger(self) -> Ledger:
         """What is over."""
-        return Ledger.read(self.directory / LEDGER)
+        return self.layout.ledger()
 
     def train(
         self,
@@ -110,9 +99,9 @@ class Progressive:
             DataError: the ledger, or a file of scores, is broken.
         """
         choose_device(self._first().device)
-        self._refuse_others(resume)
+        refuse_others(self.layout, resume)
         with self._held() as ledger:
-            if not self._row(0).exists():
+            if not self.layout.scores(0).exists():
                 if self.config.base is not None:
                     self._run(BASE, None, guard, told)
                 self._score_base()
@@ -122,7 +111,7 @@ class Progressive:
                 if number <= len(ledger.entries):
                     told(name, None)
                     continue
-                start = self._start(number)
+                start = self.layout.start(number)
                 if ledger.entries:  # before hours are spent on it
                     ledger.refuse_another_base(name, digest_of(self._before(number)))
                 self._run(name, start, guard, told)
@@ -138,23 +127,15 @@ class Progressive:
         guard: Callable[[Engine], AbstractContextManager[Any]],
         told: Callable[[str, Experiment | None], None],
     ) -> None:
-        directory = self.run_directory(name)
+        directory = self.layout.run(name)
         config = self.config.config_of(name, workdir=str(directory), start=start)
         experiment = Experiment(Task.of(RunData.of(config)), directory)
         told(name, experiment)
         experiment.train(guard=guard)
 
-    def _start(self, number: int) -> tuple[str, str] | None:
-        """What phase `number` begins with: the checkpoint that counts of what comes before it."""
-        if number == 1 and self.config.base is None:
-            return None
-        before = self.config.names[number - 2] if number > 1 else BASE
-        path = find_checkpoint(self.run_directory(before)).path
-        return str(path), manifest_digest(path)
-
     def _close(self, number: int, name: str, ledger: Ledger) -> Ledger:
         """Save the adapter, score all tasks, and write the phase into the ledger, in this order."""
-        directory = self.run_directory(name)
+        directory = self.layout.run(name)
         trained = Trained.load(directory)
         merged, lost = _merged(trained)
         before = self._before(number)
@@ -180,25 +161,25 @@ class Progressive:
             )
         )
         self._score(number, trained, merged)
-        ledger.write(self.directory / LEDGER)
+        ledger.write(self.layout.ledger_file)
         return ledger
 
     def _before(self, number: int) -> Any:
         """The parameters that phase `number` began with."""
         if number == 1:
             return self._first_base()[1]["params"]
-        return Trained.load(self.run_directory(self.config.names[number - 2])).merged()
+        return Trained.load(self.layout.run(self.config.names[number - 2])).merged()
 
     # -- scores --------------------------------------------------------------------------------
 
     def _score_base(self) -> None:
         """Row 0: what the model could do before the first phase."""
-        save_row(self._row(0), self._scored(*self._first_base()))
+        save_row(self.layout.scores(0), self._scored(*self._first_base()))
 
     def _first_base(self) -> tuple[Any, Mapping[str, Any]]:
         """The model before the first phase, and its variables."""
         if self.config.base is not None:
-            trained = Trained.load(self.run_directory(BASE))
+            trained = Trained.load(self.layout.run(BASE))
             return trained.model, trained.state.variables()
         config = self._first().model_copy(update={"lora": None})
         task = Task.of(RunData.of(config))
@@ -206,10 +187,10 @@ class Progressive:
 
     def _score(self, number: int, trained: Trained, merged: Any) -> None:
         """Row `number`, with the adapter attached; and beside it, merged into the parameters."""
-        path = self._row(number)
+        path = self.layout.scores(number)
         if not path.exists():
             save_row(path, self._scored(trained.model, trained.state.variables()))
-        beside = self._row(number, merged=True)
+        beside = self.layout.scores(number, merged=True)
         if not beside.exists():
             learnt = trained.learnt
             model = base_model(trained.config, learnt.num_outputs, learnt.batch())
@@ -237,9 +218,6 @@ class Progressive:
                 raise ConfigError(f"task {name}: its data have no test rows, on which it is scored")
             yield name, (config, splits)
 
-    def _row(self, number: int, *, merged: bool = False) -> Path:
-        return self.directory / "scores" / f"{number}{'-merged' if merged else ''}.npz"
-
     def matrix(self) -> RetentionMatrix:
         """The scores so far.
 
@@ -250,9 +228,9 @@ class Progressive:
             tasks=self.config.names, untrained=tuple(self.config.untrained), phases=None
         )
         for number in range(len(self.config.names) + 1):
-            if not self._row(number).exists():
+            if not self.layout.scores(number).exists():
                 break
-            matrix = matrix.with_row(number, load_row(self._row(number)))
+            matrix = matrix.with_row(number, load_row(self.layout.scores(number)))
         return matrix
 
     def _report(self) -> RetentionReport:
@@ -265,12 +243,12 @@ class Progressive:
         report = RetentionReport.of(
             self.matrix(),
             baselines=baselines,
-            merged=load_row(self._row(last, merged=True)),
+            merged=load_row(self.layout.scores(last, merged=True)),
             control=next(iter(self.config.untrained), None),
         )
-        with replacing(self.directory / REPORT) as temporary:
+        with replacing(self.layout.report) as temporary:
             temporary.write_text(json.dumps(report.to_json(), indent=1) + "\n", encoding="utf-8")
-        draw_retention(report, self.directory / PICTURE)
+        draw_retention(report, self.layout.picture)
         return report
 
     # -- the directory -------------------------------------------------------------------------
@@ -278,107 +256,17 @@ class Progressive:
     def _first(self) -> Any:
         return self.config.config_of(BASE if self.config.base else self.config.names[0])
 
-    def _refuse_others(self, resume: Resume) -> None:
-        there = (self.directory / CONFIG).exists()
-        if resume == "must" and not there:
-            raise ConfigError(f"resume 'must': {self.directory} holds no phases to continue")
-        if resume == "never" and there:
-            raise ConfigError(
-                f"resume 'never': {self.directory} holds phases; choose another workdir"
-            )
-        if there and not is_phased(load(self.directory / CONFIG)):
-            raise ConfigError(f"{self.directory}: holds another run; choose another workdir")
-        if not there and self.directory.exists() and any(self.directory.iterdir()):
-            ours = {".lock", *(one.name for one in unfinished(self.directory, CONFIG))}
-            others = sorted({one.name for one in self.directory.iterdir()} - ours)
-            if others:
-                raise ConfigError(
-                    f"{self.directory}: holds {', '.join(others[:5])}, but no phases; choose "
-                    "another workdir"
-                )
-
     @contextlib.contextmanager
     def _held(self) -> Iterator[Ledger]:
         make_directory(self.directory)
         with lock(self.directory) as introduce:
-            self._refuse_others("auto")
+            refuse_others(self.layout, "auto")
             ledger = self.ledger()
-            self._refuse_other_order(ledger)
-            self._refuse_other_phases(ledger)
-            self._refuse_other_tasks()
+            refuse_changes(self.layout, ledger)
             introduce()
-            dump(self.config.tree, self.directory / CONFIG)
+            dump(self.config.tree, self.layout.written)
             make_directory(self.directory / "scores")
             yield ledger
-
-    def _refuse_other_order(self, ledger: Ledger) -> None:
-        done = tuple(entry.phase for entry in ledger.entries)
-        if done != self.config.names[: len(done)]:
-            raise ConfigError(
-                f"phases: {', '.join(done)} are over in {self.directory}; expected the config to "
-                f"begin with them, in this order, found {', '.join(self.config.names)}"
-            )
-        for number, entry in enumerate(ledger.entries, start=1):
-            if not self._row(number).exists():
-                raise DataError(
-                    f"{self._row(number)}: is missing, though phase {entry.phase!r} is over"
-                )
-
-    def _refuse_other_phases(self, ledger: Ledger) -> None:
-        """What is over is not trained again, so it has to be what the config says."""
-        over = [entry.phase for entry in ledger.entries]
-        if self._row(0).exists():
-            if self.config.base is None and (self.directory / BASE).exists():
-                raise ConfigError(
-                    f"base: {self.directory / BASE} is what the phases there began with; expected "
-                    "the section that it was made by, found none"
-                )
-            over = [BASE, *over] if self.config.base is not None else over
-        wrong = []
-        for name in over:
-            directory = self.run_directory(name)
-            if not directory.exists():
-                if name == BASE:
-                    raise ConfigError(
-                        f"base: the phases in {self.directory} began without one, or it is gone; "
-                        "leave it out, or choose another workdir"
-                    )
-                logger.warning(
-                    "%s: is gone; whether phase %s was as now is not known", directory, name
-                )
-                continue
-            begins = self._start(self.config.names.index(name) + 1) if name != BASE else None
-            config = self.config.config_of(name, workdir=str(directory), start=begins)
-            wrong += [
-                f"phase {name}: {key}: {old!r} there, {new!r} now"
-                for key, old, new in differing(find_checkpoint(directory).meta["config"], config)
-            ]
-        if wrong:
-            raise ConfigError(
-                f"{self.directory}: phases that are over were others; choose another workdir:\n  "
-                + "\n  ".join(wrong)
-            )
-
-    def _refuse_other_tasks(self) -> None:
-        """A column of the matrix is of one test set: what was scored is what will be."""
-        if not self._row(0).exists():
-            return
-        before = PhasedConfig.of(load(self.directory / CONFIG), plugins=self.config.plugins)
-        wrong = []
-        for name in (*self.config.names, *self.config.untrained):
-            if name not in (*before.names, *before.untrained):
-                continue  # the matrix lacks it, and says so
-            was = to_dict(before.task_of(name))
-            wrong += [
-                f"task {name}: {key}: {old!r} there, {new!r} now"
-                for key, old, new in differing(was, self.config.task_of(name))
-                if key == "data" or key.startswith("data.")
-            ]
-        if wrong:
-            raise ConfigError(
-                f"{self.directory}: tasks were scored already; choose another workdir:\n  "
-                + "\n  ".join(wrong)
-            )
 
 
 def _merged(trained: Trained) -> tuple[Any, dict[str, float]]:
