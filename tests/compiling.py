@@ -19,10 +19,14 @@ import contextlib
 import os
 from pathlib import Path
 
+import jaxlib.version
+
 READS = {"JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "1e9"}
 """For a process that reads what is there, and writes nothing."""
 
-_QUICK = "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false"
+_QUICK = "--xla_backend_optimization_level=0"
+if jaxlib.version.__version_info__ < (0, 11):  # XLA ends a process for a flag that it knows no more
+    _QUICK += " --xla_cpu_use_fusion_emitters=false"
 _FLAGS = os.environ.get("JAXTRAIN_TEST_XLA_FLAGS", _QUICK)
 
 # A worker of pytest-xdist begins with what its parent has set.
