@@ -85,6 +85,11 @@ def unmerge(merged: Any, kept: Kept) -> Any:
     Raises:
         ConfigError: a kernel that the parameters have not, or of another shape or dtype.
     """
+    if not isinstance(kept, Kept):
+        raise ConfigError(
+            "unmerge: expected merged parameters, and then what merge(..., keep=True) gave beside "
+            f"them, found a {type(kept).__name__}"
+        )
     leaves = leaves_by_path(merged)
     for path, kernel in kept.kernels.items():
         if path in leaves:
@@ -123,8 +128,13 @@ def kernels_of(params: Any, adapter: Adapter) -> dict[str, Any]:
     """The kernels that an adapter is for, by path.
 
     Raises:
-        ConfigError: one is missing, or its shape is not that of the factors.
+        ConfigError: one is missing, or its shape is not that of the factors; or there is no
+            adapter.
     """
+    if not isinstance(adapter, Adapter):
+        raise ConfigError(
+            f"adapter: expected parameters, and then an Adapter, found a {type(adapter).__name__}"
+        )
     leaves = leaves_by_path(params)
     kernels = {
         target.path: leaves[target.path] for target in adapter.targets if target.path in leaves

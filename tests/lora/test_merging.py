@@ -76,6 +76,14 @@ def test_unmerging_other_parameters_is_refused():
         lora.unmerge({"head": params()["head"]}, kept)
 
 
+@pytest.mark.parametrize("call", [lora.merge, lora.merge_with_report, lora.apply])
+def test_arguments_the_wrong_way_round_are_told(call):
+    with pytest.raises(ConfigError, match="adapter: expected parameters, and then an Adapter"):
+        call(adapter(), params())
+    with pytest.raises(ConfigError, match="unmerge: expected merged parameters, and then what"):
+        lora.unmerge(*reversed(lora.merge(params(), adapter(), keep=True)))
+
+
 def test_sums_are_float32_and_cast_once():
     """Rounded first, an update of a third of a bfloat16 step and another one is lost twice."""
     kernel = jnp.full((2, 1), 1, jnp.bfloat16)
