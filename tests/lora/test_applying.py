@@ -11,7 +11,7 @@ from jaxtrain.generation import Generator
 from jaxtrain.lora import LoRAConfig
 from jaxtrain.models.decoder import decoder
 from jaxtrain.models.low_rank import LowRank, dense
-from tests.lora.small import CONFIG, MODEL, UNEQUAL, adapter, batch, logits, params, trained
+from tests.lora.small import CONFIG, adapter, batch, logits, params, trained
 
 INPUTS = batch()["inputs"]
 OPTIONS = [{}, {"rslora": True}, {"dora": True}]
