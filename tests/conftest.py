@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import flax.linen as nn
@@ -16,6 +17,10 @@ from jaxtrain.models import from_linen, from_nnx
 from tests import compiling
 
 compiling.quickly()
+
+# Looked through for doctests, though nothing there is a test: without the extra `peers` they can't
+# be imported.
+collect_ignore = [] if find_spec("peft") else ["lora/peers.py", "lora/peft/theirs.py"]
 
 # How long an example takes says how busy the machine is, and nothing of the code.
 settings.register_profile("jaxtrain", deadline=None)
