@@ -27,7 +27,7 @@ def refuse_others(layout: Layout, resume: Resume) -> None:
     Raises:
         ConfigError: it holds something else.
     """
-    there = (layout.written).exists()
+    there = layout.written.exists()
     if resume == "must" and not there:
         raise ConfigError(f"resume 'must': {layout.directory} holds no phases to continue")
     if resume == "never" and there:

@@ -103,6 +103,8 @@ class RunData:
         train = self.splits.train
         if not isinstance(train, (Dataset, MixedRows)) or train.task != "classification":
             return None
+        if isinstance(train, MixedRows) and "labels" not in train.arrays:
+            return None  # somebody's own rows, who calls them otherwise
         return class_counts(train)
 
     @cached_property

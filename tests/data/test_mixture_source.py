@@ -1,8 +1,11 @@
+import dataclasses
+from typing import ClassVar
+
 import numpy as np
 import pytest
 
 from jaxtrain.data import SOURCES
-from jaxtrain.data.mixture_source import section_of
+from jaxtrain.data.mixture_source import MixedRows, section_of
 from jaxtrain.errors import ConfigError
 from jaxtrain.run import Task, make_config
 from jaxtrain.run.data import RunData, read_splits
@@ -62,6 +65,23 @@ def test_its_classes_are_counted_for_balanced_weights():
         }
     )
     assert Task.of(RunData.of(weighted)).loss is not None
+
+
+class Foreign:
+    """Rows of somebody who calls the labels otherwise."""
+
+    name, task, num_outputs, label_names = "foreign", "classification", 2, ()
+    arrays: ClassVar = {"inputs": np.zeros((4, 3)), "kinds": np.array([0, 1, 1, 1])}
+
+    def __len__(self):
+        return 4
+
+
+def test_of_rows_without_labels_no_classes_are_counted():
+    data = RunData.of(config({"own": DIGITS, "a": OTHERS}))
+    mixed = MixedRows(Foreign(), ((Foreign(), np.arange(2)),))
+    data = dataclasses.replace(data, splits=dataclasses.replace(data.splits, train=mixed))
+    assert data.class_counts() is None
 
 
 def test_lists_and_whole_numbers_are_taken_as_in_any_section():

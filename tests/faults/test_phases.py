@@ -26,6 +26,7 @@ BETWEEN = [
     (f"{PROGRESSIVE}:save_row", 2, "after"),  # scored attached
     (f"{PROGRESSIVE}:save_row", 3, "after"),  # and merged
     (f"{PROGRESSIVE}:Ledger.write", 1, "after"),
+    (f"{PROGRESSIVE}:_save", 2, "before"),  # the second phase is trained
     (f"{PROGRESSIVE}:_save", 2, "after"),
     (f"{PROGRESSIVE}:save_row", 5, "after"),
     (f"{PROGRESSIVE}:Ledger.write", 2, "after"),
