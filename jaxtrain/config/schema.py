@@ -109,6 +109,7 @@ class LoRASection(Section):
     in_axes: tuple[tuple[str, int], ...] = ()
     stacks: tuple[str, ...] = ("layers",)
     form: Literal["auto", "merge", "low_rank"] = "auto"  # beside the kernels, or added to them
+    quantize: Literal["int8", "int4", "nf4"] | None = None  # the base's kernels, in few bits
     protect: ProtectSection = ProtectSection()
 
 

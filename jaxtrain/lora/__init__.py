@@ -16,6 +16,7 @@ from jaxtrain.lora.merging import Kept, merge, merge_with_report, unmerge
 from jaxtrain.lora.peft import for_original, load_lora, save_lora
 from jaxtrain.lora.progressive import add_lora, merge_lora, progressive_lora_step
 from jaxtrain.lora.protection import Protection, adapter_of, base_of, frozen_for
+from jaxtrain.lora.quantizing import dequantize, quantize
 from jaxtrain.lora.subspace import Directions, directions, projected
 from jaxtrain.lora.targets import Target, find_targets
 from jaxtrain.lora.training import model
@@ -35,6 +36,7 @@ __all__ = [
     "assemble",
     "base_of",
     "combine",
+    "dequantize",
     "directions",
     "find_targets",
     "for_original",
@@ -48,6 +50,7 @@ __all__ = [
     "model",
     "progressive_lora_step",
     "projected",
+    "quantize",
     "save_lora",
     "unmerge",
 ]

@@ -18,6 +18,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxtrain.errors import ConfigError
 from jaxtrain.lora.adapter import Adapter
@@ -124,7 +125,7 @@ def _side_by_side(
     """The factors of all adapters for one kernel: `[..., K, I, R]` and so on, R the largest."""
     some = next(iter(having.values()))
     kernel, axis = kernels[some.path], len(some.lead)
-    inputs, outputs = some.sizes(jnp.shape(kernel))
+    inputs, outputs = some.sizes(np.shape(kernel))
     rank = max(target.rank for target in having.values())
     dora = any(adapters[number].config.dora for number in having)
     parts: dict[str, list[jax.Array]] = {"a": [], "b": [], "scale": [], "magnitude": []}

@@ -25,6 +25,7 @@ from jaxtrain.lora.adapter import Adapter
 from jaxtrain.lora.config import LoRAConfig
 from jaxtrain.lora.targets import Target, find_targets, leaves_by_path, with_leaves
 from jaxtrain.models.low_rank import column_norms
+from jaxtrain.models.quantized import is_quantized
 from jaxtrain.sharding import is_sharded, spec_of
 
 
@@ -49,7 +50,7 @@ def init(rng: jax.Array, params: Any, config: LoRAConfig, *, dtype: Any = "float
         )
     leaves = leaves_by_path(params)
     targets = find_targets(params, config)
-    shapes = tuple(tuple(jnp.shape(leaves[target.path])) for target in targets)
+    shapes = tuple(tuple(np.shape(leaves[target.path])) for target in targets)
     factors = {
         target.path: {key: laid_out(x, leaves[target.path], target, key) for key, x in own.items()}
         for target, own in zip(targets, _drawn(rng, targets, shapes, config, dtype), strict=True)
@@ -85,6 +86,11 @@ def init_pissa(
     rest: dict[str, jax.Array] = {}
     for target in targets:
         kernel = leaves[target.path]
+        if is_quantized(kernel):
+            raise ConfigError(
+                f"init: pissa takes from {target.path} what it begins with, and that is in "
+                f"{kernel.bits}; begin with the floats, and quantise what is left of them"
+            )
         a, b = _principal(kernel, target, bare.scales(target))
         factors[target.path] = {
             "a": laid_out(a.astype(dtype), kernel, target, "a"),
@@ -182,7 +188,8 @@ def _with_magnitudes(adapter: Adapter, params: Any) -> Adapter:
 
 def laid_out(factor: jax.Array, kernel: Any, target: Target, name: str) -> jax.Array:
     """A factor on the devices of its kernel: the axis that they have in common as the kernel's."""
-    axes = len(jnp.shape(kernel)) - len(target.lead)
+    kernel = kernel.values if is_quantized(kernel) else kernel
+    axes = len(np.shape(kernel)) - len(target.lead)
     alone = target.in_axes == 1 if name == "a" else axes - target.in_axes == 1
     typed = isinstance(kernel, jax.core.Tracer)
     if typed and not is_sharded(kernel):
@@ -191,7 +198,7 @@ def laid_out(factor: jax.Array, kernel: Any, target: Target, name: str) -> jax.A
     if not isinstance(sharding, NamedSharding):
         return factor
     given = spec_of(kernel) if typed else tuple(sharding.spec)
-    spec = given + (None,) * (len(jnp.shape(kernel)) - len(given))
+    spec = given + (None,) * (len(np.shape(kernel)) - len(given))
     lead = spec[: len(target.lead)]
     shared = (spec[len(target.lead)] if name == "a" else spec[-1]) if alone else None
     rest = {"a": (shared, None), "b": (None, shared), "m": (shared,)}[name]

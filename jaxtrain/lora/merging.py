@@ -19,11 +19,13 @@ from typing import Any, Literal, overload
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxtrain.errors import ConfigError
 from jaxtrain.lora.adapter import Adapter
 from jaxtrain.lora.targets import Target, leaves_by_path, with_leaves
 from jaxtrain.models.low_rank import column_factor
+from jaxtrain.models.quantized import Quantized, plain
 
 
 @jax.tree_util.register_dataclass
@@ -52,7 +54,8 @@ def merge(params: Any, adapter: Adapter, *, keep: bool = False) -> Any:
     With DoRA each column of that has the adapter's magnitude. May be traced and differentiated.
 
     Args:
-        params: what the adapter was made for; it is neither changed nor donated.
+        params: what the adapter was made for; it is neither changed nor donated. A kernel in few
+            bits becomes one of floats, which is not rounded again.
         adapter: the adapter.
         keep: hand out what was overwritten as well, for `unmerge`.
 
@@ -141,7 +144,7 @@ def kernels_of(params: Any, adapter: Adapter) -> dict[str, Any]:
     }
     with_leaves(params, {target.path: None for target in adapter.targets})  # names what is missing
     for target in adapter.targets:
-        shape, factors = tuple(jnp.shape(kernels[target.path])), adapter.factors[target.path]
+        shape, factors = tuple(np.shape(kernels[target.path])), adapter.factors[target.path]
         inputs, outputs = target.sizes(shape)
         expected = (*target.lead, inputs, target.rank), (*target.lead, target.rank, outputs)
         found = tuple(factors["a"].shape), tuple(factors["b"].shape)
@@ -154,13 +157,16 @@ def kernels_of(params: Any, adapter: Adapter) -> dict[str, Any]:
 
 
 def merged_kernel(
-    kernel: jax.Array, factors: Mapping[str, jax.Array], scales: jax.Array, target: Target
+    kernel: jax.Array | Quantized,
+    factors: Mapping[str, jax.Array],
+    scales: jax.Array,
+    target: Target,
 ) -> jax.Array:
-    """`kernel` with its adapter, in float32 at least."""
+    """`kernel` with its adapter, in float32 at least; of one in few bits, what it stands for."""
     wide = jnp.promote_types(kernel.dtype, jnp.float32)
     inputs, outputs = target.sizes(kernel.shape)
     a, b = factors["a"].astype(wide), factors["b"].astype(wide)
-    flat = kernel.astype(wide).reshape(*target.lead, inputs, outputs)
+    flat = plain(kernel).astype(wide).reshape(*target.lead, inputs, outputs)
     update = jnp.matmul(a, b, precision=jax.lax.Precision.HIGHEST)
     found = flat + scales.astype(wide)[..., None, None] * update
     if "m" in factors:
@@ -171,14 +177,20 @@ def merged_kernel(
 
 @partial(jax.jit, static_argnums=3)
 def _merged(
-    kernel: jax.Array, factors: Mapping[str, jax.Array], scales: jax.Array, target: Target
+    kernel: jax.Array | Quantized,
+    factors: Mapping[str, jax.Array],
+    scales: jax.Array,
+    target: Target,
 ) -> jax.Array:
     return merged_kernel(kernel, factors, scales, target).astype(kernel.dtype)
 
 
 @partial(jax.jit, static_argnums=3)
 def _lost(
-    kernel: jax.Array, factors: Mapping[str, jax.Array], scales: jax.Array, target: Target
+    kernel: jax.Array | Quantized,
+    factors: Mapping[str, jax.Array],
+    scales: jax.Array,
+    target: Target,
 ) -> jax.Array:
     """`|lost| / |update|` of each layer, `[N]` or a scalar."""
     wide = merged_kernel(kernel, factors, scales, target)
@@ -188,9 +200,9 @@ def _lost(
         return jnp.sqrt(jnp.sum(values * values, axis=axes))
 
     lost = norm(wide - wide.astype(kernel.dtype).astype(wide.dtype))
-    update = norm(wide - kernel.astype(wide.dtype))
+    update = norm(wide - plain(kernel).astype(wide.dtype))
     return jnp.where(update > 0, lost / jnp.where(update > 0, update, 1), 0)
 
 
 def _form(array: Any) -> str:
-    return f"{array.dtype}{list(jnp.shape(array))}"
+    return f"{array.dtype}{list(np.shape(array))}"

@@ -18,6 +18,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxtrain.errors import ConfigError
 from jaxtrain.lora.adapter import Adapter
@@ -63,7 +64,7 @@ def earlier_inputs(
         return joined
     leaves = leaves_by_path(params)
     return {
-        path: _in_room(joined.get(path), target, jnp.shape(leaves[path]), room)
+        path: _in_room(joined.get(path), target, np.shape(leaves[path]), room)
         for path, target in own.items()
     }
 

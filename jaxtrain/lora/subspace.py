@@ -25,6 +25,7 @@ from jaxtrain.lora.adapter import Adapter
 from jaxtrain.lora.config import LoRAConfig
 from jaxtrain.lora.initial import laid_out
 from jaxtrain.lora.targets import Target, find_targets, leaves_by_path
+from jaxtrain.models.quantized import plain
 
 
 @jax.tree_util.register_dataclass
@@ -61,7 +62,7 @@ def directions(params: Any, config: LoRAConfig, share: float) -> Directions:
     leaves = leaves_by_path(params)
     u, v = {}, {}
     for target in find_targets(params, config):
-        kernel = leaves[target.path]
+        kernel = plain(leaves[target.path])
         of_inputs, of_outputs = _held(kernel, target, share)
         u[target.path] = laid_out(of_inputs, kernel, target, "a")
         v[target.path] = laid_out(of_outputs, kernel, target, "b")

@@ -20,10 +20,11 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import jax
-import jax.numpy as jnp
+import numpy as np
 
 from jaxtrain.errors import ConfigError, did_you_mean
 from jaxtrain.lora.config import ALL_LINEAR, LoRAConfig, Pattern, ends_in, first_match
+from jaxtrain.models.quantized import is_quantized
 
 HEADS = ("head", "lm_head", "output_head", "logits")
 """What "all-linear" takes for an output head, by the last part of its name."""
@@ -123,7 +124,7 @@ def leaves_by_path(tree: Any) -> dict[str, Any]:
     >>> leaves_by_path({"Dense_0": {"kernel": 1, "bias": 2}})
     {'Dense_0/bias': 2, 'Dense_0/kernel': 1}
     """
-    leaves = jax.tree_util.tree_leaves_with_path(tree)
+    leaves = jax.tree_util.tree_leaves_with_path(tree, is_leaf=is_quantized)
     return {jax.tree_util.keystr(p, simple=True, separator="/"): leaf for p, leaf in leaves}
 
 
@@ -144,7 +145,7 @@ def with_leaves(tree: Any, new: Mapping[str, Any]) -> Any:
                 f"{did_you_mean(path, here)}; it was made for another model"
             )
     leaves = [new.get(path, leaf) for path, leaf in here.items()]
-    return jax.tree.unflatten(jax.tree.structure(tree), leaves)
+    return jax.tree.unflatten(jax.tree.structure(tree, is_leaf=is_quantized), leaves)
 
 
 @dataclass(frozen=True)
@@ -195,7 +196,7 @@ def find_kernels(params: Any, stacks: Sequence[str] = ("layers",)) -> list[Kerne
         params: a tree of arrays, or of whatever has a shape.
         stacks: names of subtrees whose leaves lie stacked.
     """
-    found = {path: tuple(jnp.shape(leaf)) for path, leaf in leaves_by_path(params).items()}
+    found = {path: tuple(np.shape(leaf)) for path, leaf in leaves_by_path(params).items()}
     at_stacks = _stacks(found, stacks)
     kernels = []
     for path, shape in found.items():

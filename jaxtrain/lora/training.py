@@ -38,10 +38,13 @@ from jaxtrain.lora.protection import (
     refuse_misfits,
     terms,
 )
+from jaxtrain.lora.quantizing import dequantize
+from jaxtrain.lora.quantizing import quantize as quantized
 from jaxtrain.lora.targets import find_targets, leaves_by_path
 from jaxtrain.models import SOWN_LOSSES, Model
 from jaxtrain.models.flops import Flops
 from jaxtrain.models.model import Rngs, Variables
+from jaxtrain.models.quantized import Bits, is_quantized
 
 Form = Literal["auto", "merge", "low_rank"]
 
@@ -56,6 +59,7 @@ def model(
     *,
     form: Form = "auto",
     protection: Protection | None = None,
+    quantize: Bits | None = None,
 ) -> Model:
     """`base` with its parameters frozen, and an adapter as the parameters.
 
@@ -73,6 +77,8 @@ def model(
         protection: what keeps the adapter from spoiling what was learnt before. Then `frozen` is
             what `lora.frozen_for` makes; `init` leaves it out with `orthogonal` and no
             `earlier_rank`. The terms stand in a step's `output["sown"]["protection"]`.
+        quantize: in how few bits the kernels of the base are; `frozen` is then what `lora.quantize`
+            makes of it.
 
     Raises:
         ConfigError: options that don't go together, at once; what does not fit the base, when it
@@ -86,9 +92,20 @@ def model(
         )
     if protection is not None:
         refuse_misfits(config, protection)
+    if quantize is not None and config.init == "pissa":
+        raise ConfigError(
+            'quantize: with init="pissa" the base lacks what the adapter begins with, and is '
+            "rounded behind it; take another beginning"
+        )
+
+    def base_variables(rng: jax.Array, batch: Batch) -> dict[str, Any]:
+        variables = _base_variables(base, rng, batch)
+        if quantize is not None:
+            variables["params"] = quantized(variables["params"], quantize, config)
+        return variables
 
     def init(rng: jax.Array, batch: Batch) -> dict[str, Any]:
-        variables = _base_variables(base, rng, batch)
+        variables = base_variables(rng, batch)
         params = variables.pop("params")
         key = jax.random.fold_in(rng, _BEGINNING)
         made = {"params": _beginning(key, params, config), **variables}
@@ -113,6 +130,7 @@ def model(
             key = _key(rngs) if train and adapter.config.dropout else None
             now = {**before, "params": applied(params, adapter, train=train, rng=key)}
         else:
+            before["params"] = params = dequantize(params)
             now = {**before, "params": merge(params, adapter)}
         if not train or protection is None or not protection.active:
             return base.apply(now, batch, train=train, rngs=rngs)
@@ -124,12 +142,12 @@ def model(
         return outputs, _with_terms(updated, *terms(adapter, frozen, protection, kl))
 
     def facts(batch: Mapping[str, Any], dtype: Any) -> Mapping[str, str]:
-        shapes = jax.eval_shape(
-            lambda batch: _base_variables(base, jax.random.key(0), batch), dict(batch)
-        )
+        shapes = jax.eval_shape(lambda batch: base_variables(jax.random.key(0), batch), dict(batch))
         low_rank, why = _choice(base, config, form, shapes, batch)
         own = dict(base.facts(batch, dtype)) if base.facts is not None else {}
         own["lora"] = f"{'low_rank' if low_rank else 'merge'}: {why}"
+        if quantize is not None:
+            own["base"] = _size_told(shapes["params"], quantize)
         if protection is not None and protection.active:
             own["protection"] = ", ".join(f"{k} {v:g}" for k, v in protection.active.items())
         return own
@@ -146,6 +164,15 @@ def model(
         return replace(whole, weights=whole.weights * 2 // 3 + _branches(shapes["params"], config))
 
     return Model(init=init, apply=apply, facts=facts, flops=flops if base.flops else None)
+
+
+def _size_told(params: Any, bits: Bits) -> str:
+    """What kernels in few bits take, and what they would in floats."""
+    kernels = [leaf for leaf in leaves_by_path(params).values() if is_quantized(leaf)]
+    width = 1 if bits == "int8" else 0.5
+    small = sum(k.size * width + k.scale.size * k.scale.dtype.itemsize for k in kernels)
+    large = sum(k.size * k.dtype.itemsize for k in kernels)
+    return f"{bits}: kernels of {small / 2**20:.1f} MiB in the place of {large / 2**20:.1f} MiB"
 
 
 def _branches(params: Any, config: LoRAConfig) -> int:

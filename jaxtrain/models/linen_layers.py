@@ -32,25 +32,27 @@ from jaxtrain.models.low_rank import (
     norm_factor,
     weighed,
 )
+from jaxtrain.models.quantized import Quantized, is_quantized
+from jaxtrain.models.quantized import plain as floats
 
 Layer = Callable[[nn.Module, LowRank, jax.Array, Callable[[jax.Array], jax.Array]], jax.Array]
 """`layer(module, kernel, inputs, call)`: what `call(inputs)` gives, with the adapter."""
 
 
 def without_low_rank(params: Any) -> tuple[Any, dict[str, LowRank]]:
-    """A tree with kernels alone, and what stood in the place of some of them, by path."""
+    """A tree with kernels alone, in floats, and what stood in the place of some, by path."""
     found: dict[str, LowRank] = {}
 
     def plain(path: Any, leaf: Any) -> Any:
         if not isinstance(leaf, LowRank):
-            return leaf
+            return floats(leaf)
         found[jax.tree_util.keystr(path, simple=True, separator="/")] = leaf
-        return jax.lax.stop_gradient(leaf.kernel)
+        return jax.lax.stop_gradient(floats(leaf.kernel))
 
-    def is_low_rank(leaf: Any) -> bool:
-        return isinstance(leaf, LowRank)
+    def is_kernel(leaf: Any) -> bool:
+        return isinstance(leaf, (LowRank, Quantized))
 
-    return jax.tree_util.tree_map_with_path(plain, params, is_leaf=is_low_rank), found
+    return jax.tree_util.tree_map_with_path(plain, params, is_leaf=is_kernel), found
 
 
 @contextlib.contextmanager
@@ -101,9 +103,9 @@ def readable(
 
     Shapes are enough, of variables and batch alike.
     """
-    leaves = jax.tree_util.tree_leaves_with_path(variables["params"])
+    leaves = jax.tree_util.tree_leaves_with_path(variables["params"], is_leaf=is_quantized)
     names = ((jax.tree_util.keystr(p, simple=True, separator="/"), leaf) for p, leaf in leaves)
-    shapes = {name: jnp.shape(leaf) for name, leaf in names}
+    shapes = {name: np.shape(leaf) for name, leaf in names}
     found: set[str] = set()
 
     def intercept(

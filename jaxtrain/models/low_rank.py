@@ -19,6 +19,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxtrain.errors import ConfigError
+from jaxtrain.models.quantized import Quantized, plain, times
 
 # A norm in TF32 would be another one.
 _EXACT = jax.lax.Precision.HIGHEST
@@ -31,7 +32,8 @@ class LowRank:
     """A kernel and what is added to it.
 
     Attributes:
-        kernel: `[I, O]`, or with more axes of either kind, of which `a` and `b` make one.
+        kernel: `[I, O]`, or with more axes of either kind, of which `a` and `b` make one; in floats
+            or in few bits.
         a: `[I, R]`; of several adapters `[K, I, R]`.
         b: `[R, O]`; `[K, R, O]`.
         scale: float32 scalar; `[K]`. 0 is no adapter.
@@ -43,7 +45,7 @@ class LowRank:
         dropout: how much of them.
     """
 
-    kernel: jax.Array
+    kernel: jax.Array | Quantized
     a: jax.Array
     b: jax.Array
     scale: jax.Array
@@ -53,21 +55,21 @@ class LowRank:
     dropout: float = field(default=0.0, metadata={"static": True})
 
 
-def dense(inputs: jax.Array, kernel: jax.Array | LowRank) -> jax.Array:
+def dense(inputs: jax.Array, kernel: jax.Array | Quantized | LowRank) -> jax.Array:
     """`inputs` `[T, I]` times a kernel `[I, O]`, with its adapter where it has one.
 
     The low-rank branch is computed in the dtype of the inputs. Where the adapter differs from row
     to row, tokens are those of the rows one after the other, as many of each.
     """
     if not isinstance(kernel, LowRank):
-        return inputs @ kernel
+        return times(inputs, kernel)
     if kernel.kernel.ndim != 2:
         raise ConfigError(
             f"dense: expected a LowRank kernel [I, O], found one of shape {kernel.kernel.shape}; "
             "merge the adapter into it"
         )
     # Held fixed: what an adapter stands on is not trained.
-    outputs = inputs @ jax.lax.stop_gradient(kernel.kernel)
+    outputs = times(inputs, jax.lax.stop_gradient(kernel.kernel))
     low = dropped(inputs, kernel) @ joined_a(kernel).astype(inputs.dtype)
     return adapted(outputs, low, kernel)
 
@@ -144,7 +146,11 @@ def norm_factor(kernel: LowRank, tokens: int) -> jax.Array | None:
 
 
 def column_factor(
-    magnitude: jax.Array, kernel: jax.Array, a: jax.Array, b: jax.Array, scale: jax.Array
+    magnitude: jax.Array,
+    kernel: jax.Array | Quantized,
+    a: jax.Array,
+    b: jax.Array,
+    scale: jax.Array,
 ) -> jax.Array:
     """`magnitude` over the norms of the columns, float32; 1 where the scale is 0.
 
@@ -160,7 +166,9 @@ def column_factor(
     return jnp.where((scale != 0)[..., None], 1 + more / norms, 1.0)
 
 
-def column_norms(kernel: jax.Array, a: jax.Array, b: jax.Array, scale: jax.Array) -> jax.Array:
+def column_norms(
+    kernel: jax.Array | Quantized, a: jax.Array, b: jax.Array, scale: jax.Array
+) -> jax.Array:
     """The 2-norm of each column of `kernel + scale * a @ b`, float32, without forming that.
 
     Of column j it is, squared, |w|^2 + 2 s (w^T a) b + s^2 b^T (a^T a) b, with b its column of b.
@@ -176,7 +184,7 @@ def column_norms(kernel: jax.Array, a: jax.Array, b: jax.Array, scale: jax.Array
     """
     inputs, outputs = a.shape[-2], b.shape[-1]
     lead = () if kernel.size == inputs * outputs else a.shape[:-2]
-    flat = kernel.reshape(*lead, inputs, outputs)
+    flat = plain(kernel).reshape(*lead, inputs, outputs)
     wide = flat.astype(jnp.float32)
     squares = jnp.sum(wide * wide, axis=-2)
     across = jnp.einsum(

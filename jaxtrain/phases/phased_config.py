@@ -242,6 +242,13 @@ class PhasedConfig:
                 config = self.config_of(name)
                 if name != every[0] and config.start is not None:
                     problems.append(f"phase {name}: start: it begins with what the last one made")
+                if config.lora is not None and config.lora.quantize is not None:
+                    problems.append(
+                        f"phase {name}: lora.quantize: expected none, found "
+                        f"{config.lora.quantize}; each phase is merged into the base of the next, "
+                        "and to round that to few bits again would take from what was learnt more "
+                        "than most updates add"
+                    )
                 if self.base is not None and name == BASE and config.lora is not None:
                     problems.append("base.lora: the base is trained whole; make it a phase")
             except ConfigError as error:

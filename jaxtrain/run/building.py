@@ -20,7 +20,7 @@ from jaxtrain.lora import LoRAConfig, Protection
 from jaxtrain.models import MODELS, Model
 
 # Of the section `lora`: what is no option of an adapter, but of how it is trained.
-_OF_TRAINING = ("form", "protect")
+_OF_TRAINING = ("form", "protect", "quantize")
 
 
 def build_model(config: ExperimentConfig, num_outputs: int, example: Mapping[str, Any]) -> Model:
@@ -55,7 +55,13 @@ def with_adapter(base: Model, config: ExperimentConfig) -> Model:
     adapter = adapter_config(config)
     if config.lora is None or adapter is None:
         return base
-    return lora.model(base, adapter, form=config.lora.form, protection=protection_of(config))
+    return lora.model(
+        base,
+        adapter,
+        form=config.lora.form,
+        protection=protection_of(config),
+        quantize=config.lora.quantize,
+    )
 
 
 def protection_of(config: ExperimentConfig) -> Protection | None:

@@ -29,6 +29,7 @@ from jaxtrain.config.schema import StartSection
 from jaxtrain.errors import ConfigError
 from jaxtrain.lora import Adapter, LoRAConfig, Protection
 from jaxtrain.models import Model
+from jaxtrain.models.quantized import Bits
 from jaxtrain.run.start import checkpoint_of
 from jaxtrain.run.trained import Trained
 from jaxtrain.step import TrainState, create_train_state
@@ -99,6 +100,7 @@ class Parameters:
         adapter: what that adapter is; None where the base itself is trained.
         whose: what messages call the base.
         protection: of what was learnt before.
+        quantize: in how few bits the base's kernels are held.
         start: the run that the base comes from, where it comes from one.
     """
 
@@ -107,6 +109,7 @@ class Parameters:
     adapter: LoRAConfig | None = None
     whose: str = "the model"
     protection: Protection | None = None
+    quantize: Bits | None = None
     start: StartSection | None = None
 
     @property
@@ -141,11 +144,14 @@ class Parameters:
             params = self.base.load()
             self._refuse_others(params, expected.params)
             return {"params": params, **carried}
-        params = self._of_base(batch, rng)
+        floats = self._of_base(batch, rng)
+        params = floats
+        if self.quantize is not None:
+            params = lora.quantize(floats, self.quantize, self.adapter)
         self._refuse_others(params, lora.base_of(expected.frozen, self.protection))
         # Phases have one seed. With the same a in each, a new update would begin in the very inputs
         # that the last one has used; so what is drawn depends on what it is drawn for.
-        key = jax.random.fold_in(jax.random.fold_in(rng, _ADAPTER), _checksum(params))
+        key = jax.random.fold_in(jax.random.fold_in(rng, _ADAPTER), _checksum(floats))
         base, adapter = lora.add_lora(params, self.adapter, rng=key)
         earlier = self._earlier()
         frozen = lora.frozen_for(base, self.adapter, self.protection, earlier=earlier)

@@ -112,7 +112,13 @@ class Task:
         train_step = make_train_step(model, loss, tx, **step_options(config))
         eval_step = make_eval_step(model, loss, precision=config.precision)
         parameters = Parameters(
-            model, base, adapter_config(config), whose, protection_of(config), config.start
+            model,
+            base,
+            adapter_config(config),
+            whose,
+            protection_of(config),
+            None if config.lora is None else config.lora.quantize,
+            config.start,
         )
         task = cls(data, model, loss, tx, train_step, eval_step, parameters)
         task._refuse_misfit(whose, by_config=by_config)

@@ -140,7 +140,9 @@ class Trained:
     def merged(self) -> Any:
         """The parameters of the config's `model`, what an adapter has learnt among them."""
         adapter = self.adapter()
-        return self.state.params if adapter is None else lora.merge(self.base(), adapter)
+        if adapter is None:
+            return self.state.params
+        return lora.dequantize(lora.merge(self.base(), adapter))
 
     def adapter(self) -> Adapter | None:
         """What was trained, as it acts; None where that was the whole model."""
