@@ -1,7 +1,8 @@
-"""Tokens a second, and memory, of an adapter's step: here in two forms and whole, and with PEFT.
+"""Tokens a second, and memory, of an adapter's step: here in two forms, on a base in few bits and
+whole, and with PEFT.
 
 All begin with the same weights and the same fresh adapter, and the losses of the first steps of
-those that train the adapter must agree before a clock runs.
+those that train the adapter beside the same base must agree before a clock runs.
 """
 
 from __future__ import annotations
@@ -25,11 +26,15 @@ from benchmarks.processes import REST_SECONDS, OwnProcess, ProcessFailed
 FRAMEWORKS = {
     "jaxtrain, low-rank": ("with_jaxtrain", "low_rank"),
     "jaxtrain, merged": ("with_jaxtrain", "merge"),
+    "jaxtrain, base in int8": ("with_jaxtrain", "int8"),
+    "jaxtrain, base in nf4": ("with_jaxtrain", "nf4"),
     "jaxtrain, full": ("with_jaxtrain", "full"),
     "peft, eager": ("with_peft", False),
     "peft, compiled": ("with_peft", True),
 }
 FULL = "jaxtrain, full"
+_OTHERS = ("jaxtrain, base in int8", "jaxtrain, base in nf4", FULL)
+"""Those whose losses are their own."""
 _MAY_FAIL = "peft, compiled"
 PROGRAMS = ("torch", "transformers", "peft")
 
@@ -46,6 +51,8 @@ def measure(
     if absent := [name for name in PROGRAMS if find_spec(name) is None]:
         why = f"not installed: {', '.join(absent)} (the extra 'peers' has them)"
         left_out = {name: why for name in FRAMEWORKS if not name.startswith("jaxtrain")}
+    if find_spec("qwix") is None:
+        left_out |= dict.fromkeys(_OTHERS[:2], "not installed: qwix (the extra 'quant' has it)")
     weights, adapter = directory / "weights", directory / "adapter"
     with OwnProcess("jaxtrain") as process:
         process.call(_write, shape, weights, adapter)
@@ -68,7 +75,7 @@ def measure(
                 continue
             processes[name] = process
             _say(f"{name}: losses {', '.join(f'{loss:.4f}' for loss in losses[name])}")
-        difference = largest_difference({n: x for n, x in losses.items() if n != FULL})
+        difference = largest_difference({n: x for n, x in losses.items() if n not in _OTHERS})
         if not difference["is"] <= LARGEST_DIFFERENCE:
             raise SystemExit(f"the first losses differ by {difference['is']:.2g}: {losses}")
         for name, process in processes.items():

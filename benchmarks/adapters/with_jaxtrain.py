@@ -24,7 +24,7 @@ from jaxtrain.lora import LoRAConfig
 from jaxtrain.models import hf
 from jaxtrain.models.decoder import decoder, initial_params
 
-Form = Literal["full", "low_rank", "merge"]
+Form = Literal["full", "low_rank", "merge", "int8", "nf4"]
 
 CONFIG = LoRAConfig(rank=RANK, alpha=ALPHA)
 
@@ -43,7 +43,7 @@ class Training:
 
     Args:
         shape: model and batches.
-        form: all parameters, or an adapter in one of its forms.
+        form: all parameters, or an adapter in one of its forms, or beside a base in few bits.
         weights: what `write_files` wrote.
         adapter: likewise.
     """
@@ -57,7 +57,11 @@ class Training:
         model, given = base, {"params": params}
         if form != "full":
             made = lora.load_lora(adapter, params, trainable=True)
-            model = lora.model(base, made.config, form=form)
+            if form in ("int8", "nf4"):
+                model = lora.model(base, made.config, form="low_rank", quantize=form)
+                params = lora.quantize(params, form)
+            else:
+                model = lora.model(base, made.config, form=form)
             given = {"params": made, "frozen": params}
         self._state = jt.create_train_state(
             model, tx, self._batches[0], rng=jax.random.key(0), **given

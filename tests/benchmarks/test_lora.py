@@ -18,10 +18,10 @@ TINY = ["train.epochs=2", "model.width=16", "model.layers=1", "model.head_dim=4"
 
 @pytest.fixture
 def alone(monkeypatch, here):
-    """No peers are installed, and all processes are this one."""
+    """No peers are installed but qwix, and all processes are this one."""
     for module in (step, merging, forgetting):
         monkeypatch.setattr(module, "OwnProcess", here)
-    monkeypatch.setattr(step, "find_spec", lambda name: None)
+    monkeypatch.setattr(step, "find_spec", lambda name: name if name == "qwix" else None)
 
 
 @pytest.mark.slow
@@ -34,7 +34,11 @@ def test_steps_and_merging_without_peers(alone, tmp_path, capsys):
     assert losses["jaxtrain, low-rank"] == pytest.approx(losses["jaxtrain, merged"], abs=1e-4)
     assert losses["jaxtrain, full"][0] == pytest.approx(losses["jaxtrain, merged"][0], abs=1e-4)
     assert losses["jaxtrain, full"][-1] != pytest.approx(losses["jaxtrain, merged"][-1], abs=1e-4)
-    assert record["step"]["of_full"].keys() == {"jaxtrain, low-rank", "jaxtrain, merged"}
+    small = {"jaxtrain, base in int8", "jaxtrain, base in nf4"}
+    for name in small:  # near to the floats, and not the same
+        assert losses[name] == pytest.approx(losses["jaxtrain, merged"], abs=0.1)
+        assert losses[name] != losses["jaxtrain, low-rank"]
+    assert record["step"]["of_full"].keys() == {"jaxtrain, low-rank", "jaxtrain, merged", *small}
     assert all(peak > 2**20 for peak in record["step"]["peak_bytes"].values())
     assert record["merge"]["gigabytes_a_second"].keys() == {"copy", "merge", "unmerge"}
     printed = capsys.readouterr().out

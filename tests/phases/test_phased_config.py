@@ -111,6 +111,10 @@ def test_a_start_above_the_phases_is_that_of_the_first():
     [
         ({"retention": {"untrained": {"more": "digits"}}}, "untrained.more: expected a section"),
         ({"retention": {"untrained": {"more": None}}}, "untrained.more: expected a section"),
+        (
+            {"phases": {"two": {"lora": {"rank": 4, "quantize": "nf4"}}}},
+            "phase two: lora.quantize: expected none, found nf4; each phase is merged",
+        ),
         ({"base": {"lora": {"rank": 2}}}, "base.lora: the base is trained whole"),
     ],
 )

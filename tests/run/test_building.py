@@ -11,7 +11,7 @@ from jaxtrain.run.building import adapter_config
 def test_the_section_is_the_adapter_s_config_and_has_its_defaults():
     options = {field.name: field.default for field in dataclasses.fields(LoRAConfig)}
     section = {name: field.default for name, field in LoRASection.model_fields.items()}
-    of_training = ("form", "protect")
+    of_training = ("form", "protect", "quantize")
     assert section.keys() - set(of_training) == options.keys()
     assert {n: v for n, v in section.items() if n not in (*of_training, "rank")} == {
         n: v for n, v in options.items() if n != "rank"

@@ -80,6 +80,35 @@ def test_only_the_adapter_is_trained_and_the_checkpoint_is_complete(begun, tmp_p
     )
 
 
+@pytest.mark.parametrize("bits", ["int8", "int4", "nf4"])
+def test_a_base_in_few_bits_is_trained_beside_kept_and_merged_as_floats(begun, tmp_path, bits):
+    """The checkpoint has the few bits, and no floats of those kernels."""
+    before = Trained.load(begun).state.params
+    own = task(start=str(begun), lora={"rank": 2, "quantize": bits})
+    assert own.facts()["base"].startswith(f"{bits}: kernels of ")
+    first = own.initial_state()
+    assert_same(first.frozen, lora.quantize(before, bits))
+    # What is drawn is drawn for the base as it was.
+    assert_same(first.params, task(start=str(begun), lora={"rank": 2}).initial_state().params)
+    Experiment(own, tmp_path / "run").train()
+    found = Trained.load(tmp_path / "run")
+    assert_same(found.state.frozen, first.frozen)
+    kernels = [leaf for leaf in jax.tree.leaves(found.state.frozen) if leaf.dtype.itemsize == 1]
+    assert [str(leaf.dtype) for leaf in kernels] == [{"nf4": "uint4"}.get(bits, bits)] * len(
+        kernels
+    )
+    assert kernels
+    merged = found.merged()
+    assert jax.tree.map(lambda x: (x.shape, x.dtype), merged) == jax.tree.map(
+        lambda x: (x.shape, x.dtype), before
+    )
+    assert_same(merged, lora.dequantize(lora.merge(found.state.frozen, found.state.params)))
+    rows = {"inputs": found.sets()[0]["test"].inputs[:8]}
+    outputs, _ = own.parameters.base.apply({"params": merged}, rows, train=False)
+    beside, _ = found.model.apply(found.state.variables(), rows, train=False, rngs={})
+    np.testing.assert_allclose(outputs, beside, atol=1e-4)
+
+
 def test_without_files_the_base_is_a_function_of_the_seed():
     one, same, other = (task(lora={"rank": 2}, seed=seed).initial_state() for seed in (1, 1, 2))
     assert_same(one.frozen, same.frozen)
