@@ -2,7 +2,7 @@
 
     python -m benchmarks lm
     python -m benchmarks lm --parts train --layers 2 --length 128 --rounds 9
-    python -m benchmarks lm --parts loss --vocabulary 256000 --width 512
+    python -m benchmarks lm --parts loss --vocabularies 256000 --width 512
     python -m benchmarks lm --out benchmarks/results/lm.json
 
 A Llama of 6 layers, D = 384, V = 4096, in float32, on batches of 8 rows of 256 tokens:
@@ -10,7 +10,8 @@ A Llama of 6 layers, D = 384, V = 4096, in float32, on batches of 8 rows of 256 
     train       tokens a second of training by AdamW: by the engine with a run's metrics, by the
                 jitted step alone, and by transformers' LlamaForCausalLM with PyTorch, eager and
                 under torch.compile
-    loss        memory and seconds of the loss, tile by tile and all at once
+    loss        memory and seconds of the loss, tile by tile and all at once, with this vocabulary,
+                with that of Llama 2 and with that of Gemma
     generate    tokens a second that are written, here and with transformers
     attention   milliseconds of the forms of attention, and which of them the rule takes
 
@@ -79,7 +80,8 @@ def _measure(
     """The part's record, more of it each time."""
     rounds, cores = options.rounds, options.cores
     if part == "loss":
-        of = (shape.vocabulary, shape.width, shape.tokens)
+        every = dict.fromkeys((shape.vocabulary, *options.vocabularies))
+        of = [(vocabulary, shape.width, shape.tokens) for vocabulary in every]
         return loss.measure(of, rounds=rounds, cores=cores)
     if part == "attention":
         return attention.measure(shape, seconds=options.seconds, cores=cores)
@@ -118,6 +120,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--parts", type=some_of(PARTS), default=list(PARTS), help=",".join(PARTS))
     default = Shape()
     parser.add_argument("--vocabulary", type=int, default=default.vocabulary)
+    parser.add_argument(
+        "--vocabularies",
+        type=int,
+        nargs="*",
+        default=[32_000, 256_000],
+        help="others, for the loss",
+    )
     parser.add_argument("--width", type=int, default=default.width)
     parser.add_argument("--layers", type=int, default=default.layers)
     parser.add_argument("--heads", type=int, default=default.heads)

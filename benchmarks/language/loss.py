@@ -1,6 +1,6 @@
 """The loss of a language model, tile by tile and all at once: memory, and seconds.
 
-    for record in measure((4096, 384, 2048), rounds=5): ...
+    for record in measure([(4096, 384, 2048), (32_000, 384, 2048)], rounds=5): ...
 
 One figure is of the memory that XLA sets aside for the loss and its gradient besides what goes in
 and comes out, the other is of the time that takes, forward and backward: of the clock, and of all
@@ -32,30 +32,41 @@ PLAIN = "plain"
 
 
 def measure(
-    shape: tuple[int, int, int], *, rounds: int, dtype: str = "float32", cores: int | None = None
+    shapes: Sequence[tuple[int, int, int]],
+    *,
+    rounds: int,
+    dtype: str = "float32",
+    cores: int | None = None,
 ) -> Iterator[dict[str, Any]]:
-    """The record of all forms.
+    """The record of all forms, more shapes of it each time.
 
     Args:
-        shape: V, D and T.
+        shapes: V, D and T.
         rounds: how many times each form has its turn.
         dtype: of hidden states and head.
         cores: how many may be used; all by default.
     """
-    tiles = [tile for tile in TILES if tile <= shape[2]] or [shape[2]]
-    with OwnProcess("the loss", cores=cores) as process:
-        found = process.call(forms, [PLAIN, *tiles], shape, dtype, rounds)
-    yield {"shape": dict(zip("VDT", shape, strict=True)), "dtype": dtype, "forms": found}
+    measured = []
+    for shape in shapes:
+        tiles = [tile for tile in TILES if tile <= shape[2]] or [shape[2]]
+        # One of its own for each, since nothing is given back by a process that had gigabytes.
+        with OwnProcess("the loss", cores=cores) as process:
+            found = process.call(forms, [PLAIN, *tiles], shape, dtype, rounds)
+        measured.append({"shape": dict(zip("VDT", shape, strict=True)), "forms": found})
+        yield {"dtype": dtype, "shapes": list(measured)}
 
 
 def table(record: dict[str, Any]) -> list[str]:
-    shape = ", ".join(f"{axis}={size}" for axis, size in record["shape"].items())
-    lines = [f"loss, {shape}, {record['dtype']}: memory, seconds, seconds of all cores"]
-    return lines + [
-        f"  {name:14}{each['temporary_bytes'] / 2**20:8.0f} MiB   {each['seconds']:8.3f} s   "
-        f"{each['cpu_seconds']:8.3f} s"
-        for name, each in record["forms"].items()
-    ]
+    lines = []
+    for measured in record["shapes"]:
+        shape = ", ".join(f"{axis}={size}" for axis, size in measured["shape"].items())
+        lines.append(f"loss, {shape}, {record['dtype']}: memory, seconds, seconds of all cores")
+        lines += [
+            f"  {name:14}{each['temporary_bytes'] / 2**20:8.0f} MiB   {each['seconds']:8.3f} s   "
+            f"{each['cpu_seconds']:8.3f} s"
+            for name, each in measured["forms"].items()
+        ]
+    return lines
 
 
 def forms(

@@ -94,8 +94,7 @@ def plain(kernel: Any) -> Any:
         return kernel
     qwix = _qwix()
     logical = "nf4" if kernel.bits == "nf4" else kernel.values.dtype
-    found = qwix.dequantize(qwix.QArray(kernel.values, kernel.scale, None, logical))
-    return found.astype(kernel.dtype)
+    return qwix.dequantize(qwix.QArray(kernel.values, kernel.scale, None, logical))
 
 
 def times(inputs: jax.Array, kernel: jax.Array | Quantized) -> jax.Array:

@@ -22,6 +22,7 @@ SHAPE = Shape(vocabulary=64, width=16, layers=2, heads=2, kv_heads=1, length=8, 
 SIZES = [
     *("--vocabulary", "64", "--width", "16", "--layers", "2", "--heads", "2", "--kv-heads", "1"),
     *("--length", "8", "--batch", "2", "--new", "4", "--rounds", "2", "--seconds", "0"),
+    *("--vocabularies", "96"),
 ]
 
 
@@ -68,8 +69,9 @@ def test_all_parts_without_peers(alone, tmp_path, capsys):
     }
     assert all(task["per_second"]["jaxtrain"]["clock"] > 0 for task in tasks.values())
 
-    assert record["loss"]["shape"] == {"V": 64, "D": 16, "T": 16}
-    assert record["loss"]["forms"].keys() == {"plain", "tile 16"}
+    shapes = [each["shape"] for each in record["loss"]["shapes"]]
+    assert shapes == [{"V": 64, "D": 16, "T": 16}, {"V": 96, "D": 16, "T": 16}]
+    assert all(each["forms"].keys() == {"plain", "tile 16"} for each in record["loss"]["shapes"])
     lengths = record["attention"]["lengths"]
     assert list(lengths) == [
         f"L={length}, B={batch}{packed}"

@@ -14,7 +14,8 @@ from jaxtrain.errors import ConfigError
 from jaxtrain.lora import LoRAConfig, Protection
 from jaxtrain.lora.targets import leaves_by_path
 from jaxtrain.models import from_linen, from_nnx
-from jaxtrain.models.quantized import Quantized, is_quantized
+from jaxtrain.models.decoder import DecoderConfig, decoder
+from jaxtrain.models.quantized import is_quantized
 from jaxtrain.step import cross_entropy, next_token
 from tests.lora.small import MODEL, batch, logits, params, same_bits, trained
 
@@ -150,7 +151,7 @@ IMAGES = {
 def other_models():
     yield from_linen(Net()), "auto", LoRAConfig(rank=2, targets=("first", "conv"))
     yield from_linen(Net()), "merge", LoRAConfig(rank=2, targets=("first", "conv"))
-    yield from_nnx(lambda rngs: NnxNet(rngs)), "auto", LoRAConfig(rank=2)
+    yield from_nnx(lambda rngs: NnxNet(rngs)), "auto", LoRAConfig(rank=2, targets=("first",))
 
 
 def run(model, config, form, data, loss, frozen, quantize=None, **options):
@@ -212,16 +213,21 @@ def test_what_init_makes_is_of_the_form_that_training_takes():
     )
 
 
-def test_facts_say_what_it_takes():
-    facts = lora.model(MODEL, CONFIG, quantize="nf4").facts
-    small = lora.quantize(params(), "nf4")
-    kernels = [leaf for leaf in leaves_by_path(small).values() if isinstance(leaf, Quantized)]
-    mib = sum(k.size / 2 + k.scale.size * 4 for k in kernels) / 2**20
+@pytest.mark.parametrize(("bits", "width"), [("int8", 1), ("nf4", 0.5)])
+def test_facts_say_what_it_takes(bits, width):
+    config = DecoderConfig.llama(vocab_size=31, width=512, layers=1, heads=1, hidden=1024)
+    facts = lora.model(decoder(config), CONFIG, quantize=bits).facts
+    floats = 4 * 512 * 512 + 3 * 512 * 1024
+    small = (width * floats + 4 * floats / 64) / 2**20
     assert facts(batch(), "float32")["base"] == (
-        f"nf4: kernels of {mib:.1f} MiB in the place of "
-        f"{sum(k.size * 4 for k in kernels) / 2**20:.1f} MiB"
+        f"{bits}: kernels of {small:.1f} MiB in the place of {4 * floats / 2**20:.1f} MiB"
     )
     assert "base" not in lora.model(MODEL, CONFIG).facts(batch(), "float32")
+
+
+def test_linen_s_own_layers_keep_the_adapter_beside_them():
+    own = lora.model(from_linen(Net()), LoRAConfig(rank=2, targets=("first",)), quantize="nf4")
+    assert own.facts(IMAGES, "float32")["lora"].startswith("low_rank: beside 1 kernels")
 
 
 def test_a_base_of_another_form_than_was_said_is_refused():

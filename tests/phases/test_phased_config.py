@@ -1,7 +1,10 @@
+from pathlib import Path
+
 import pytest
 
 from jaxtrain.errors import ConfigError
 from jaxtrain.phases import PhasedConfig, is_phased
+from jaxtrain.run import RunData
 
 TREE = {
     "project": "two",
@@ -128,3 +131,13 @@ def test_data_beside_what_is_replayed_are_checked_as_strictly_as_others():
     tree["phases"]["two"]["data"] = {"split_seed": "3"}
     with pytest.raises(ConfigError, match=r"data\.split_seed: expected a whole number"):
         PhasedConfig.of(tree)
+
+
+def test_the_example_on_real_files_reads_all_of_them(shared_data, tmp_path):
+    config = Path(__file__).parents[2] / "configs" / "korean_medical_files.py"
+    where = [f"data.root={shared_data}", f"data.cache={tmp_path}"]
+    phased = PhasedConfig.of(config, where)
+    rows = {name: RunData.of(phased.task_of(name)) for name in (*phased.every, *phased.untrained)}
+    assert {name: len(data.train) for name, data in rows.items()} == {
+        "base": 3486, "korean": 0, "medical": 0, "questions": 1906, "plain": 3486,
+    }  # fmt: skip

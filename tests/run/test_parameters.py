@@ -84,12 +84,13 @@ def test_only_the_adapter_is_trained_and_the_checkpoint_is_complete(begun, tmp_p
 def test_a_base_in_few_bits_is_trained_beside_kept_and_merged_as_floats(begun, tmp_path, bits):
     """The checkpoint has the few bits, and no floats of those kernels."""
     before = Trained.load(begun).state.params
-    own = task(start=str(begun), lora={"rank": 2, "quantize": bits})
+    adapter = {"rank": 2, "targets": ["hidden_0"]}  # the other kernel has none, and is in few bits
+    own = task(start=str(begun), lora={**adapter, "quantize": bits})
     assert own.facts()["base"].startswith(f"{bits}: kernels of ")
     first = own.initial_state()
     assert_same(first.frozen, lora.quantize(before, bits))
     # What is drawn is drawn for the base as it was.
-    assert_same(first.params, task(start=str(begun), lora={"rank": 2}).initial_state().params)
+    assert_same(first.params, task(start=str(begun), lora=adapter).initial_state().params)
     Experiment(own, tmp_path / "run").train()
     found = Trained.load(tmp_path / "run")
     assert_same(found.state.frozen, first.frozen)
