@@ -17,8 +17,8 @@ Axes: K choices.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from dataclasses import dataclass, replace
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -77,9 +77,11 @@ class MultipleChoice:
 
     Attributes:
         answered: question by question, in their order.
+        cut: how many of them were too long for the model, and asked without their beginning.
     """
 
     answered: tuple[Answered, ...]
+    cut: int = 0
 
     @property
     def raw(self) -> Proportion:
@@ -104,7 +106,7 @@ class MultipleChoice:
 
     def figures(self) -> dict[str, float]:
         """All of it as numbers by name, accuracies with the ends of their 95 % intervals."""
-        figures: dict[str, float] = {"questions": len(self.answered)}
+        figures: dict[str, float] = {"questions": len(self.answered), "questions_cut": self.cut}
         for name, share, ties in (
             ("accuracy", self.raw, self.raw_ties),
             ("normalised_accuracy", self.normalised, self.normalised_ties),
@@ -121,6 +123,7 @@ def multiple_choice(
     questions: Iterable[TokenQuestion],
     *,
     max_length: int | None = None,
+    too_long: Literal["error", "cut"] = "error",
     batch_tokens: int = BATCH_TOKENS,
 ) -> MultipleChoice:
     """What a model says to questions; each by itself, whatever it is asked with.
@@ -130,16 +133,23 @@ def multiple_choice(
         variables: its.
         questions: with any numbers of choices.
         max_length: of a prompt and a choice together; None where that is not known.
+        too_long: what becomes of a question that is longer: an error, or as much as is needed is
+            cut from the beginning of its prompt, for all choices the same (as lm-evaluation-harness
+            does); how many were is told.
         batch_tokens: how many tokens are computed at a time.
 
     Raises:
         DataError: there is no question, or one is none; says which.
-        ConfigError: one is longer than `max_length`.
+        ConfigError: one is longer than `max_length`; a choice is by itself.
         NonFiniteError: what the model says is NaN or Inf.
     """
     asked = [_checked(question, number) for number, question in enumerate(questions)]
     if not asked:
         raise DataError("questions: expected at least one, found none")
+    cut = 0
+    if max_length is not None and too_long == "cut":
+        whole, asked = asked, [_cut(question, max_length) for question in asked]
+        cut = sum(one is not other for one, other in zip(whole, asked, strict=True))
     pairs = [(question.prompt, choice) for question in asked for choice in question.choices]
     found = iter(
         log_likelihoods(model, variables, pairs, max_length=max_length, batch_tokens=batch_tokens)
@@ -150,7 +160,15 @@ def multiple_choice(
         lengths = question.lengths or [len(choice) for choice in question.choices]
         by_length = tuple(one / length for one, length in zip(raw, lengths, strict=True))
         answered.append(Answered(raw, by_length, question.answer))
-    return MultipleChoice(tuple(answered))
+    return MultipleChoice(tuple(answered), cut)
+
+
+def _cut(question: TokenQuestion, most: int) -> TokenQuestion:
+    """The question with as much of its prompt as fits, one token at least."""
+    room = max(1, most - max(len(choice) for choice in question.choices))
+    if len(question.prompt) <= room:
+        return question
+    return replace(question, prompt=question.prompt[-room:])
 
 
 def _checked(question: TokenQuestion, number: int) -> TokenQuestion:

@@ -7,6 +7,7 @@ found.figures()
 from __future__ import annotations
 
 import functools
+import logging
 from typing import Any
 
 from jaxtrain.batch import Batch
@@ -18,6 +19,8 @@ from jaxtrain.generation import MultipleChoice, TokenQuestion, multiple_choice
 from jaxtrain.models import Model
 from jaxtrain.models.model import Rngs, Variables
 from jaxtrain.step import forward
+
+logger = logging.getLogger(__name__)
 
 
 def answers(
@@ -37,11 +40,11 @@ def answers(
         variables: its.
         rows: of the questions.
         max_length: how many tokens of question and choice the model is meant for; None where that
-            is not known.
+            is not known. Of a longer question the end is asked, with a warning, and counted.
         precision: the policy that the model is run under, as it was in training.
 
     Raises:
-        ConfigError: the reader has no tokenizer, or a question is too long.
+        ConfigError: the reader has no tokenizer, or a choice alone is too long.
         DataError: a record is no question any more, a prompt is empty and no token begins a text,
             or the model has no `nll`.
         NonFiniteError: what the model says is NaN or Inf.
@@ -49,7 +52,18 @@ def answers(
     if not isinstance(reader, TextReader):
         raise ConfigError(f"questions want a reader with a tokenizer, found {reader!r:.80}")
     asked = (in_tokens(question, reader) for question in rows.questions())
-    return multiple_choice(_under(model, precision), variables, asked, max_length=max_length)
+    found = multiple_choice(
+        _under(model, precision), variables, asked, max_length=max_length, too_long="cut"
+    )
+    if found.cut:
+        logger.warning(
+            "%d of %d questions have more tokens than the model is meant for, max_length=%d, and "
+            "were asked without their beginning (questions_cut)",
+            found.cut,
+            len(found.answered),
+            max_length,
+        )
+    return found
 
 
 @functools.lru_cache(maxsize=8)  # the same function each time, so that it is compiled once

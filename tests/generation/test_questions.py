@@ -95,6 +95,7 @@ def test_of_equal_choices_the_first_is_taken_and_it_is_told():
     assert (found.raw_ties, found.normalised_ties) == (3, 4)
     assert found.figures() == {
         "questions": 4,
+        "questions_cut": 0,
         "accuracy": 0.75,
         "accuracy_low": pytest.approx(0.3006, abs=1e-4),
         "accuracy_high": pytest.approx(0.9544, abs=1e-4),
@@ -145,3 +146,19 @@ def test_no_questions(model):
 def test_one_that_is_too_long(model):
     with pytest.raises(ConfigError, match="has 11 tokens, more than the model is meant for"):
         multiple_choice(*model, [TokenQuestion([1] * 10, [[2], [3]], 0)], max_length=10)
+
+
+def test_of_one_that_is_too_long_the_end_can_be_asked(model):
+    """For all choices the same end, behind which the longest of them fits."""
+    long = TokenQuestion([4, 5, 1, 2, 3], [[2], [3, 3]], 0)
+    same = TokenQuestion([2, 3], [[2], [3, 3]], 0)
+    fits = TokenQuestion([2, 3], [[4], [5, 5]], 0)
+    found = multiple_choice(*model, [long, fits], max_length=4, too_long="cut")
+    assert found.answered == multiple_choice(*model, [same, fits]).answered
+    assert (found.cut, found.figures()["questions_cut"]) == (1, 1)
+    whole = multiple_choice(*model, [long, fits], max_length=7, too_long="cut")
+    assert whole.cut == 0
+    with pytest.raises(ConfigError, match="has 5 tokens, more than the model is meant for"):
+        multiple_choice(
+            *model, [TokenQuestion([1, 1], [[2] * 4, [3]], 0)], max_length=4, too_long="cut"
+        )
