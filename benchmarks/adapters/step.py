@@ -15,6 +15,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from benchmarks.adapters.settings import PROGRAMS
 from benchmarks.language.rates import Rate, rows, summary
 from benchmarks.language.shape import Shape
 from benchmarks.language.training import FIRST_STEPS, LARGEST_DIFFERENCE, largest_difference
@@ -31,7 +32,6 @@ FRAMEWORKS = {
 }
 FULL = "jaxtrain, full"
 _MAY_FAIL = "peft, compiled"
-PROGRAMS = ("torch", "transformers", "peft")
 
 
 def measure(
