@@ -129,7 +129,7 @@ def model(
         )
         low_rank, why = _choice(base, config, form, shapes, batch)
         own = dict(base.facts(batch, dtype)) if base.facts is not None else {}
-        own["lora"] = f"{'low_rank' if low_rank else 'merge'}: {why}"
+        own["lora"] = f"low_rank: {why}" if low_rank else f"merge: {why}{_rounding(dtype)}"
         if protection is not None and protection.active:
             own["protection"] = ", ".join(f"{k} {v:g}" for k, v in protection.active.items())
         return own
@@ -146,6 +146,16 @@ def model(
         return replace(whole, weights=whole.weights * 2 // 3 + _branches(shapes["params"], config))
 
     return Model(init=init, apply=apply, facts=facts, flops=flops if base.flops else None)
+
+
+def _rounding(dtype: Any) -> str:
+    """What a sum in this dtype does to what is merged into it."""
+    if jnp.finfo(dtype).bits >= 32:
+        return ""
+    return (
+        f"; each pass rounds the sum to {jnp.dtype(dtype).name}, in which an update that is small "
+        "beside its kernel is lost"
+    )
 
 
 def _branches(params: Any, config: LoRAConfig) -> int:

@@ -204,6 +204,31 @@ def test_auto_is_a_rule_that_is_told():
     assert said(lora.model(MODEL, LoRAConfig(), form="merge"), batch()) == "merge: it was asked for"
 
 
+class Alone(nn.Module):
+    @nn.compact
+    def __call__(self, x, *, train):
+        return nn.Dense(1, use_bias=False)(x)
+
+
+@pytest.mark.parametrize("precision", ["bfloat16", "float16", "float32"])
+def test_what_a_narrow_dtype_loses_of_a_merged_adapter_is_said(precision):
+    """Ones of both signs, each of which swallows the update; beside them all of it is there."""
+    base, given = from_linen(Alone()), {"inputs": jnp.ones((2, 8))}
+    kernel = jnp.where(jnp.arange(8)[:, None] % 2, 1.0, -1.0)
+    config = LoRAConfig(rank=1, alpha=1.0, targets=("Dense_0",))
+    adapter = lora.init(jax.random.key(0), {"Dense_0": {"kernel": kernel}}, config)
+    factors = {"Dense_0/kernel": {"a": jnp.full((8, 1), 2.0**-13), "b": jnp.ones((1, 1))}}
+    adapter = lora.Adapter(factors, config, adapter.targets)
+    for form in ("low_rank", "merge"):
+        model = lora.model(base, config, form=form)
+        run = jt.step.forward(model, precision)
+        variables = {"params": adapter, "frozen": {"Dense_0": {"kernel": kernel}}}
+        lost = bool((run(variables, given, train=False).outputs == 0).all())
+        assert lost is (form == "merge" and precision != "float32")
+        told = f"each pass rounds the sum to {precision}, in which an update that is small"
+        assert (told in model.facts(given, precision)["lora"]) is lost
+
+
 @pytest.mark.parametrize(
     ("targets", "form"),
     [(("Dense_0",), "low_rank"), (("Dense_0",), "merge"), ("all-linear", "auto")],
