@@ -65,7 +65,8 @@ def model(
     base the state will be given: give `create_train_state` the adapter as `params`.
 
     Args:
-        base: any model. Its `load` is not taken over: it gives the base, which is `frozen`.
+        base: any model. Its `load` is not taken over: it gives the base, which is `frozen`, and
+            which `create_train_state` wants to be given: what `init` makes has learnt nothing.
         config: what to adapt.
         form: "low_rank", "merge", or "auto": low_rank where the base takes a `LowRank` in the place
             of every kernel that is adapted, else merge. Which it is, and why, is among the model's
@@ -145,7 +146,13 @@ def model(
             return whole  # the gradients of the kernels are formed, and what is added is no product
         return replace(whole, weights=whole.weights * 2 // 3 + _branches(shapes["params"], config))
 
-    return Model(init=init, apply=apply, facts=facts, flops=flops if base.flops else None)
+    return Model(
+        init=init,
+        apply=apply,
+        facts=facts,
+        flops=flops if base.flops else None,
+        wants_frozen=True,
+    )
 
 
 def _rounding(dtype: Any) -> str:

@@ -91,6 +91,8 @@ class Model:
             fixed. For a model whose outputs are not its logits; None where they are.
     """
 
+        wants_frozen: whether what `init` makes as `frozen` stands there for its shapes, as a base
+            that has learnt nothing: `create_train_state` is then to be given another.
     init: Init
     apply: Apply
     load: Callable[[], Any] | None = None
@@ -99,3 +101,4 @@ class Model:
     digests: Callable[[], Mapping[str, str]] | None = None
     low_rank: Callable[[Variables, Batch], frozenset[str]] | None = None
     apply_with_kl: ApplyWithKL | None = None
+    wants_frozen: bool = False

@@ -390,7 +390,7 @@ def _template(model: Model, config: ExperimentConfig, learnt: Learnt) -> TrainSt
     def create() -> TrainState:
         batch = {n: jnp.zeros(x.shape, x.dtype) for n, x in learnt.batch().items()}
         key = jax.random.key(config.seed)
-        made = create_train_state(model, optax.identity(), batch, rng=key)
+        made = create_train_state(model, optax.identity(), batch, rng=key, frozen="init")
         return made.replace(opt_state=())
 
     state: TrainState = jax.eval_shape(create)

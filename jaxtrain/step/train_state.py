@@ -89,14 +89,23 @@ def create_train_state(
         rng: a key made by `jax.random.key`; half of it initialises, half goes into the state.
         precision: a policy or its name; float16 adds a loss scale.
         params: begin with these in the place of those that `init` makes.
-        frozen: use these in the place of those that `init` makes.
+        frozen: use these in the place of those that `init` makes; "init" says that those are
+            meant, where a model wants to be given some, as one of `lora.model` does.
         ema: keep a moving average of the parameters; it begins as a copy of them. The step moves
             it with `make_train_step(..., ema_decay=0.999)`.
 
     Raises:
         ConfigError: `params` or `frozen` have other shapes than those that `init` makes; or what is
-            to be frozen is among the parameters of the model, which would train its own.
+            to be frozen is among the parameters of the model, which would train its own; or the
+            model wants to be given a base, and is not.
     """
+    if frozen is None and model.wants_frozen:
+        raise ConfigError(
+            "frozen: this model trains an adapter beside a base, and is given none: it would learn "
+            'beside random numbers. Give frozen=params, those of the base; or frozen="init", where '
+            "random ones are meant"
+        )
+    frozen = None if isinstance(frozen, str) and frozen == "init" else frozen
     chosen = policy(precision)
     given = {"params": params, "frozen": frozen}
     given = {name: tree for name, tree in given.items() if tree is not None}

@@ -10,7 +10,7 @@ import pytest
 import jaxtrain as jt
 from jaxtrain import lora
 from jaxtrain.errors import ConfigError
-from jaxtrain.lora import LoRAConfig
+from jaxtrain.lora import LoRAConfig, Protection
 from jaxtrain.models import from_linen
 from jaxtrain.models.model import Model
 from jaxtrain.step import cross_entropy, next_token
@@ -237,7 +237,7 @@ def test_a_linen_module_with_statistics(targets, form):
     base, given = from_linen(Net()), floats()
     config = LoRAConfig(rank=2, targets=targets)
     model, tx = lora.model(base, config, form=form), optax.adam(3e-2)
-    state = jt.create_train_state(model, tx, given, rng=jax.random.key(0))
+    state = jt.create_train_state(model, tx, given, rng=jax.random.key(0), frozen="init")
     assert state.frozen.keys() == {"Dense_0", "BatchNorm_0", "ConvTranspose_0"}
     before = state
     step = jax.jit(jt.make_train_step(model, cross_entropy(), tx))
@@ -306,6 +306,23 @@ def test_parameters_of_the_base_are_no_adapter():
         model.apply({"params": adapter}, batch(), train=False)
 
 
+def test_a_base_that_has_learnt_nothing_must_be_meant():
+    """With and without an adapter that is given, and where the model can't even make the base."""
+    config, key = LoRAConfig(), jax.random.key(0)
+    for model in (
+        lora.model(MODEL, config),
+        lora.model(MODEL, config, protection=Protection(orthogonal=1.0)),
+    ):
+        for given in ({}, {"params": lora.init(key, params(), config)}):
+            with pytest.raises(ConfigError, match=r'^frozen: .*Give frozen=params.*frozen="init"'):
+                jt.create_train_state(model, optax.sgd(0.1), batch(), rng=key, **given)
+    drawn = jt.create_train_state(
+        lora.model(MODEL, config), optax.sgd(0.1), batch(), rng=key, frozen="init"
+    )
+    shapes = (jax.tree.map(jnp.shape, tree) for tree in (drawn.frozen, params()))
+    assert next(shapes) == next(shapes)
+
+
 def test_a_base_with_a_frozen_part_is_refused():
     twice = lora.model(lora.model(MODEL, LoRAConfig()), LoRAConfig())
     with pytest.raises(ConfigError, match="merge the adapter that it has first"):
@@ -317,7 +334,9 @@ def test_what_depends_on_the_base_must_be_given(options):
     """`init` of a model can't know which base the state is given: better NaN than another one's."""
     config = LoRAConfig(**options)
     model = lora.model(MODEL, config)
-    state = jt.create_train_state(model, optax.sgd(0.1), batch(), rng=jax.random.key(0))
+    state = jt.create_train_state(
+        model, optax.sgd(0.1), batch(), rng=jax.random.key(0), frozen="init"
+    )
     _, output = jax.jit(jt.make_train_step(model, next_token(), optax.sgd(0.1)))(state, batch())
     assert not output["finite"]
     base, adapter = lora.add_lora(params(), config, rng=jax.random.key(1))
