@@ -144,7 +144,8 @@ def mixture(
             where they have no more.
 
     Raises:
-        ConfigError: the parts are of different kinds, or have different readers (tokenizers, say).
+        ConfigError: the parts are of different kinds, have different readers (tokenizers, say), or
+            mean other classes, or other values, by the same labels.
     """
     made: dict[str, Splits] = {}
     for name, part in parts.items():
@@ -207,6 +208,7 @@ def section_of(name: str, part: Any) -> DataSection:
 
 
 def _refuse_another_kind(own: str, first: Splits, name: str, other: Splits) -> None:
+    _refuse_other_labels(own, first, name, other)  # says more than that the readers differ
     states = [None if s.reader is None else dict(s.reader.state()) for s in (first, other)]
     if states[0] != states[1]:
         raise ConfigError(
@@ -231,6 +233,27 @@ def _refuse_another_kind(own: str, first: Splits, name: str, other: Splits) -> N
         raise ConfigError(
             f"data.parts.{name}: expected rows of {forms[0]} as {own}, found {forms[1]}; take the "
             "same length"
+        )
+
+
+def _refuse_other_labels(own: str, first: Splits, name: str, other: Splits) -> None:
+    """A label is a number: of other classes, or of another scale, it would mean something else."""
+    if first.train is None or other.train is None or first.train.task != other.train.task:
+        return
+    names = [list(rows.label_names) for rows in (first.train, other.train)]
+    if names[0] != names[1]:
+        raise ConfigError(
+            f"data.parts.{name}: expected the classes {names[0]}, in this order, as {own}, found "
+            f"{names[1]}; the same label would mean two of them. Take parts of the same classes, "
+            "and name them in one order"
+        )
+    scales = [splits.target_scale for splits in (first, other)]
+    if scales[0] != scales[1]:
+        told = ["none" if scale is None else str(scale.to_json()) for scale in scales]
+        raise ConfigError(
+            f"data.parts.{name}: expected a target of the scale {told[0]} as {own}, found "
+            f"{told[1]}; the same label would mean two values. Take parts whose targets stay in "
+            "their unit"
         )
 
 
