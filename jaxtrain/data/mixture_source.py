@@ -29,7 +29,7 @@ from jaxtrain.data.reader import READERS, Reader
 from jaxtrain.data.rows import Rows, Task
 from jaxtrain.data.sources import SOURCES
 from jaxtrain.data.splits import Splits
-from jaxtrain.errors import ConfigError, OptionsError
+from jaxtrain.errors import ConfigError, DataError, DataNotFoundError, OptionsError
 
 Share = Annotated[float, pydantic.Field(gt=0, lt=1)]
 
@@ -145,14 +145,20 @@ def mixture(
 
     Raises:
         ConfigError: the parts are of different kinds, have different readers (tokenizers, say), or
-            mean other classes, or other values, by the same labels.
+            mean other classes, or other values, by the same labels; or one can't be read.
+        DataError: one is broken.
     """
     made: dict[str, Splits] = {}
     for name, part in parts.items():
         section = section_of(name, part)
-        made[name] = SOURCES.build(
-            section, validation_fraction=validation_fraction, seed=seed, fitted=fitted
-        )
+        try:
+            made[name] = SOURCES.build(
+                section, validation_fraction=validation_fraction, seed=seed, fitted=fitted
+            )
+        except (ConfigError, DataError) as error:
+            kinds = (DataNotFoundError, ConfigError, DataError)
+            kind = next(kind for kind in kinds if isinstance(error, kind))
+            raise kind(f"data.parts.{name}: {error}") from error
     (own, first), *others = made.items()
     for name, splits in others:
         _refuse_another_kind(own, first, name, splits)
