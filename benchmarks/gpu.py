@@ -6,6 +6,8 @@
 
     train       tokens a second of a Llama of a billion parameters, bfloat16, L = 2048, and which
                 share of the device's peak that is
+    lora        the same with an adapter of rank 16 on all layers of a Gemma 2B, here and by
+                transformers and PEFT; how long its step takes beside one of all parameters
     attention   milliseconds of cudnn, xla and tiled, and whether the rule takes the fastest
     loss        seconds and memory of the loss, tile by tile and all at once
     generate    tokens a second that the same Llama writes
@@ -14,9 +16,9 @@
 
 What matters most comes first, and each case has a process of its own. One for which the time does
 not suffice is not begun, one that takes several times as long as it should is stopped; both stand
-in the record as left out, as does one that does not fit into the memory, and as all do where there
-is no GPU. With `--out` the record is written after each case. A case that fails is in the record,
-too; then the command's exit code is 1.
+in the record as left out, as do one that does not fit into the memory, one that wants a package
+that is not installed, and all where there is no GPU. With `--out` the record is written after each
+case. A case that fails is in the record, too; then the command's exit code is 1.
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ import argparse
 import json
 import time
 from collections.abc import Callable, Iterable, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +39,8 @@ from jaxtrain.files import replacing
 
 PACKAGES = ["jaxtrain", "jax", "jaxlib", "jax-cuda12-plugin", "jax-cuda13-plugin"]
 PACKAGES += ["nvidia-cudnn-cu12", "nvidia-cudnn-cu13", "optax", "orbax-checkpoint", "numpy"]
-PARTS = ("train", "attention", "loss", "generate", "loops", "saves")
+PACKAGES += ["torch", "triton", "transformers", "peft"]
+PARTS = ("train", "lora", "attention", "loss", "generate", "loops", "saves")
 
 Record = dict[str, Any]
 
@@ -117,6 +121,8 @@ def _one(case: Case, record: Record, alone: Callable[[Case], Any], left: float) 
         why = "nothing to compute on"
     elif left <= case.seconds:
         why = f"takes about {case.seconds:.0f} s, and {max(0.0, left):.0f} s were left"
+    elif absent := [name for name in case.programs if find_spec(name) is None]:
+        why = f"not installed: {', '.join(absent)} (the extra 'peers' has them)"
     else:
         try:
             figures = alone(case)
@@ -129,9 +135,11 @@ def _one(case: Case, record: Record, alone: Callable[[Case], Any], left: float) 
                 return
             why = "does not fit into the device's memory"
         else:
-            record["parts"].setdefault(case.part, {})[case.name] = figures
-            print("\n".join(_lines(case.title, figures)), flush=True)
-            return
+            if "left_out" not in figures:
+                record["parts"].setdefault(case.part, {})[case.name] = figures
+                print("\n".join(_lines(case.title, figures)), flush=True)
+                return
+            why = figures["left_out"]
     record["left_out"][case.title] = why
     print(f"{case.title}: left out, {why}", flush=True)
 
@@ -145,6 +153,8 @@ def _lines(name: str, figures: dict[str, Any]) -> list[str]:
             f"  {figures['tokens_per_second']:,.0f} tokens a second"
             + (f", {share:.1%} of the device's peak" if share is not None else "")
         )
+    if "of_full" in figures:
+        lines.append(f"  a step takes {figures['of_full']:.2f} of one of all parameters")
     if "milliseconds" in figures:
         times = ", ".join(f"{f} {t['clock']:.2f} ms" for f, t in figures["milliseconds"].items())
         lines.append(f"  {times}; the rule takes {figures['chosen']}")

@@ -25,13 +25,17 @@ import numpy as np
 
 from benchmarks import loop
 from benchmarks import saves as saving
+from benchmarks.adapters import on_gpu as adapters
+from benchmarks.adapters.settings import PROGRAMS
 from benchmarks.language import attention, loss
+from benchmarks.language.rates import tokens_per_second
 from benchmarks.language.settings import PROMPT
 from benchmarks.language.shape import Shape
 from benchmarks.language.with_jaxtrain import Training, Writing
-from benchmarks.machine import is_out_of_memory
+from benchmarks.machine import peak_bytes
 from benchmarks.peaks import peak_flops
 from benchmarks.processes import Stopwatch
+from benchmarks.tries import first_that_fits
 from jaxtrain.models.decoder import attention_choice, flops_per_token, initial_params
 
 # Llama 3.2 1B.
@@ -47,8 +51,11 @@ BILLION = Shape(
     tied=True,
 )
 TINY = Shape(vocabulary=64, width=16, layers=2, heads=2, kv_heads=1, length=8, batch=2, tied=True)
+TINY_GEMMA = dataclasses.replace(TINY, family="gemma", hidden=32)
 # Rows a step, and what a layer keeps for the backward pass; the first that fits is measured.
 TRIES = ((8, "none"), (8, "mlp"), (8, "full"), (4, "mlp"), (2, "full"), (1, "full"))
+# PyTorch knows all or nothing.
+PEFT_TRIES = ((8, "none"), (4, "none"), (8, "full"), (2, "full"), (1, "full"))
 
 # Of the device's memory. Whatever is measured is alone on it.
 _MOST = MappingProxyType({"XLA_PYTHON_CLIENT_MEM_FRACTION": "0.92"})
@@ -68,6 +75,7 @@ class Case:
         arguments: of it.
         environment: variables that its process begins with.
         has_children: whether it starts processes itself.
+        programs: packages that it wants, besides ours.
     """
 
     part: str
@@ -77,6 +85,7 @@ class Case:
     arguments: tuple[Any, ...]
     environment: Mapping[str, str] = dataclasses.field(default_factory=lambda: _MOST)
     has_children: bool = False
+    programs: tuple[str, ...] = ()
 
     @property
     def title(self) -> str:
@@ -102,8 +111,20 @@ def cases(*, tiny: bool) -> Iterator[Case]:
     def about(number: float) -> float:
         return 0.0 if tiny else number
 
-    for name, engine in (("engine, fused", True), ("bare step", False)):
-        yield Case("train", name, about(90), train, (shape, engine, tries, seconds))
+    def trained(name: str, engine: bool) -> Case:
+        return Case("train", name, about(90), train, (shape, engine, tries, seconds))
+
+    gemma, peft_tries = (TINY_GEMMA, tries) if tiny else (adapters.GEMMA_2B, PEFT_TRIES)
+
+    def peft(name: str, takes: float, compiled: bool) -> Case:
+        how = gemma, peft_tries, seconds, compiled, tiny
+        return Case("lora", name, about(takes), adapters.with_peft, how, programs=PROGRAMS)
+
+    yield trained("engine, fused", True)
+    yield Case("lora", "low-rank", about(90), adapters.low_rank, (gemma, tries, seconds))
+    beside = shape, tries, seconds / 2
+    yield Case("lora", "beside all parameters", about(120), adapters.of_full, beside)
+    yield peft("peft, eager", 60, compiled=False)
     for length in (16,) if tiny else (1024, 2048, 4096):
         forms = shape, length, seconds
         yield Case("attention", f"L={length}", about(30), attention_forms, forms)
@@ -112,9 +133,12 @@ def cases(*, tiny: bool) -> Iterator[Case]:
         for form in ("plain", 8 if tiny else 1024):
             name = f"V={words}, {form if form == 'plain' else f'tile {form}'}"
             yield Case("loss", name, about(25), token_loss, (form, sizes))
+    if not tiny:  # on a processor a minute of compiling, and the same lines as eager
+        yield peft("peft, compiled", 120, compiled=True)
     for batch in (2,) if tiny else (1, 8):
         new = 4 if tiny else 128
         yield Case("generate", f"batch {batch}", about(60), generate, (shape, batch, new))
+    yield trained("bare step", False)
     for task in ("mnist_mlp",) if tiny else ("mnist_mlp", "mnist_cnn"):
         of = task, 2 if tiny else None, min(seconds, 1.0)
         yield Case("loops", task, about(45), loops, of, environment=_SHARED, has_children=True)
@@ -148,42 +172,30 @@ def train(
     shape: Shape, engine: bool, tries: tuple[tuple[int, str], ...], seconds: float
 ) -> dict[str, Any]:
     """Tokens a second of training in bfloat16, and which share of the device's peak that is."""
-    too_large = []
-    for batch, remat in tries:
-        try:
-            found = _train(dataclasses.replace(shape, batch=batch), engine, remat, seconds)
-        except jax.errors.JaxRuntimeError as error:
-            if not is_out_of_memory(error):
-                raise
-            too_large.append({"batch": batch, "remat": remat})
-            continue
-        if too_large:  # the highest is theirs
-            found["peak_bytes"] = None
-        return {"batch": batch, "remat": remat, **found, "too_large": too_large}
-    raise MemoryError(f"RESOURCE_EXHAUSTED: none of these fits: {too_large}")
+    return first_that_fits(
+        tries,
+        lambda batch, remat: _train(
+            dataclasses.replace(shape, batch=batch), engine, remat, seconds
+        ),
+    )
 
 
 def _train(shape: Shape, engine: bool, remat: Any, seconds: float) -> dict[str, Any]:
     config = shape.config()
-    training = Training(shape, engine, None, "bfloat16", remat)
-    losses = training.first_losses(3)
-    once = shape.tokens / training.round(1)["clock"]
-    steps = max(1, round(seconds / once))
-    rates = [training.round(steps)["clock"] for _ in range(4)][1:]  # the first one warms up
-    rate = statistics.median(rates)
+    found = tokens_per_second(
+        Training(shape, engine, None, "bfloat16", remat), shape.tokens, seconds
+    )
     choice = attention_choice(config, "auto", dtype="bfloat16", length=shape.length)
     flops = flops_per_token(config, shape.length, remat=remat, attention=choice.name)
     peak = peak_flops(jax.devices()[0].device_kind)
+    rate = found["tokens_per_second"]
     return {
         "sizes": dataclasses.asdict(config) | {"length": shape.length},
-        "tokens_per_second": rate,
-        "rounds": rates,
-        "steps_a_round": steps,
-        "first_losses": losses,
+        **found,
         "flops_per_token": dataclasses.asdict(flops),
         "peak_flops": peak,
         "model_flops_utilization": None if peak is None else rate * flops.total / peak,
-        "peak_bytes": _peak_bytes(),
+        "peak_bytes": peak_bytes(),
         "attention": {"chosen": choice.name, "why": choice.why},
     }
 
@@ -197,7 +209,7 @@ def attention_forms(shape: Shape, length: int, seconds: float) -> dict[str, Any]
 def token_loss(form: int | str, sizes: tuple[int, int, int]) -> dict[str, Any]:
     """Seconds and memory of one form of the loss in bfloat16, forward and back."""
     (found,) = loss.forms([form], sizes, "bfloat16", 5).values()
-    return {**dict(zip("VDT", sizes, strict=True)), **found, "peak_bytes": _peak_bytes()}
+    return {**dict(zip("VDT", sizes, strict=True)), **found, "peak_bytes": peak_bytes()}
 
 
 def generate(shape: Shape, batch: int, new: int) -> dict[str, Any]:
@@ -215,7 +227,7 @@ def generate(shape: Shape, batch: int, new: int) -> dict[str, Any]:
         "rounds": rates[1:],
         "prompt": PROMPT,
         "new": new,
-        "peak_bytes": _peak_bytes(),
+        "peak_bytes": peak_bytes(),
     }
 
 
@@ -235,8 +247,3 @@ def saves(millions: int, rounds: int) -> dict[str, Any]:
     """How long a checkpoint holds the training up, here and with orbax."""
     with tempfile.TemporaryDirectory() as directory:
         return saving.measure(millions, rounds, Path(directory))
-
-
-def _peak_bytes() -> int | None:
-    """The highest number of bytes in use at once, so far in this process."""
-    return (jax.devices()[0].memory_stats() or {}).get("peak_bytes_in_use")

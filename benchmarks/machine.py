@@ -34,8 +34,15 @@ def machine_facts(packages: Iterable[str]) -> dict[str, Any]:
 
 
 def is_out_of_memory(error: object) -> bool:
-    """Whether an error of JAX, or its text, says that a device's memory does not suffice."""
-    return "RESOURCE_EXHAUSTED" in str(error)
+    """Whether an error of JAX or PyTorch, or its text, says that a device has too little memory."""
+    return any(words in str(error) for words in ("RESOURCE_EXHAUSTED", "out of memory"))
+
+
+def peak_bytes() -> int | None:
+    """The most bytes of JAX's device in use at once, so far in this process; a CPU says None."""
+    import jax  # processes of other frameworks import this file
+
+    return (jax.devices()[0].memory_stats() or {}).get("peak_bytes_in_use")
 
 
 def _cpu_model() -> str:

@@ -16,6 +16,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from benchmarks.adapters.settings import PROGRAMS
 from benchmarks.language.rates import Rate, rows, summary
 from benchmarks.language.shape import Shape
 from benchmarks.language.training import FIRST_STEPS, LARGEST_DIFFERENCE, largest_difference
@@ -36,7 +37,6 @@ FULL = "jaxtrain, full"
 _OTHERS = ("jaxtrain, base in int8", "jaxtrain, base in nf4", FULL)
 """Those whose losses are their own."""
 _MAY_FAIL = "peft, compiled"
-PROGRAMS = ("torch", "transformers", "peft")
 
 
 def measure(

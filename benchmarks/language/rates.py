@@ -12,10 +12,40 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 Rate = dict[str, float]
 KINDS = ("clock", "processor")
+
+
+class Trains(Protocol):
+    """Whatever is trained step by step; each framework has one."""
+
+    def first_losses(self, number: int) -> list[float]:
+        """The loss of each of the first steps."""
+
+    def round(self, steps: int) -> Rate:
+        """Tokens a second over so many steps."""
+
+
+def tokens_per_second(training: Trains, tokens: int, seconds: float) -> dict[str, Any]:
+    """The median of three rounds by the clock, behind one that warms up.
+
+    Args:
+        training: of one framework.
+        tokens: a step.
+        seconds: about how long a round is.
+    """
+    losses = training.first_losses(3)
+    once = tokens / training.round(1)["clock"]
+    steps = max(1, round(seconds / once))
+    rates = [training.round(steps)["clock"] for _ in range(4)][1:]
+    return {
+        "tokens_per_second": statistics.median(rates),
+        "rounds": rates,
+        "steps_a_round": steps,
+        "first_losses": losses,
+    }
 
 
 def summary(rounds: Mapping[str, Sequence[Rate]]) -> dict[str, Any]:

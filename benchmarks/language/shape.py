@@ -10,7 +10,7 @@ Axes: B batch, L length, V vocabulary.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -20,18 +20,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Shape:
-    """A Llama, and the batches that it is trained on.
+    """A Llama or a Gemma, and the batches that it is trained on.
 
     Attributes:
         vocabulary: V.
         width: of the hidden states.
         layers: how many.
         heads: query heads.
-        kv_heads: key/value heads; as many as query heads, if not given.
-        hidden: the width of the feed-forward; 8/3 of the width, if not given.
+        kv_heads: key/value heads; if not given as many as query heads, of a Gemma one.
+        head_dim: the width of a head; the width by the number of heads, if not given.
+        hidden: the width of the feed-forward; if not given 8/3 of the width, of a Gemma 8 times it.
         length: L, tokens a row.
         batch: B, rows a step.
         tied: whether the head is the embedding.
+        family: which of the two.
     """
 
     vocabulary: int = 4096
@@ -39,10 +41,12 @@ class Shape:
     layers: int = 6
     heads: int = 6
     kv_heads: int | None = None
+    head_dim: int | None = None
     hidden: int | None = None
     length: int = 256
     batch: int = 8
     tied: bool = False
+    family: Literal["llama", "gemma"] = "llama"
 
     @property
     def tokens(self) -> int:
@@ -54,15 +58,18 @@ class Shape:
         # Processes of other frameworks import this file, and no JAX.
         from jaxtrain.models.decoder import DecoderConfig
 
-        return DecoderConfig.llama(
+        family = DecoderConfig.gemma if self.family == "gemma" else DecoderConfig.llama
+        given = {} if self.kv_heads is None else {"kv_heads": self.kv_heads}
+        return family(
             vocab_size=self.vocabulary,
             width=self.width,
             layers=self.layers,
             heads=self.heads,
-            kv_heads=self.kv_heads,
+            head_dim=self.head_dim,
             hidden=self.hidden,
             tied=self.tied,
             max_length=max(self.length, longest),
+            **given,
         )
 
     def text(self, number: int) -> dict[str, np.ndarray]:

@@ -45,7 +45,8 @@ transformers.logging.set_verbosity_error()
 transformers.logging.disable_progress_bar()
 # "sdpa" by another name. Of a name that it knows transformers makes a mask [B, 1, L, L] under
 # torch.compile (with torch below 2.14), and the kernel then computes what lies above the diagonal.
-transformers.AttentionInterface.register("causal_sdpa", sdpa_attention_forward)
+ATTENTION = "causal_sdpa"
+transformers.AttentionInterface.register(ATTENTION, sdpa_attention_forward)
 
 _ALL_THREADS = torch.get_num_threads()
 _TRIALS = 3
@@ -65,7 +66,7 @@ class Training:
     def __init__(self, shape: Shape, compiled: bool, weights: Path) -> None:
         self._shape = shape
         model = transformers.LlamaForCausalLM.from_pretrained(
-            weights, dtype=torch.float32, attn_implementation="causal_sdpa"
+            weights, dtype=torch.float32, attn_implementation=ATTENTION
         )
         self._model = model.train()
         self._optimizers = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from contextlib import nullcontext
 
 from jaxtrain.cli.command import Command
 from jaxtrain.cli.configured import add_config_words, config_of, phased_of, take_config
@@ -14,16 +15,18 @@ def _check(options: argparse.Namespace, overrides: list[str]) -> int:
     if phased is None:
         configs = {"": config_of(options, overrides)}
     else:
-        configs = {f"phase {name}: ": phased.config_of(name) for name in phased.every}
+        configs = {name: phased.config_of(name) for name in phased.every}
     from jaxtrain.run import RunData, choose_device
     from jaxtrain.run.checks import run_checks
 
     failed = 0
-    for whose, config in configs.items():
+    for name, config in configs.items():
         choose_device(config.device)
-        for finding in run_checks(RunData.of(config)):
-            failed += not finding.ok
-            print(f"{whose}{finding_line(finding)}", flush=True)
+        whose = f"phase {name}: " if name else ""
+        with nullcontext() if phased is None else phased.told(name):
+            for finding in run_checks(RunData.of(config)):
+                failed += not finding.ok
+                print(f"{whose}{finding_line(finding)}", flush=True)
     print("all checks passed" if not failed else f"{failed} of the checks failed")
     return 1 if failed else 0
 

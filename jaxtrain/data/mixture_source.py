@@ -29,7 +29,7 @@ from jaxtrain.data.reader import READERS, Reader
 from jaxtrain.data.rows import Rows, Task
 from jaxtrain.data.sources import SOURCES
 from jaxtrain.data.splits import Splits
-from jaxtrain.errors import ConfigError, OptionsError
+from jaxtrain.errors import ConfigError, DataError, DataNotFoundError, OptionsError
 
 Share = Annotated[float, pydantic.Field(gt=0, lt=1)]
 
@@ -144,14 +144,21 @@ def mixture(
             where they have no more.
 
     Raises:
-        ConfigError: the parts are of different kinds, or have different readers (tokenizers, say).
+        ConfigError: the parts are of different kinds, have different readers (tokenizers, say), or
+            mean other classes, or other values, by the same labels; or one can't be read.
+        DataError: one is broken.
     """
     made: dict[str, Splits] = {}
     for name, part in parts.items():
         section = section_of(name, part)
-        made[name] = SOURCES.build(
-            section, validation_fraction=validation_fraction, seed=seed, fitted=fitted
-        )
+        try:
+            made[name] = SOURCES.build(
+                section, validation_fraction=validation_fraction, seed=seed, fitted=fitted
+            )
+        except (ConfigError, DataError) as error:
+            kinds = (DataNotFoundError, ConfigError, DataError)
+            kind = next(kind for kind in kinds if isinstance(error, kind))
+            raise kind(f"data.parts.{name}: {error}") from error
     (own, first), *others = made.items()
     for name, splits in others:
         _refuse_another_kind(own, first, name, splits)
@@ -207,6 +214,7 @@ def section_of(name: str, part: Any) -> DataSection:
 
 
 def _refuse_another_kind(own: str, first: Splits, name: str, other: Splits) -> None:
+    _refuse_other_labels(own, first, name, other)  # says more than that the readers differ
     states = [None if s.reader is None else dict(s.reader.state()) for s in (first, other)]
     if states[0] != states[1]:
         raise ConfigError(
@@ -231,6 +239,27 @@ def _refuse_another_kind(own: str, first: Splits, name: str, other: Splits) -> N
         raise ConfigError(
             f"data.parts.{name}: expected rows of {forms[0]} as {own}, found {forms[1]}; take the "
             "same length"
+        )
+
+
+def _refuse_other_labels(own: str, first: Splits, name: str, other: Splits) -> None:
+    """A label is a number: of other classes, or of another scale, it would mean something else."""
+    if first.train is None or other.train is None or first.train.task != other.train.task:
+        return
+    names = [list(rows.label_names) for rows in (first.train, other.train)]
+    if names[0] != names[1]:
+        raise ConfigError(
+            f"data.parts.{name}: expected the classes {names[0]}, in this order, as {own}, found "
+            f"{names[1]}; the same label would mean two of them. Take parts of the same classes, "
+            "and name them in one order"
+        )
+    scales = [splits.target_scale for splits in (first, other)]
+    if scales[0] != scales[1]:
+        told = ["none" if scale is None else str(scale.to_json()) for scale in scales]
+        raise ConfigError(
+            f"data.parts.{name}: expected a target of the scale {told[0]} as {own}, found "
+            f"{told[1]}; the same label would mean two values. Take parts whose targets stay in "
+            "their unit"
         )
 
 

@@ -69,7 +69,8 @@ def model(
     base the state will be given: give `create_train_state` the adapter as `params`.
 
     Args:
-        base: any model. Its `load` is not taken over: it gives the base, which is `frozen`.
+        base: any model. Its `load` is not taken over: it gives the base, which is `frozen`, and
+            which `create_train_state` wants to be given: what `init` makes has learnt nothing.
         config: what to adapt.
         form: "low_rank", "merge", or "auto": low_rank where the base takes a `LowRank` in the place
             of every kernel that is adapted, else merge. Which it is, and why, is among the model's
@@ -145,7 +146,7 @@ def model(
         shapes = jax.eval_shape(lambda batch: base_variables(jax.random.key(0), batch), dict(batch))
         low_rank, why = _choice(base, config, form, shapes, batch)
         own = dict(base.facts(batch, dtype)) if base.facts is not None else {}
-        own["lora"] = f"{'low_rank' if low_rank else 'merge'}: {why}"
+        own["lora"] = f"low_rank: {why}" if low_rank else f"merge: {why}{_rounding(dtype)}"
         if quantize is not None:
             own["base"] = _size_told(shapes["params"], quantize)
         if protection is not None and protection.active:
@@ -163,7 +164,23 @@ def model(
             return whole  # the gradients of the kernels are formed, and what is added is no product
         return replace(whole, weights=whole.weights * 2 // 3 + _branches(shapes["params"], config))
 
-    return Model(init=init, apply=apply, facts=facts, flops=flops if base.flops else None)
+    return Model(
+        init=init,
+        apply=apply,
+        facts=facts,
+        flops=flops if base.flops else None,
+        wants_frozen=True,
+    )
+
+
+def _rounding(dtype: Any) -> str:
+    """What a sum in this dtype does to what is merged into it."""
+    if jnp.finfo(dtype).bits >= 32:
+        return ""
+    return (
+        f"; each pass rounds the sum to {jnp.dtype(dtype).name}, in which an update that is small "
+        "beside its kernel is lost"
+    )
 
 
 def _size_told(params: Any, bits: Bits) -> str:

@@ -167,13 +167,21 @@ def causal_lm(
     if weights is None:
         return model
 
-    def load() -> dict[str, Any]:
+    def refuse_others() -> None:
         found = _sizes_of(decoder_files.read_config(weights))
         if other := _other_sizes(_sizes_of(config), found, weights):
             raise ConfigError("\n".join(f"model.{key}: {text}" for key, text in other.items()))
+
+    def load() -> dict[str, Any]:
+        refuse_others()
         return decoder_files.load(weights, dtype=param_dtype)[1]
 
-    return dataclasses.replace(model, load=load, digests=lambda: decoder_files.digests(weights))
+    return dataclasses.replace(
+        model,
+        load=load,
+        digests=lambda: decoder_files.digests(weights),
+        refuse_others=refuse_others,
+    )
 
 
 def config_of(section: Any, num_outputs: int) -> DecoderConfig:

@@ -83,12 +83,16 @@ class Model:
         flops: floating-point operations a token of the batch, likewise; None where nobody has
             counted them.
         digests: the sha256 of the files that `load` reads, by name, for a run's metadata.
+        refuse_others: raises where the files that `load` reads are there and another model's, by
+            what they say of themselves: no parameter is read. None where `load` alone can tell.
         low_rank: `low_rank(variables, batch)`, the kernels among the parameters, by path
             ("Dense_0/kernel"), in whose place `apply` takes a `LowRank`; None where it takes none.
         apply_with_kl: `apply_with_kl(variables, reference, batch, *, train, rngs=None)`: what
             `apply` gives for `variables`, and the Kullback-Leibler divergence of each prediction
             from that of other variables, float32 `[B]` or `[B, L]`. Those are evaluated and held
             fixed. For a model whose outputs are not its logits; None where they are.
+        wants_frozen: whether what `init` makes as `frozen` stands there for its shapes, as a base
+            that has learnt nothing: `create_train_state` is then to be given another.
     """
 
     init: Init
@@ -97,5 +101,7 @@ class Model:
     facts: Callable[[Mapping[str, Any], Any], Mapping[str, str]] | None = None
     flops: Callable[[Mapping[str, Any], Any], Flops] | None = None
     digests: Callable[[], Mapping[str, str]] | None = None
+    refuse_others: Callable[[], None] | None = None
     low_rank: Callable[[Variables, Batch], frozenset[str]] | None = None
     apply_with_kl: ApplyWithKL | None = None
+    wants_frozen: bool = False

@@ -11,7 +11,8 @@ from pathlib import Path
 
 from jaxtrain.checkpoint.manifest import manifest_digest
 from jaxtrain.phases.ledger import Ledger
-from jaxtrain.phases.phased_config import BASE, PhasedConfig
+from jaxtrain.phases.phased_config import PhasedConfig
+from jaxtrain.phases.replay import BASE
 from jaxtrain.run.found import find_checkpoint
 
 

@@ -17,8 +17,9 @@ A phase overrides what stands above; each is checked before the first begins.
 
 from __future__ import annotations
 
+import contextlib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,20 +36,13 @@ from jaxtrain.config import (
 from jaxtrain.config.fields import describe
 from jaxtrain.config.schema import Section
 from jaxtrain.config.tree import Tree
-from jaxtrain.errors import ConfigError, did_you_mean
+from jaxtrain.errors import ConfigError, DataError, did_you_mean
 from jaxtrain.files.names import PATTERN
+from jaxtrain.phases.replay import BASE, Replay, data_of, in_words
 from jaxtrain.run import make_config
 
-BASE = "base"
 _OWN = ("base", "phases", "retention")
 _OF_A_PHASE = "replay"
-
-
-class Replay(Section):
-    """Rows of what was learnt before, among those of a phase."""
-
-    share: float = pydantic.Field(gt=0, lt=1)  # of the rows that the phase trains on
-    of: tuple[str, ...] | None = None  # phases, or "base"; null: all that come before
 
 
 class RetentionSection(Section):
@@ -172,7 +166,7 @@ class PhasedConfig:
             tree = merge(tree, {"workdir": workdir})
         if begins is not None:
             tree = merge(tree, {"start": begins})
-        return self._made(tree, name)
+        return self._made(tree, name, self.replayed(name))
 
     def task_of(self, name: str) -> ExperimentConfig:
         """The config whose data a task is measured on, without what is replayed.
@@ -191,6 +185,30 @@ class PhasedConfig:
             own = {**_batches(self.tree.get("data")), **given}
             return self._made(merge(tree, {"data": own}), f"retention.untrained.{name}")
         return self._made(self._find(name).tree, name)
+
+    def replayed(self, name: str) -> tuple[str, ...]:
+        """What stands among the rows of a phase, in the order of the phases; mostly nothing."""
+        replay = self._find(name).replay
+        if replay is None:
+            return ()
+        return self.every[: self.every.index(name)] if replay.of is None else replay.of
+
+    @contextlib.contextmanager
+    def told(self, name: str) -> Iterator[None]:
+        """What is wrong with the run of a phase comes out by its name, and by the keys here.
+
+        Args:
+            name: of the phase; "base".
+
+        Raises:
+            ConfigError: the config, or what it names, is wrong.
+            DataError: the data are.
+        """
+        try:
+            yield
+        except (ConfigError, DataError) as error:
+            kind = ConfigError if isinstance(error, ConfigError) else DataError
+            raise kind(in_words(error, name, self.replayed(name))) from error
 
     def _find(self, name: str) -> Phase:
         found = {phase.name: phase for phase in (*([self.base] if self.base else []), *self.phases)}
@@ -215,23 +233,25 @@ class PhasedConfig:
     def _mixed(self, phase: Phase) -> dict[str, Any]:
         """The data of a phase, with those of earlier ones among them."""
         assert phase.replay is not None
-        earlier = self.every[: self.every.index(phase.name)]
-        chosen = list(phase.replay.of) if phase.replay.of is not None else earlier
-        own = merge(phase.tree.get("data")).to_dict()
+        sections = {
+            name: merge(self._find(name).tree.get("data")).to_dict()
+            for name in (phase.name, *self.replayed(phase.name))
+        }
+        own = sections[phase.name]
         if own.get("stream"):
-            raise ConfigError("data.stream: what is replayed is held in memory; take one of both")
-        parts = {phase.name: _part(own)}
-        for name in chosen:
-            parts[name] = _part(merge(self._find(name).tree.get("data")).to_dict())
+            raise ConfigError(
+                f"phase {phase.name}: {data_of(phase.name)}.stream: what is replayed is held in "
+                f"memory; leave phases.{phase.name}.replay out, or do not stream"
+            )
+        parts = {name: _part(data) for name, data in sections.items()}
         mixed = {"name": "mixture", "share": phase.replay.share, "parts": parts}
         return {**_batches(own), **mixed}
 
-    def _made(self, tree: Tree, name: str) -> ExperimentConfig:
+    def _made(self, tree: Tree, name: str, replayed: tuple[str, ...] = ()) -> ExperimentConfig:
         try:
             return make_config(tree, plugins=self.plugins)
         except ConfigError as error:
-            lines = [f"phase {name}: {line}" for line in str(error).splitlines()]
-            raise ConfigError("\n".join(lines)) from None
+            raise ConfigError(in_words(error, name, replayed)) from None
 
     def _check(self) -> None:
         problems = []

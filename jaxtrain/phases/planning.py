@@ -28,7 +28,8 @@ def describe_phases(progressive: Progressive) -> str:
     before = "what the config says"
     for name in names:
         own = config.config_of(name)
-        task = Task.of(RunData.of(own))
+        with config.told(name):
+            task = Task.of(RunData.of(own))
         lines += ["", f"phase      {name}{', which is over' if name in done else ''}"]
         lines.append(f"begins     with {before}")
         lines += _of_adapter(config, name)

@@ -31,7 +31,8 @@ from jaxtrain.files.paths import typed_directory
 from jaxtrain.lora import Adapter
 from jaxtrain.phases.layout import Layout
 from jaxtrain.phases.ledger import Entry, Ledger, digest_of, options_of
-from jaxtrain.phases.phased_config import BASE, PhasedConfig
+from jaxtrain.phases.phased_config import PhasedConfig
+from jaxtrain.phases.replay import BASE
 from jaxtrain.phases.same_phases import refuse_changes, refuse_others
 from jaxtrain.phases.scoring import baseline, score
 from jaxtrain.retention import (
@@ -129,7 +130,8 @@ class Progressive:
     ) -> None:
         directory = self.layout.run(name)
         config = self.config.config_of(name, workdir=str(directory), start=start)
-        experiment = Experiment(Task.of(RunData.of(config)), directory)
+        with self.config.told(name):
+            experiment = Experiment(Task.of(RunData.of(config)), directory)
         told(name, experiment)
         experiment.train(guard=guard)
 

@@ -13,7 +13,8 @@ from jaxtrain.errors import ConfigError, DataError
 from jaxtrain.files import unfinished
 from jaxtrain.phases.layout import Layout
 from jaxtrain.phases.ledger import Ledger
-from jaxtrain.phases.phased_config import BASE, PhasedConfig, is_phased
+from jaxtrain.phases.phased_config import PhasedConfig, is_phased
+from jaxtrain.phases.replay import BASE
 from jaxtrain.run.deciding import differing
 from jaxtrain.run.found import find_checkpoint
 from jaxtrain.run.resuming import Resume

@@ -10,6 +10,7 @@ them, and is then what is trained.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import logging
 import os
@@ -26,12 +27,12 @@ import optax
 from jaxtrain import lora
 from jaxtrain.checkpoint.manifest import manifest_digest
 from jaxtrain.config.schema import StartSection
-from jaxtrain.errors import ConfigError
+from jaxtrain.errors import ConfigError, DataNotFoundError
 from jaxtrain.lora import Adapter, LoRAConfig, Protection
 from jaxtrain.models import Model
 from jaxtrain.models.quantized import Bits
-from jaxtrain.run.start import checkpoint_of
-from jaxtrain.run.trained import Trained
+from jaxtrain.run.start import checkpoint_of, record_of
+from jaxtrain.run.trained import Trained, form_of
 from jaxtrain.step import TrainState, create_train_state
 
 logger = logging.getLogger(__name__)
@@ -142,13 +143,13 @@ class Parameters:
             if self.base.load is None:
                 return {}
             params = self.base.load()
-            self._refuse_others(params, expected.params)
+            self._refuse_others(params, self._of_model(expected))
             return {"params": params, **carried}
         floats = self._of_base(batch, rng)
+        self._refuse_others(floats, self._of_model(expected))
         params = floats
         if self.quantize is not None:
             params = lora.quantize(floats, self.quantize, self.adapter)
-        self._refuse_others(params, lora.base_of(expected.frozen, self.protection))
         # Phases have one seed. With the same a in each, a new update would begin in the very inputs
         # that the last one has used; so what is drawn depends on what it is drawn for.
         key = jax.random.fold_in(jax.random.fold_in(rng, _ADAPTER), _checksum(floats))
@@ -156,6 +157,35 @@ class Parameters:
         earlier = self._earlier()
         frozen = lora.frozen_for(base, self.adapter, self.protection, earlier=earlier)
         return {"params": adapter, "frozen": frozen, **carried}
+
+    def refuse_others(self, expected: TrainState) -> None:
+        """Refuse what `begin` would, as far as headers say it: another model's parameters.
+
+        What is not there is left to `begin`: who goes on does not need it.
+
+        Args:
+            expected: the shapes and dtypes of the TrainState.
+
+        Raises:
+            ConfigError: they are those of another model.
+            CheckpointError: what `start` names is no checkpoint of a run.
+        """
+        if self.start is not None:
+            if (record := record_of(self.start)) is not None:
+                params, collections = form_of(record)
+                self._refuse_others(params, self._of_model(expected))
+                if expected.model_state:
+                    self._refuse_others(collections, expected.model_state)
+        elif self.base.refuse_others is not None:
+            with contextlib.suppress(DataNotFoundError):
+                self.base.refuse_others()
+
+    def _of_model(self, expected: TrainState) -> Any:
+        """The parameters of the model, whether they are trained or an adapter beside them is."""
+        if self.adapter is None:
+            return expected.params
+        base = lora.base_of(expected.frozen, self.protection)
+        return base if self.quantize is None else jax.eval_shape(lora.dequantize, base)
 
     def _carried(self, expected: Any) -> dict[str, Any]:
         """What the run before has beside its parameters: they are of no use without it."""

@@ -18,6 +18,7 @@ import jax
 import numpy as np
 
 from jaxtrain.batch import MASK, ROW_MASK
+from jaxtrain.checkpoint.saved import committed
 from jaxtrain.engine import Engine
 from jaxtrain.engine.filters import (
     Always,
@@ -44,10 +45,13 @@ def refuse_what_train_refuses(experiment: Experiment) -> None:
     """Raise what `experiment.train()` would before it begins; nothing is touched.
 
     Raises:
-        ConfigError: a monitor that nobody provides, or a directory that holds another run.
+        ConfigError: a monitor that nobody provides, a directory that holds another run, or another
+            model's parameters to begin with.
     """
     refuse_unknown_monitors(experiment.config, experiment.trainer)
     experiment.directory.refuse_others(experiment.config)
+    if not committed(experiment.directory.checkpoints):  # else it goes on, with its own
+        experiment.task.parameters.refuse_others(experiment.task.abstract_state())
 
 
 def describe_plan(experiment: Experiment) -> str:

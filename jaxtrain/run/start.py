@@ -12,13 +12,15 @@ began with, and goes on without it.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 
 from jaxtrain.checkpoint import Saved
 from jaxtrain.checkpoint.manifest import manifest_digest
+from jaxtrain.checkpoint.saved import committed, read_saved
 from jaxtrain.config import ConfigDict, merge
 from jaxtrain.config.schema import StartSection
 from jaxtrain.config.tree import Tree
-from jaxtrain.errors import ConfigError
+from jaxtrain.errors import CheckpointError, ConfigError
 from jaxtrain.files.paths import typed_path
 from jaxtrain.run.found import find_checkpoint
 
@@ -62,6 +64,21 @@ def checkpoint_of(section: StartSection) -> Saved:
                 "there now, which is another run"
             )
     return found
+
+
+def record_of(section: StartSection) -> Saved | None:
+    """The same, where it is there; only what it says of itself is read, and no digest compared.
+
+    Returns:
+        None where there is no checkpoint of that digest; `checkpoint_of` says why.
+    """
+    path = typed_path(section.path, what="start.path")
+    paths = [path] if (path / "meta.json").is_file() else committed(path / "checkpoints")
+    for each in reversed(paths):
+        with suppress(CheckpointError):
+            if manifest_digest(each) == section.digest:
+                return read_saved(each)
+    return None
 
 
 def _found(path: str) -> Saved:

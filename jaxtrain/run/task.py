@@ -147,9 +147,10 @@ class Task:
     def fresh_state(self) -> TrainState:
         """A TrainState of what the model makes by itself, no file read.
 
-        Where an adapter depends on its base (DoRA, PiSSA), it is NaN.
+        The base of an adapter has then learnt nothing; where the adapter depends on it (DoRA,
+        PiSSA), it is NaN.
         """
-        return self._state()
+        return self._state(frozen="init")
 
     def _state(self, **given: Any) -> TrainState:
         return create_train_state(

@@ -25,7 +25,7 @@ import optax
 
 from jaxtrain import lora
 from jaxtrain.batch import ROW_MASK
-from jaxtrain.checkpoint import CheckpointStore, refuse_nonfinite
+from jaxtrain.checkpoint import CheckpointStore, Saved, refuse_nonfinite
 from jaxtrain.config import ExperimentConfig, diff, imported_digests
 from jaxtrain.data import READERS, Dataset, NewRows, QuestionRows, Reader, Rows, read_inputs
 from jaxtrain.engine import Engine
@@ -120,22 +120,13 @@ class Trained:
             NonFiniteError: a parameter is NaN or Inf.
         """
         checkpoint = find_checkpoint(Path(path))
-        meta, where = checkpoint.meta, f"{checkpoint.path / 'meta.json'}"
-        if not isinstance(meta.get("config"), dict) or "learnt" not in meta:
-            raise CheckpointError(
-                f"{where}: holds neither the config nor what was learnt: it was saved by hand, or "
-                "by an earlier version. store.load(...) reads its arrays"
-            )
-        learnt = Learnt.from_json(meta["learnt"], where=where)
-        plugins = list(plugins)
-        config = _configured(meta["config"], overrides, plugins, where)
-        model = build_model(config, learnt.num_outputs, learnt.batch())
+        config, learnt, model = _said(checkpoint, overrides, plugins)
         store = CheckpointStore(checkpoint.path.parent, asynchronous=False)
         state, _ = store.load(
             checkpoint, _template(model, config, learnt), part="train_state", without=_NOT_NEEDED
         )
         refuse_nonfinite(state.variables(), str(checkpoint.path))
-        return cls(checkpoint.path, meta, config, learnt, model, state)
+        return cls(checkpoint.path, checkpoint.meta, config, learnt, model, state)
 
     def merged(self) -> Any:
         """The parameters of the config's `model`, what an adapter has learnt among them."""
@@ -364,6 +355,38 @@ class Trained:
         return found
 
 
+def form_of(checkpoint: Saved) -> tuple[Any, Any]:
+    """Shapes and dtypes of what `Trained.load` finds there: no array is read.
+
+    Returns:
+        Of `merged()`, and of the model's other collections.
+
+    Raises:
+        CheckpointError: it is no checkpoint of a run.
+    """
+    config, learnt, model = _said(checkpoint)
+    state = _template(model, config, learnt)
+    if isinstance(state.params, Adapter):
+        base = lora.base_of(state.frozen, protection_of(config))
+        return jax.eval_shape(lora.dequantize, base), state.model_state
+    return state.params, state.model_state
+
+
+def _said(
+    checkpoint: Saved, overrides: Iterable[str] = (), plugins: Iterable[str] = ()
+) -> tuple[ExperimentConfig, Learnt, Model]:
+    """What a checkpoint says of itself: its config, what was learnt, and so the model."""
+    meta, where = checkpoint.meta, f"{checkpoint.path / 'meta.json'}"
+    if not isinstance(meta.get("config"), dict) or "learnt" not in meta:
+        raise CheckpointError(
+            f"{where}: holds neither the config nor what was learnt: it was saved by hand, or "
+            "by an earlier version. store.load(...) reads its arrays"
+        )
+    learnt = Learnt.from_json(meta["learnt"], where=where)
+    config = _configured(meta["config"], overrides, list(plugins), where)
+    return config, learnt, build_model(config, learnt.num_outputs, learnt.batch())
+
+
 def _configured(
     saved: Mapping[str, Any], overrides: Iterable[str], plugins: Collection[str], where: str
 ) -> ExperimentConfig:
@@ -392,7 +415,7 @@ def _template(model: Model, config: ExperimentConfig, learnt: Learnt) -> TrainSt
     def create() -> TrainState:
         batch = {n: jnp.zeros(x.shape, x.dtype) for n, x in learnt.batch().items()}
         key = jax.random.key(config.seed)
-        made = create_train_state(model, optax.identity(), batch, rng=key)
+        made = create_train_state(model, optax.identity(), batch, rng=key, frozen="init")
         return made.replace(opt_state=())
 
     state: TrainState = jax.eval_shape(create)

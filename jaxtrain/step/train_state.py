@@ -89,14 +89,23 @@ def create_train_state(
         rng: a key made by `jax.random.key`; half of it initialises, half goes into the state.
         precision: a policy or its name; float16 adds a loss scale.
         params: begin with these in the place of those that `init` makes.
-        frozen: use these in the place of those that `init` makes.
+        frozen: use these in the place of those that `init` makes; "init" says that those are
+            meant, where a model wants to be given some, as one of `lora.model` does.
         ema: keep a moving average of the parameters; it begins as a copy of them. The step moves
             it with `make_train_step(..., ema_decay=0.999)`.
 
     Raises:
         ConfigError: `params` or `frozen` have other shapes than those that `init` makes; or what is
-            to be frozen is among the parameters of the model, which would train its own.
+            to be frozen is among the parameters of the model, which would train its own; or the
+            model wants to be given a base, and is not.
     """
+    if frozen is None and model.wants_frozen:
+        raise ConfigError(
+            "frozen: this model trains an adapter beside a base, and is given none: it would learn "
+            'beside random numbers. Give frozen=params, those of the base; or frozen="init", where '
+            "random ones are meant"
+        )
+    frozen = None if isinstance(frozen, str) and frozen == "init" else frozen
     chosen = policy(precision)
     given = {"params": params, "frozen": frozen}
     given = {name: tree for name, tree in given.items() if tree is not None}
@@ -123,7 +132,7 @@ def create_train_state(
     made = jax.jit(create)(rng, dict(batch), params)
     if params is not None:
         made = _laid_out(made, tx, params)
-    return made.replace(**given)
+    return _all_committed(made.replace(**given))
 
 
 def _refuse_trained(frozen: Any, params: Any) -> None:
@@ -164,14 +173,36 @@ def _refuse_other_shapes(name: str, given: Any, made: Any) -> None:
 def _laid_out(state: TrainState, tx: optax.GradientTransformation, params: Any) -> TrainState:
     """What has the form of the parameters, on the devices of the given ones.
 
-    Zeros depend on no parameter, so that XLA would put them all on one device.
+    Zeros depend on no parameter, so that XLA would put them all on one device. What lies there
+    already is not put there: that would commit it.
     """
 
     def like(leaf: Any, param: Any) -> Any:
         sharding = getattr(param, "sharding", None)
         fits = sharding is not None and jnp.shape(leaf) == jnp.shape(param)
-        return jax.device_put(leaf, sharding) if fits else leaf
+        there = not _is_traced(leaf) and leaf.sharding == sharding
+        return jax.device_put(leaf, sharding) if fits and not there else leaf
 
     ema = None if state.ema is None else jax.tree.map(like, state.ema, params)
     opt_state = optax.tree.map_params(tx, like, state.opt_state, params)
     return state.replace(opt_state=opt_state, ema=ema)
+
+
+def _all_committed(state: TrainState) -> TrainState:
+    """Where given arrays are committed to one device, the rest of the state is so, too.
+
+    A step that takes leaves of both kinds is compiled for them, and once more for its own results,
+    all of which are committed.
+    """
+    leaves = [leaf for leaf in jax.tree.leaves(state) if isinstance(leaf, jax.Array)]
+    if any(map(_is_traced, leaves)):
+        return state
+    places = {leaf.sharding for leaf in leaves if leaf.committed}
+    if len(places) != 1 or not isinstance(place := places.pop(), jax.sharding.SingleDeviceSharding):
+        return state
+    free = {id(leaf) for leaf in leaves if not leaf.committed}
+    return jax.tree.map(lambda x: jax.device_put(x, place) if id(x) in free else x, state)
+
+
+def _is_traced(leaf: Any) -> bool:
+    return isinstance(leaf, jax.core.Tracer)

@@ -4,28 +4,38 @@ from __future__ import annotations
 
 import json
 import math
+import sys
+from pathlib import Path
+from types import SimpleNamespace
 
 import jax
 import pytest
 
 from benchmarks import __main__ as command
 from benchmarks import gpu, gpu_cases
-from benchmarks.gpu_cases import BILLION, Case, cases
+from benchmarks.adapters import on_gpu
+from benchmarks.adapters.settings import PROGRAMS, RANK
+from benchmarks.gpu_cases import BILLION, TINY_GEMMA, Case, cases
+from benchmarks.machine import is_out_of_memory
 from benchmarks.peaks import peak_flops
 from benchmarks.processes import ProcessFailed
+from jaxtrain.config import load
 from jaxtrain.models.decoder import flops_per_token
 
 
 @pytest.mark.slow
 def test_all_of_it_in_tiny_sizes(tmp_path, capsys):
+    """But adapters, which are next, in this process."""
     path = tmp_path / "new" / "gpu.json"
-    assert command.main(["gpu", "--device", "cpu", "--tiny", "--out", str(path)]) == 0
+    parts = [part for part in gpu.PARTS if part != "lora"]
+    words = ["--device", "cpu", "--tiny", "--parts", ",".join(parts), "--out", str(path)]
+    assert command.main(["gpu", *words]) == 0
     record = json.loads(path.read_text())
     assert record["failed"] == record["left_out"] == {}
     assert record["device"]["platform"] == "cpu"
-    assert tuple(record["parts"]) == gpu.PARTS
+    assert list(record["parts"]) == parts
     for case in cases(tiny=True):
-        assert record["parts"][case.part][case.name]
+        assert case.part == "lora" or record["parts"][case.part][case.name]
     for trained in record["parts"]["train"].values():
         assert trained["tokens_per_second"] > 0
         assert trained["batch"] == 2
@@ -33,6 +43,39 @@ def test_all_of_it_in_tiny_sizes(tmp_path, capsys):
         assert len(trained["rounds"]) == 3
     assert record["parts"]["loops"]["mnist_mlp"]["times_as_fast"] > 0
     assert "the rule takes tiled" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_adapters_in_tiny_sizes(monkeypatch, here, tmp_path, capsys):
+    """What others do: test_lora.py."""
+    path = tmp_path / "gpu.json"
+    monkeypatch.setattr(gpu, "OwnProcess", here)
+    monkeypatch.setattr(gpu, "find_spec", lambda name: None)
+    monkeypatch.setattr(on_gpu, "peak_flops", lambda kind: 1e12)
+    gpu.main(["--device", "cpu", "--tiny", "--parts", "lora", "--out", str(path)])
+    record = json.loads(path.read_text())
+    assert record["failed"] == {}
+    assert list(record["left_out"]) == ["lora: peft, eager"]
+    own, both = (record["parts"]["lora"][n] for n in ("low-rank", "beside all parameters"))
+    # All products with kernels are there twice and not thrice, and those of the adapter are.
+    config = TINY_GEMMA.config()
+    queries, keys = config.heads * config.head_dim, config.kv_heads * config.head_dim
+    kernels = [(16, queries), (16, keys), (16, keys), (queries, 16)]
+    kernels += [(16, config.hidden), (16, config.hidden), (config.hidden, 16)]
+    assert own["trained_parameters"] == config.layers * RANK * sum(map(sum, kernels))
+    whole, found = flops_per_token(config, TINY_GEMMA.length), own["flops_per_token"]
+    assert found["weights"] == whole.weights * 2 // 3 + 6 * own["trained_parameters"]
+    total = found["weights"] + found["attention"]
+    assert own["model_flops_utilization"] == pytest.approx(own["tokens_per_second"] * total / 1e12)
+    assert both["of_full"] > 0
+    assert min(both["shares"]) <= both["of_full"] <= max(both["shares"])
+    for share, full, low in zip(both["shares"], *both["rates"].values(), strict=True):
+        assert share == pytest.approx(full / low)
+    full, low = both["first_losses"]["full"], both["first_losses"]["low_rank"]
+    assert low[0] == pytest.approx(full[0], rel=1e-4)  # a fresh adapter changes nothing
+    assert low[-1] != pytest.approx(full[-1], rel=1e-4)
+    printed = capsys.readouterr().out
+    assert f"a step takes {both['of_full']:.2f} of one of all parameters" in printed
 
 
 def answers(here, **by_name):
@@ -95,6 +138,25 @@ def test_cases_that_fail_or_do_not_fit_are_told_and_the_others_go_on(monkeypatch
     assert "slow" not in seconds
 
 
+def test_what_is_not_there_is_said(monkeypatch, here):
+    said = {"batch": 8, "left_out": "PyTorch computes on no GPU"}
+    process = answers(here, gpu={"kind": "a GPU"}, there=said, good={"of_full": 0.5})
+    monkeypatch.setattr(gpu, "OwnProcess", process)
+    monkeypatch.setattr(gpu, "find_spec", lambda name: None if name == "peft" else name)
+    absent = Case("part", "absent", 10.0, print, (), programs=PROGRAMS)
+    fits = Case("part", "good", 10.0, print, (), programs=("torch",))
+    record = {}
+    gpu.measure(
+        [absent, case("there"), fits], record, lambda: None, device_name="gpu", seconds=60.0
+    )
+    assert record["left_out"] == {
+        "part: absent": "not installed: peft (the extra 'peers' has them)",
+        "part: there": "PyTorch computes on no GPU",
+    }
+    assert record["failed"] == {}
+    assert record["parts"] == {"part": {"good": {"of_full": 0.5}}}
+
+
 def test_time_that_is_over_begins_nothing(monkeypatch, here):
     process = answers(here, gpu={"kind": "a GPU"}, first={}, second={})
     monkeypatch.setattr(gpu, "OwnProcess", process)
@@ -144,6 +206,9 @@ def test_a_device_that_is_not_the_wanted_one_is_none():
 
 
 def test_cases_are_in_order_and_have_names_of_their_own():
+    # What is trained here comes before what others train, and before the rest.
+    first = [case.title for case in cases(tiny=False)][:3]
+    assert first == ["train: engine, fused", "lora: low-rank", "lora: beside all parameters"]
     for tiny in (False, True):
         found = list(cases(tiny=tiny))
         assert tuple(dict.fromkeys(case.part for case in found)) == gpu.PARTS
@@ -183,6 +248,76 @@ def test_an_error_besides_memory_is_not_tried_again(monkeypatch):
     monkeypatch.setattr(gpu_cases, "_train", train)
     with pytest.raises(jax.errors.JaxRuntimeError, match="INTERNAL"):
         gpu_cases.train(BILLION, True, ((1, "none"), (1, "full")), 1.0)
+
+
+def test_errors_of_pytorch_say_the_same():
+    assert is_out_of_memory("OutOfMemoryError: CUDA out of memory. Tried to allocate 31 GiB.")
+    assert not is_out_of_memory("RuntimeError: CUDA error: an illegal memory access")
+
+
+class Peft:
+    """PyTorch with PEFT, which fails as it is told when its first step runs."""
+
+    errors = ()
+    made = ()
+
+    def __init__(self, shape, compiled, again):
+        self._number = len(Peft.made)
+        Peft.made = (*Peft.made, (shape.batch, compiled, again))
+
+    def first_losses(self, number):
+        if self._number < len(self.errors):
+            raise self.errors[self._number]
+        return [1.0] * number
+
+    def round(self, steps):
+        return {"clock": 7.0}
+
+    def trained(self):
+        return 3
+
+
+@pytest.fixture
+def with_peft(monkeypatch):
+    """`on_gpu.with_peft` of a PyTorch that computes on the device, with the given errors."""
+
+    def run(device, *errors, compiled=False, on_cpu=False):
+        monkeypatch.setattr(Peft, "errors", errors)
+        monkeypatch.setattr(Peft, "made", ())
+        there = SimpleNamespace(Training=Peft, device=lambda: device, peak=lambda: 9)
+        monkeypatch.setitem(sys.modules, "benchmarks.adapters.peft_on_gpu", there)
+        tries = ((8, "none"), (8, "full"), (1, "full"))
+        return on_gpu.with_peft(TINY_GEMMA, tries, 0.0, compiled, on_cpu)
+
+    return run
+
+
+def test_peft_takes_what_fits_or_says_why_not(with_peft):
+    found = with_peft("cpu")
+    assert found["left_out"].startswith("PyTorch computes on no GPU")
+    assert Peft.made == ()
+    assert with_peft("cpu", on_cpu=True)["tokens_per_second"] == 7.0
+    large = RuntimeError("CUDA out of memory. Tried to allocate 9 GiB")
+    found = with_peft("cuda", large, compiled=True)
+    assert Peft.made == ((8, True, False), (8, True, True))
+    assert (found["remat"], found["peak_bytes"], found["trained_parameters"]) == ("full", None, 3)
+    with pytest.raises(MemoryError, match="RESOURCE_EXHAUSTED"):
+        with_peft("cuda", large, large, large)
+    broken = RuntimeError("InvalidCxxCompiler: none\nmore of it")
+    found = with_peft("cuda", broken, compiled=True)
+    assert found["left_out"] == "torch.compile: RuntimeError: InvalidCxxCompiler: none"
+    with pytest.raises(RuntimeError, match="InvalidCxxCompiler"):
+        with_peft("cuda", broken)
+
+
+def test_the_gemma_is_the_one_of_the_config():
+    model = load(Path(__file__).parents[2] / "configs" / "gemma_2b.py")["model"].to_dict()
+    sizes = vars(on_gpu.GEMMA_2B.config())
+    assert sizes["max_length"] == on_gpu.GEMMA_2B.length
+    own = {key: value for key, value in model.items() if key in sizes and key != "max_length"}
+    assert len(own) == 8
+    assert {key: sizes[key] for key in own} == own
+    assert sizes["norm"] == model["family"]
 
 
 def test_the_billion_is_one():

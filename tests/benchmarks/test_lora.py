@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import math
 
 import pytest
 
 from benchmarks import __main__ as command
 from benchmarks import lora as benchmark
-from benchmarks.adapters import forgetting, merging, step
+from benchmarks.adapters import forgetting, merging, on_gpu, step
+from benchmarks.adapters.settings import RANK
+from benchmarks.gpu_cases import TINY_GEMMA
 from benchmarks.language.shape import Shape
 from benchmarks.processes import OwnProcess
 
@@ -61,7 +64,14 @@ def test_peft_trains_the_same_adapter(tmp_path):
         losses["peft"] = process.ask("first_losses", 4)
         assert process.ask("settle").keys() == {"threads", "optimizer"}
         assert process.ask("round", 1)["clock"] > 0
+        gpus = process.call(on_gpu.with_peft, TINY_GEMMA, ((2, "full"),), 0.0, False, True)
     assert losses["jaxtrain"] == pytest.approx(losses["peft"], abs=1e-3)
+    # What the GPU's benchmark does: the same work by other means, and with other weights.
+    kernels = 4 * (16 + 16) - 2 * 8 + 3 * (16 + 32)
+    assert gpus["trained_parameters"] == 2 * RANK * kernels
+    assert gpus["sizes"]["norm"] == "gemma"
+    assert gpus["first_losses"] == pytest.approx([math.log(64)] * 3, rel=0.05)
+    assert gpus["tokens_per_second"] > 0
 
 
 @pytest.mark.slow

@@ -1,11 +1,13 @@
 import dataclasses
+import re
 from typing import ClassVar
 
 import numpy as np
 import pytest
 
-from jaxtrain.data import SOURCES
-from jaxtrain.data.mixture_source import MixedRows, section_of
+from jaxtrain.data import SOURCES, Dataset, Splits
+from jaxtrain.data.mixture_source import MixedRows, mixture, section_of
+from jaxtrain.data.target_scale import TargetScale
 from jaxtrain.errors import ConfigError
 from jaxtrain.run import Task, make_config
 from jaxtrain.run.data import RunData, read_splits
@@ -127,6 +129,57 @@ def test_rows_of_another_form_or_read_otherwise_are_refused(tmp_path):
     flat = {"name": "digits", "flat": False}
     with pytest.raises(ConfigError, match="expected rows of"):
         read_splits(config({"own": DIGITS, "a": flat}))
+
+
+def labelled(label_names=(), scale=None, task="classification", labels=(0, 1, 1, 0)):
+    """A source that has no reader, so that its labels say nothing but what they are called."""
+    kind = np.int32 if task == "classification" else np.float32
+    count = 2 if task == "classification" else 1
+    inputs = np.arange(8, dtype=np.float32).reshape(4, 2)
+    rows = Dataset(inputs, np.asarray(labels, kind), "rows", task, count, tuple(label_names))
+    return Splits(train=rows, validation=None, test=rows, target_scale=scale)
+
+
+@pytest.fixture
+def mixed_of(monkeypatch):
+    """The mixture of two sources that are made already."""
+
+    def mixed(own, other):
+        made = iter((own, other))
+        monkeypatch.setattr(SOURCES, "build", lambda *_, **__: next(made))
+        return mixture(0.1, 5, parts={"own": DIGITS, "a": OTHERS}, share=0.5)
+
+    return mixed
+
+
+@pytest.mark.parametrize("found", [("dog", "cat"), ("cat", "cow"), ()])
+def test_a_label_means_the_same_class_in_all_parts(mixed_of, found):
+    own = labelled(("cat", "dog"))
+    assert len(mixed_of(own, labelled(("cat", "dog"))).train) == 8
+    says = r"data\.parts\.a: expected the classes \['cat', 'dog'\], in this order, as own, found "
+    with pytest.raises(ConfigError, match=says + re.escape(str(list(found)))):
+        mixed_of(own, labelled(found))
+
+
+def test_a_label_means_the_same_value_in_all_parts(mixed_of):
+    scale = TargetScale((1.0,), (2.0,))
+    own = labelled(scale=scale, task="regression")
+    assert mixed_of(own, own).target_scale == scale
+    for other, says in (
+        (TargetScale((1.0,), (3.0,)), r"scale {.*2\.0.*} as own, found {.*3\.0"),
+        (None, r"scale {.*} as own, found none; the same label would mean two values"),
+    ):
+        with pytest.raises(ConfigError, match=rf"data\.parts\.a: expected a target of the {says}"):
+            mixed_of(own, labelled(scale=other, task="regression"))
+
+
+def test_classes_are_named_where_the_readers_differ_too(tmp_path):
+    table = tmp_path / "rows.csv"
+    table.write_text("x,y\n" + "".join(f"{i}.5,{'ab'[i % 2]}\n" for i in range(40)))
+    csv = {"name": "csv", "train": str(table), "target": "y"}
+    parts = {"own": {**csv, "classes": ["a", "b"]}, "other": {**csv, "classes": ["b", "a"]}}
+    with pytest.raises(ConfigError, match=r"data\.parts\.other: .*'a', 'b'.* as own.*'b', 'a'"):
+        read_splits(config(parts))
 
 
 def test_text_and_prompted_records_go_together(tmp_path):

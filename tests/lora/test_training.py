@@ -10,7 +10,7 @@ import pytest
 import jaxtrain as jt
 from jaxtrain import lora
 from jaxtrain.errors import ConfigError
-from jaxtrain.lora import LoRAConfig
+from jaxtrain.lora import LoRAConfig, Protection
 from jaxtrain.models import from_linen
 from jaxtrain.models.model import Model
 from jaxtrain.step import cross_entropy, next_token
@@ -204,6 +204,31 @@ def test_auto_is_a_rule_that_is_told():
     assert said(lora.model(MODEL, LoRAConfig(), form="merge"), batch()) == "merge: it was asked for"
 
 
+class Alone(nn.Module):
+    @nn.compact
+    def __call__(self, x, *, train):
+        return nn.Dense(1, use_bias=False)(x)
+
+
+@pytest.mark.parametrize("precision", ["bfloat16", "float16", "float32"])
+def test_what_a_narrow_dtype_loses_of_a_merged_adapter_is_said(precision):
+    """Ones of both signs, each of which swallows the update; beside them all of it is there."""
+    base, given = from_linen(Alone()), {"inputs": jnp.ones((2, 8))}
+    kernel = jnp.where(jnp.arange(8)[:, None] % 2, 1.0, -1.0)
+    config = LoRAConfig(rank=1, alpha=1.0, targets=("Dense_0",))
+    adapter = lora.init(jax.random.key(0), {"Dense_0": {"kernel": kernel}}, config)
+    factors = {"Dense_0/kernel": {"a": jnp.full((8, 1), 2.0**-13), "b": jnp.ones((1, 1))}}
+    adapter = lora.Adapter(factors, config, adapter.targets)
+    for form in ("low_rank", "merge"):
+        model = lora.model(base, config, form=form)
+        run = jt.step.forward(model, precision)
+        variables = {"params": adapter, "frozen": {"Dense_0": {"kernel": kernel}}}
+        lost = bool((run(variables, given, train=False).outputs == 0).all())
+        assert lost is (form == "merge" and precision != "float32")
+        told = f"each pass rounds the sum to {precision}, in which an update that is small"
+        assert (told in model.facts(given, precision)["lora"]) is lost
+
+
 @pytest.mark.parametrize(
     ("targets", "form"),
     [(("Dense_0",), "low_rank"), (("Dense_0",), "merge"), ("all-linear", "auto")],
@@ -212,7 +237,7 @@ def test_a_linen_module_with_statistics(targets, form):
     base, given = from_linen(Net()), floats()
     config = LoRAConfig(rank=2, targets=targets)
     model, tx = lora.model(base, config, form=form), optax.adam(3e-2)
-    state = jt.create_train_state(model, tx, given, rng=jax.random.key(0))
+    state = jt.create_train_state(model, tx, given, rng=jax.random.key(0), frozen="init")
     assert state.frozen.keys() == {"Dense_0", "BatchNorm_0", "ConvTranspose_0"}
     before = state
     step = jax.jit(jt.make_train_step(model, cross_entropy(), tx))
@@ -281,6 +306,23 @@ def test_parameters_of_the_base_are_no_adapter():
         model.apply({"params": adapter}, batch(), train=False)
 
 
+def test_a_base_that_has_learnt_nothing_must_be_meant():
+    """With and without an adapter that is given, and where the model can't even make the base."""
+    config, key = LoRAConfig(), jax.random.key(0)
+    for model in (
+        lora.model(MODEL, config),
+        lora.model(MODEL, config, protection=Protection(orthogonal=1.0)),
+    ):
+        for given in ({}, {"params": lora.init(key, params(), config)}):
+            with pytest.raises(ConfigError, match=r'^frozen: .*Give frozen=params.*frozen="init"'):
+                jt.create_train_state(model, optax.sgd(0.1), batch(), rng=key, **given)
+    drawn = jt.create_train_state(
+        lora.model(MODEL, config), optax.sgd(0.1), batch(), rng=key, frozen="init"
+    )
+    shapes = (jax.tree.map(jnp.shape, tree) for tree in (drawn.frozen, params()))
+    assert next(shapes) == next(shapes)
+
+
 def test_a_base_with_a_frozen_part_is_refused():
     twice = lora.model(lora.model(MODEL, LoRAConfig()), LoRAConfig())
     with pytest.raises(ConfigError, match="merge the adapter that it has first"):
@@ -292,7 +334,9 @@ def test_what_depends_on_the_base_must_be_given(options):
     """`init` of a model can't know which base the state is given: better NaN than another one's."""
     config = LoRAConfig(**options)
     model = lora.model(MODEL, config)
-    state = jt.create_train_state(model, optax.sgd(0.1), batch(), rng=jax.random.key(0))
+    state = jt.create_train_state(
+        model, optax.sgd(0.1), batch(), rng=jax.random.key(0), frozen="init"
+    )
     _, output = jax.jit(jt.make_train_step(model, next_token(), optax.sgd(0.1)))(state, batch())
     assert not output["finite"]
     base, adapter = lora.add_lora(params(), config, rng=jax.random.key(1))

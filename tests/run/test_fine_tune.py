@@ -150,6 +150,8 @@ def test_files_may_change_once_it_has_begun(place, capsys):
     # One that says all of them is compared where it begins with the files.
     assert main(["left/config.yaml", "--workdir", "new"]) == 2
     assert "model.width: expected 16, as files says, found 8" in capsys.readouterr().err
+    assert main(["plan", "left/config.yaml", "--workdir", "new"]) == 2
+    assert "model.width: expected 16, as files says, found 8" in capsys.readouterr().err
     assert not (place / "new").exists()
 
 

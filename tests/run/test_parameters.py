@@ -13,6 +13,7 @@ from jaxtrain.lora import Adapter
 from jaxtrain.run import Experiment, RunData, Task, Trained, make_config
 from jaxtrain.run.data import train_loader
 from jaxtrain.run.parameters import earlier_adapters
+from jaxtrain.run.planning import refuse_what_train_refuses
 
 TREE = {
     "data": {"name": "digits", "batch_size": 320},
@@ -129,6 +130,45 @@ def test_a_run_of_another_model_is_refused_by_name(begun):
     other = task(start=str(begun), model={"name": "mlp", "hidden": [9]})
     with pytest.raises(ConfigError, match=r"start\.path .*\n(.*\n)*.*hidden_0/kernel: expected"):
         other.initial_state()
+
+
+@pytest.mark.parametrize("adapter", [{}, {"lora": {"rank": 2}}])
+def test_a_plan_refuses_another_model_and_reads_no_array(begun, tmp_path, monkeypatch, adapter):
+    def read(*_, **__):
+        pytest.fail("was read")
+
+    def planned(**model):
+        own = task(start=str(begun), model={**TREE["model"], **model}, **adapter)
+        monkeypatch.setattr("jaxtrain.run.trained.CheckpointStore.load", read)
+        monkeypatch.setattr("jaxtrain.run.start.find_checkpoint", read)
+        refuse_what_train_refuses(Experiment(own, tmp_path / "run", state=own.abstract_state()))
+
+    planned()
+    monkeypatch.undo()
+    with pytest.raises(ConfigError, match=r"start\.path .*\n(.*\n)*.*hidden_0/kernel: expected"):
+        planned(hidden=[9])
+    # One that goes on has its own, and nobody asks what it began with.
+    monkeypatch.undo()
+    (tmp_path / "run" / "checkpoints" / "00000001").mkdir(parents=True)
+    monkeypatch.setattr("jaxtrain.run.directory.RunDirectory.refuse_others", lambda *_: None)
+    planned(hidden=[9])
+
+
+def test_a_plan_asks_for_nothing_that_is_gone(begun, tmp_path):
+    shutil.copytree(begun, tmp_path / "first")
+    own = task(start=str(tmp_path / "first"))
+    shutil.rmtree(tmp_path / "first")
+    own.parameters.refuse_others(own.abstract_state())
+    with pytest.raises(ConfigError, match=r"start\.path"):
+        own.initial_state()
+
+
+def test_a_plan_compares_what_is_carried_beside_the_parameters(begun, monkeypatch):
+    own = task(start=str(begun), model={**TREE["model"], "batch_norm": True})
+    expected = own.abstract_state()
+    monkeypatch.setattr("jaxtrain.run.parameters.form_of", lambda record: (expected.params, {}))
+    with pytest.raises(ConfigError, match=r"batch_stats.*found none"):
+        own.parameters.refuse_others(expected)
 
 
 def test_nothing_is_read_for_a_plan(begun, monkeypatch):

@@ -136,6 +136,20 @@ def test_given_parameters_are_not_copied_and_begin_the_average(make_batch):
     assert state.frozen["base"].shape == (6, 3)
 
 
+@pytest.mark.parametrize("given", ["nothing", "here", "committed"])
+def test_a_step_is_not_compiled_again_for_its_own_results(make_batch, given):
+    """As it would be where some of what it takes is committed to a device, and some is not."""
+    trees = {"params": {"a": jnp.ones((6, 2))}, "frozen": {"base": jnp.ones((6, 3))}}
+    if given == "committed":
+        trees["frozen"] = jax.device_put(trees["frozen"], jax.devices()[0])
+    state = create(with_base(), make_batch(), ema=True, **({} if given == "nothing" else trees))
+    assert {leaf.committed for leaf in jax.tree.leaves(state)} == {given == "committed"}
+    if given != "nothing":
+        assert state.frozen["base"] is trees["frozen"]["base"]
+    after = jax.jit(lambda state: state.replace(step=state.step + 1))(state)
+    assert {leaf.committed for leaf in jax.tree.leaves(after)} == {given == "committed"}
+
+
 @pytest.mark.parametrize("name", ["params", "frozen"])
 def test_given_arrays_of_another_form_are_refused(make_batch, name):
     key = {"params": "a", "frozen": "base"}[name]
