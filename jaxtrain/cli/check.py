@@ -14,7 +14,11 @@ def _check(options: argparse.Namespace, overrides: list[str]) -> int:
     if phased is None:
         configs = {"": config_of(options, overrides)}
     else:
+        from jaxtrain.phases import JOINT, joint_config
+
         configs = {f"phase {name}: ": phased.config_of(name) for name in phased.every}
+        if phased.joint is not None:
+            configs[f"{JOINT}: "] = joint_config(phased)
     from jaxtrain.run import RunData, choose_device
     from jaxtrain.run.checks import run_checks
 

@@ -4,13 +4,16 @@ progressive = Progressive(PhasedConfig.of("configs/korean_medical.py"))
 progressive.train().print()
 """
 
+from jaxtrain.phases.joint import JOINT, joint_config
 from jaxtrain.phases.ledger import Entry, Ledger, digest_of
-from jaxtrain.phases.phased_config import Phase, PhasedConfig, is_phased
+from jaxtrain.phases.phase import Phase
+from jaxtrain.phases.phased_config import PhasedConfig, is_phased
 from jaxtrain.phases.planning import describe_phases
 from jaxtrain.phases.progressive import Progressive
 from jaxtrain.phases.scoring import baseline, score
 
 __all__ = [
+    "JOINT",
     "Entry",
     "Ledger",
     "Phase",
@@ -20,5 +23,6 @@ __all__ = [
     "describe_phases",
     "digest_of",
     "is_phased",
+    "joint_config",
     "score",
 ]

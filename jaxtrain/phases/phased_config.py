@@ -10,6 +10,7 @@
     phases:
       korean: {data: {...}, lora: {rank: 8}}
       medical: {data: {...}, lora: {rank: 8}, replay: {share: 0.2}}
+    joint: true                                # one run on the rows of all phases, to compare with
     retention: {untrained: {stories: {name: text, path: stories.txt}}}
 
 A phase overrides what stands above; each is checked before the first begins.
@@ -17,7 +18,6 @@ A phase overrides what stands above; each is checked before the first begins.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,30 +25,22 @@ from typing import Any
 
 import pydantic
 
-from jaxtrain.config import (
-    ConfigDict,
-    ExperimentConfig,
-    from_cli_dotlist,
-    load,
-    merge,
-)
-from jaxtrain.config.fields import describe
+from jaxtrain.config import ConfigDict, ExperimentConfig, from_cli_dotlist, load, merge
 from jaxtrain.config.schema import Section
 from jaxtrain.config.tree import Tree
 from jaxtrain.errors import ConfigError, did_you_mean
-from jaxtrain.files.names import PATTERN
+from jaxtrain.phases.joint import JOINT, joint_of
+from jaxtrain.phases.phase import (
+    BASE,
+    OWN_KEYS,
+    Phase,
+    batching_of,
+    checked_section,
+    data_of,
+    part_of,
+    phase_of,
+)
 from jaxtrain.run import make_config
-
-BASE = "base"
-_OWN = ("base", "phases", "retention")
-_OF_A_PHASE = "replay"
-
-
-class Replay(Section):
-    """Rows of what was learnt before, among those of a phase."""
-
-    share: float = pydantic.Field(gt=0, lt=1)  # of the rows that the phase trains on
-    of: tuple[str, ...] | None = None  # phases, or "base"; null: all that come before
 
 
 class RetentionSection(Section):
@@ -57,21 +49,6 @@ class RetentionSection(Section):
     untrained: dict[str, Any] = pydantic.Field(
         default_factory=dict
     )  # a section `data` by name, that no phase trains on
-
-
-@dataclass(frozen=True)
-class Phase:
-    """A phase as it was written.
-
-    Args:
-        name: of the phase, and of the task that it trains.
-        tree: of an `ExperimentConfig`, with what stands above the phases.
-        replay: of what comes before; None for none.
-    """
-
-    name: str
-    tree: ConfigDict
-    replay: Replay | None = None
 
 
 @dataclass(frozen=True)
@@ -84,6 +61,7 @@ class PhasedConfig:
             says, weights or a key.
         phases: at least one.
         untrained: sections `data`, by the name of the suite.
+        joint: what is trained on the rows of all phases at once; None for nothing.
         plugins: what was imported for it.
     """
 
@@ -91,6 +69,7 @@ class PhasedConfig:
     base: Phase | None
     phases: tuple[Phase, ...]
     untrained: Mapping[str, Any]
+    joint: Phase | None = None
     plugins: tuple[str, ...] = ()
 
     @classmethod
@@ -114,7 +93,7 @@ class PhasedConfig:
         """
         tree = load(source) if isinstance(source, str | Path) else source
         tree = merge(tree, from_cli_dotlist(overrides))
-        common = merge({key: value for key, value in tree.items() if key not in _OWN})
+        common = merge({key: value for key, value in tree.items() if key not in OWN_KEYS})
         written = tree.get("phases")
         if not isinstance(written, Mapping | ConfigDict) or not len(written):
             raise ConfigError("phases: expected at least one, a section each")
@@ -123,15 +102,18 @@ class PhasedConfig:
         phases: list[Phase] = []
         before = [BASE] if tree.get("base") is not None else []
         for name, own in written.items():
-            phases.append(_phase(name, own, common, before))
+            phases.append(phase_of(name, own, common, before))
             before.append(name)
             # What stands above the phases is what the first of them begins with.
             common = merge(common, {"start": None})
         base = None
         if tree.get("base") is not None:
-            base = _phase(BASE, tree.get("base"), merge(common, {"lora": None, "start": None}), [])
-        retention = _checked(RetentionSection, tree.get("retention") or {}, "retention")
-        made = cls(merge(tree), base, tuple(phases), retention.untrained, tuple(plugins))
+            base = phase_of(
+                BASE, tree.get("base"), merge(common, {"lora": None, "start": None}), []
+            )
+        retention = checked_section(RetentionSection, tree.get("retention") or {}, "retention")
+        joint = joint_of(tree.get("joint"), phases)
+        made = cls(merge(tree), base, tuple(phases), retention.untrained, joint, tuple(plugins))
         made._check()
         return made
 
@@ -155,7 +137,7 @@ class PhasedConfig:
         """The config of a phase, or of the base: an ordinary run's.
 
         Args:
-            name: of the phase; "base".
+            name: of the phase; "base"; "joint", whose epochs `joint_config` knows.
             workdir: its run directory.
             start: path and digest of the checkpoint that it begins with; None where it begins with
                 what the config says.
@@ -181,19 +163,20 @@ class PhasedConfig:
             name: of a phase, or of an untrained suite.
         """
         if name in self.untrained:
-            common = {key: value for key, value in self.tree.items() if key not in _OWN}
+            common = {key: value for key, value in self.tree.items() if key not in OWN_KEYS}
             tree = merge(common, {"data": None, "lora": None, "start": None})
             given = self.untrained[name]
             if not isinstance(given, Mapping):
                 raise ConfigError(
                     f"retention.untrained.{name}: expected a section like data, found {given!r}"
                 )
-            own = {**_batches(self.tree.get("data")), **given}
+            own = {**batching_of(self.tree.get("data")), **given}
             return self._made(merge(tree, {"data": own}), f"retention.untrained.{name}")
         return self._made(self._find(name).tree, name)
 
     def _find(self, name: str) -> Phase:
-        found = {phase.name: phase for phase in (*([self.base] if self.base else []), *self.phases)}
+        known = (self.base, *self.phases, self.joint)
+        found = {phase.name: phase for phase in known if phase is not None}
         if name not in found:
             raise ConfigError(
                 f"no phase is called {name!r}{did_you_mean(name, found)}; there are "
@@ -217,20 +200,21 @@ class PhasedConfig:
         assert phase.replay is not None
         earlier = self.every[: self.every.index(phase.name)]
         chosen = list(phase.replay.of) if phase.replay.of is not None else earlier
-        own = merge(phase.tree.get("data")).to_dict()
+        own = data_of(phase)
         if own.get("stream"):
             raise ConfigError("data.stream: what is replayed is held in memory; take one of both")
-        parts = {phase.name: _part(own)}
+        parts = {phase.name: part_of(own)}
         for name in chosen:
-            parts[name] = _part(merge(self._find(name).tree.get("data")).to_dict())
+            parts[name] = part_of(data_of(self._find(name)))
         mixed = {"name": "mixture", "share": phase.replay.share, "parts": parts}
-        return {**_batches(own), **mixed}
+        return {**batching_of(own), **mixed}
 
     def _made(self, tree: Tree, name: str) -> ExperimentConfig:
         try:
             return make_config(tree, plugins=self.plugins)
         except ConfigError as error:
-            lines = [f"phase {name}: {line}" for line in str(error).splitlines()]
+            whose = name if name == JOINT and self.joint is not None else f"phase {name}"
+            lines = [f"{whose}: {line}" for line in str(error).splitlines()]
             raise ConfigError("\n".join(lines)) from None
 
     def _check(self) -> None:
@@ -254,6 +238,8 @@ class PhasedConfig:
                 self.task_of(name)
             except ConfigError as error:
                 problems.append(str(error))
+        if self.joint is not None and not problems:  # it would tell all of them once more
+            self.config_of(JOINT)
         if problems:
             raise ConfigError("\n".join(problems))
 
@@ -261,63 +247,3 @@ class PhasedConfig:
 def is_phased(tree: Any) -> bool:
     """Whether a tree is that of a config with phases."""
     return "phases" in tree
-
-
-# What a section `data` says of batches, and not of rows.
-_BATCHING = (
-    "batch_size",
-    "eval_batch_size",
-    "validation_fraction",
-    "last_batch",
-    "shuffle",
-    "prefetch",
-)
-
-
-def _batches(data: Any) -> dict[str, Any]:
-    return {key: data[key] for key in _BATCHING if data is not None and key in data}
-
-
-def _part(data: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in data.items() if key not in _BATCHING}
-
-
-def _phase(name: str, own: Any, common: Tree, before: list[str]) -> Phase:
-    if not re.fullmatch(PATTERN, name) or (name == BASE and before):
-        raise ConfigError(f"phases.{name}: a phase can't be called so")
-    if not isinstance(own, Mapping | ConfigDict):
-        raise ConfigError(f"phases.{name}: expected a section, found {own!r}")
-    for key in ("project", "workdir", "plugins", "seed", *_OWN):
-        if key in own and key != "seed":
-            raise ConfigError(f"phases.{name}.{key}: stands above the phases, for all of them")
-    rest = merge({key: value for key, value in own.items() if key != _OF_A_PHASE})
-    replay = None
-    if own.get(_OF_A_PHASE) is not None:
-        replay = _checked(Replay, own[_OF_A_PHASE], f"phases.{name}.{_OF_A_PHASE}")
-        if not before:
-            raise ConfigError(f"phases.{name}.replay: there is nothing before it")
-        for each in replay.of or ():
-            if each not in before:
-                raise ConfigError(
-                    f"phases.{name}.replay.of: expected some of {', '.join(before)}, found {each!r}"
-                )
-    return Phase(name, merge(common, rest), replay)
-
-
-def _checked(schema: Any, values: Any, where: str) -> Any:
-    try:
-        plain = values.to_dict() if isinstance(values, ConfigDict) else values
-        return schema.model_validate(plain)
-    except pydantic.ValidationError as error:
-        lines = []
-        for one in error.errors():
-            key = ".".join([where, *map(str, one["loc"])])
-            name = str(one["loc"][0]) if one["loc"] else ""
-            known = schema.model_fields
-            if one["type"] == "extra_forbidden":
-                lines.append(f"{key}: unknown key{did_you_mean(name, known)}")
-            elif name in known:
-                lines.append(f"{key}: expected {describe(known[name])}, found {one['input']!r:.80}")
-            else:
-                lines.append(f"{key}: expected a section, found {one['input']!r:.80}")
-        raise ConfigError("\n".join(lines)) from None

@@ -100,15 +100,22 @@ def test_without_a_base_it_begins_with_what_the_config_says(tmp_path):
 
 
 def test_a_plan_tells_all_phases_and_writes_nothing(tmp_path):
-    plan = describe_phases(Progressive(PhasedConfig.of(SMALL), tmp_path / "run"))
+    joint = {"train": {"epochs": 7}}
+    phased = PhasedConfig.of({**SMALL, "joint": joint})
+    plan = describe_phases(Progressive(phased, tmp_path / "run"))
     for line in (
         "phases     base, one, two",
         "begins     with what one has made",
         "trains     all parameters",
         "protects   25% of its rows are of earlier phases",
-        "scored     after each phase: one, two; untrained: more",
+        "scored     after each phase and the joint training: one, two; untrained: more",
     ):
         assert line in plan
+    _, at_once = plan.split("\njoint      all tasks at once\n")
+    assert at_once.startswith("begins     with what base has made\ntrains     an adapter of rank 4")
+    assert "2,586 train" in at_once
+    assert "length     7 epochs of 9 iterations: 63" in at_once
+    assert "protects" not in at_once
     assert list(tmp_path.iterdir()) == []
 
 
