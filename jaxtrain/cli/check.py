@@ -28,6 +28,12 @@ def _check(options: argparse.Namespace, overrides: list[str]) -> int:
         for finding in run_checks(RunData.of(config)):
             failed += not finding.ok
             print(f"{whose}{finding_line(finding)}", flush=True)
+    if phased is not None:
+        from jaxtrain.phases import check_suites
+
+        for name, finding in check_suites(phased):
+            failed += not finding.ok
+            print(f"untrained {name}: {finding_line(finding)}", flush=True)
     print("all checks passed" if not failed else f"{failed} of the checks failed")
     return 1 if failed else 0
 

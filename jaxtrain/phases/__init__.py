@@ -11,6 +11,7 @@ from jaxtrain.phases.phased_config import PhasedConfig, is_phased
 from jaxtrain.phases.planning import describe_phases
 from jaxtrain.phases.progressive import Progressive
 from jaxtrain.phases.scoring import baseline, score
+from jaxtrain.phases.suites import check_suites
 
 __all__ = [
     "JOINT",
@@ -20,6 +21,7 @@ __all__ = [
     "PhasedConfig",
     "Progressive",
     "baseline",
+    "check_suites",
     "describe_phases",
     "digest_of",
     "is_phased",
