@@ -93,6 +93,10 @@ class PhasedConfig:
         """
         tree = load(source) if isinstance(source, str | Path) else source
         tree = merge(tree, from_cli_dotlist(overrides))
+        plugins = tuple(plugins)
+        listed = tree.get("plugins") or ()
+        if plugins and isinstance(listed, list | tuple):  # a record, as that of a single run
+            tree = merge(tree, {"plugins": tuple(dict.fromkeys([*listed, *plugins]))})
         common = merge({key: value for key, value in tree.items() if key not in OWN_KEYS})
         written = tree.get("phases")
         if not isinstance(written, Mapping | ConfigDict) or not len(written):
@@ -113,7 +117,7 @@ class PhasedConfig:
             )
         retention = checked_section(RetentionSection, tree.get("retention") or {}, "retention")
         joint = joint_of(tree.get("joint"), phases)
-        made = cls(merge(tree), base, tuple(phases), retention.untrained, joint, tuple(plugins))
+        made = cls(merge(tree), base, tuple(phases), retention.untrained, joint, plugins)
         made._check()
         return made
 

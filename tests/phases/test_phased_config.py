@@ -1,5 +1,6 @@
 import pytest
 
+from jaxtrain.config import merge
 from jaxtrain.errors import ConfigError
 from jaxtrain.phases import PhasedConfig, is_phased
 
@@ -124,3 +125,24 @@ def test_data_beside_what_is_replayed_are_checked_as_strictly_as_others():
     tree["phases"]["two"]["data"] = {"split_seed": "3"}
     with pytest.raises(ConfigError, match=r"data\.split_seed: expected a whole number"):
         PhasedConfig.of(tree)
+
+
+def test_plugins_of_the_command_line_are_recorded_and_imported_only_by_name(tmp_path):
+    """What is written into the directory says them, so whoever leaves them out is told."""
+    plugin = tmp_path / "mine.py"
+    plugin.write_text(
+        "from jaxtrain.models import MODELS, mlp\n"
+        "@MODELS.register('tests_recorded')\n"
+        "def recorded(num_outputs: int): return mlp(num_outputs, hidden=(8,))\n"
+    )
+    tree = {**TREE, "model": {"name": "tests_recorded"}, "plugins": ["json"]}
+    phased = PhasedConfig.of(tree, plugins=[str(plugin)])
+    assert phased.tree.plugins == ("json", str(plugin))
+    assert PhasedConfig.of(phased.tree, plugins=[str(plugin)]).tree == phased.tree
+    assert phased.config_of("two").plugins == ("json", str(plugin))
+    assert "plugins" not in PhasedConfig.of(TREE).tree
+    assert PhasedConfig.of({**TREE, "plugins": None}, plugins=["json"]).tree.plugins == ("json",)
+    with pytest.raises(ConfigError, match=r"used with the plugins .*mine\.py"):
+        PhasedConfig.of(merge(phased.tree, {"model": {"name": "nobodys"}}))
+    with pytest.raises(ConfigError, match="plugins: expected"):
+        PhasedConfig.of({**TREE, "plugins": 3}, plugins=["json"])
