@@ -153,6 +153,10 @@ def test_all_protections_and_pissa_go_through_a_run(tmp_path):
     assert earlier.shape == (8, 6)
     assert np.abs(earlier).sum(axis=0).astype(bool).tolist() == [True] * 5 + [False]
     assert report.merged.largest == 0
+    # What protections add to the loss is told apart from it, in training alone.
+    figures = json.loads((progressive.run_directory("three") / "metrics.json").read_text())
+    assert 0 < figures["final_train_penalty"] < figures["final_train_loss"]
+    assert figures["final_val_penalty"] is None
     # Again, and by another process of the last phase: nothing to do, and nothing refused.
     assert progressive.train().to_json() == report.to_json()
     directory = progressive.run_directory("three")
