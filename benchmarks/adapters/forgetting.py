@@ -1,6 +1,7 @@
 """What three phases forget, without protection and with each kind of it, over several seeds.
 
-The phases are those of configs/korean_medical.py; all kinds of a seed begin with the same base.
+The phases are those of configs/korean_medical.py; all kinds of a seed begin with the same base, and
+so does a training on all of their rows at once, which stands beside the phases without protection.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from benchmarks.processes import OwnProcess
 CONFIG = Path(__file__).parents[2] / "configs" / "korean_medical.py"
 PHASES = ("korean", "medical", "questions")
 NONE = "none"
+JOINT = "joint"
 # What is set for each phase; replay has nothing to replay in the first one.
 KINDS: dict[str, list[str]] = {
     NONE: [],
@@ -24,7 +26,13 @@ KINDS: dict[str, list[str]] = {
     "previous_kl": [f"phases.{name}.lora.protect.previous_kl=1.0" for name in PHASES],
     "project": [f"phases.{name}.lora.protect.project=0.5" for name in PHASES],
 }
-FIGURES = ("average_accuracy", "backward_transfer", "general_ability", "control_loss")
+FIGURES = (
+    "average_accuracy",
+    "joint_average",
+    "backward_transfer",
+    "general_ability",
+    "control_loss",
+)
 
 
 def measure(
@@ -41,15 +49,20 @@ def measure(
     """
     reports: dict[str, list[Any]] = {kind: [] for kind in kinds}
     seconds: dict[str, list[float]] = {kind: [] for kind in kinds}
+    if NONE in kinds:
+        seconds[JOINT] = []
     for seed in range(seeds):
         with OwnProcess("base", cores=cores) as process:
             base = process.call(train_base, directory, seed, overrides)
         for kind in kinds:
-            began = time.perf_counter()
-            with OwnProcess(kind, cores=cores) as process:
-                report = process.call(train, directory, seed, kind, base, overrides)
+            for which in (kind, JOINT) if kind == NONE else (kind,):
+                began = time.perf_counter()
+                with OwnProcess(which, cores=cores) as process:
+                    # It comes behind the phases that are there, in their directory.
+                    words = [*overrides, "joint=true"] if which == JOINT else overrides
+                    report = process.call(train, directory, seed, kind, base, words)
+                seconds[which].append(round(time.perf_counter() - began, 1))
             reports[kind].append(report)
-            seconds[kind].append(round(time.perf_counter() - began, 1))
             change = report["backward_transfer"]
             print(f"  seed {seed}, {kind}: BWT {change}", file=sys.stderr, flush=True)
             yield record(reports, seconds)
@@ -113,7 +126,9 @@ def table(found: dict[str, Any]) -> list[str]:
     for kind, figures in found["summary"].items():
         lines.append(f"  {kind}")
         lines += [
-            f"    {name:20}{_text(figures[name], nats=name == 'control_loss')}" for name in FIGURES
+            f"    {name:20}{_text(figures[name], nats=name == 'control_loss')}"
+            for name in FIGURES
+            if name != "joint_average" or figures[name] is not None
         ]
         other = found["against"].get(kind, {}).get("backward_transfer")
         if other:

@@ -15,18 +15,28 @@ def _check(options: argparse.Namespace, overrides: list[str]) -> int:
     if phased is None:
         configs = {"": config_of(options, overrides)}
     else:
+        from jaxtrain.phases import JOINT, joint_config
+
         configs = {name: phased.config_of(name) for name in phased.every}
+        if phased.joint is not None:
+            configs[JOINT] = joint_config(phased)
     from jaxtrain.run import RunData, choose_device
     from jaxtrain.run.checks import run_checks
 
     failed = 0
     for name, config in configs.items():
         choose_device(config.device)
-        whose = f"phase {name}: " if name else ""
+        whose = "" if not name else f"{name}: " if name == "joint" else f"phase {name}: "
         with nullcontext() if phased is None else phased.told(name):
             for finding in run_checks(RunData.of(config)):
                 failed += not finding.ok
                 print(f"{whose}{finding_line(finding)}", flush=True)
+    if phased is not None:
+        from jaxtrain.phases import check_suites
+
+        for name, finding in check_suites(phased):
+            failed += not finding.ok
+            print(f"untrained {name}: {finding_line(finding)}", flush=True)
     print("all checks passed" if not failed else f"{failed} of the checks failed")
     return 1 if failed else 0
 

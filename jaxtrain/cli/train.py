@@ -58,15 +58,17 @@ def _train(options: argparse.Namespace, overrides: list[str]) -> int:
 
 
 def _train_phases(phased: PhasedConfig, options: argparse.Namespace, signals: StopOnSignals) -> int:
-    from jaxtrain.phases import Progressive
+    from jaxtrain.phases import JOINT, Progressive
 
     progressive = Progressive(phased)
 
     def told(name: str, experiment: Experiment | None) -> None:
+        beside = name == JOINT and phased.joint is not None
+        which = "all tasks at once" if beside else f"phase {name}"
         if experiment is None:
-            print(f"phase {name}: is over", flush=True)
+            print(f"{which}: is over", flush=True)
         else:
-            print(f"phase {name}:\n{introduction(experiment)}", flush=True)
+            print(f"{which}:\n{introduction(experiment)}", flush=True)
 
     report = progressive.train(resume=options.resume, guard=signals.guard, told=told)
     report.print()

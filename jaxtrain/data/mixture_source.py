@@ -5,7 +5,7 @@
 
 What a model has learnt before it forgets less of where it sees some of it again. Validation and
 test rows are those of the first part alone, so that a figure means what it meant without the
-others.
+others. Without a share all parts count alike: all rows of each, of all three sets.
 
 Axis letters: R rows.
 """
@@ -13,7 +13,7 @@ Axis letters: R rows.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Annotated, Any
@@ -130,12 +130,12 @@ def mixture(
     fitted: Mapping[str, Any] | None = None,
     *,
     parts: dict[str, Any],
-    share: Share,
+    share: Share | None = None,
 ) -> Splits:
-    """All training rows of one source, and some of others among them.
+    """All training rows of one source, and some of others among them, or all of those, too.
 
     Args:
-        validation_fraction: of the first part's training rows.
+        validation_fraction: of each part's training rows.
         seed: draws validation rows, and the rows of the other parts.
         fitted: what the reader of a trained model says of itself; all parts have the same one.
         parts: sections like `data`, by names of your choice. The first gives all of its training
@@ -161,7 +161,12 @@ def mixture(
             raise kind(f"data.parts.{name}: {error}") from error
     (own, first), *others = made.items()
     for name, splits in others:
-        _refuse_another_kind(own, first, name, splits)
+        _refuse_another_reader(own, first, name, splits)
+        for part in ("train", "validation", "test") if share is None else ("train",):
+            if part in first.sets and part in splits.sets:
+                _refuse_another_kind(own, first.sets[part], name, splits.sets[part])
+    if share is None:
+        return _whole(first, [splits for _, splits in others])
     if first.train is None:
         return first
     wanted = share / (1 - share) * len(first.train) / max(len(others), 1)
@@ -213,7 +218,21 @@ def section_of(name: str, part: Any) -> DataSection:
         raise ConfigError("; ".join(lines)) from None
 
 
-def _refuse_another_kind(own: str, first: Splits, name: str, other: Splits) -> None:
+def _whole(first: Splits, others: Sequence[Splits]) -> Splits:
+    """All rows of all parts, set by set."""
+    mixed: dict[str, Rows | None] = {}
+    for part in ("train", "validation", "test"):
+        found = [splits.sets[part] for splits in (first, *others) if part in splits.sets]
+        # Without one of its files it is not the training set; validation rows need not be of all.
+        if not found or (part == "train" and len(found) <= len(others)):
+            mixed[part] = None
+            continue
+        rest = tuple((rows, np.arange(len(rows))) for rows in found[1:])
+        mixed[part] = MixedRows(found[0], rest)
+    return Splits(**mixed, reader=first.reader, target_scale=first.target_scale)
+
+
+def _refuse_another_reader(own: str, first: Splits, name: str, other: Splits) -> None:
     _refuse_other_labels(own, first, name, other)  # says more than that the readers differ
     states = [None if s.reader is None else dict(s.reader.state()) for s in (first, other)]
     if states[0] != states[1]:
@@ -221,15 +240,16 @@ def _refuse_another_kind(own: str, first: Splits, name: str, other: Splits) -> N
             f"data.parts.{name}: is read in another way than {own}, by another tokenizer, say; "
             "rows of one model are read in one way"
         )
-    if first.train is None or other.train is None:
-        return
-    kinds = [(rows.task, rows.num_outputs) for rows in (first.train, other.train)]
+
+
+def _refuse_another_kind(own: str, first: Rows, name: str, other: Rows) -> None:
+    kinds = [(rows.task, rows.num_outputs) for rows in (first, other)]
     if kinds[0] != kinds[1]:
         raise ConfigError(
             f"data.parts.{name}: expected a {kinds[0][0]} with {kinds[0][1]} outputs as {own}, "
             f"found a {kinds[1][0]} with {kinds[1][1]}"
         )
-    both = [_arrays(rows) for rows in (first.train, other.train)]
+    both = [_arrays(rows) for rows in (first, other)]
     names = list({**both[0], **both[1]})
     forms = [
         {key: (array.shape[1:], str(array.dtype)) for key, array in _completed(one, names).items()}

@@ -14,6 +14,7 @@ from jaxtrain.lora.config import LoRAConfig
 from jaxtrain.lora.initial import init, init_pissa
 from jaxtrain.lora.merging import Kept, merge, merge_with_report, unmerge
 from jaxtrain.lora.peft import for_original, load_lora, save_lora
+from jaxtrain.lora.penalty import Penalty
 from jaxtrain.lora.progressive import add_lora, merge_lora, progressive_lora_step
 from jaxtrain.lora.protection import Protection, adapter_of, base_of, frozen_for
 from jaxtrain.lora.quantizing import dequantize, quantize
@@ -27,6 +28,7 @@ __all__ = [
     "Kept",
     "LoRAConfig",
     "Module",
+    "Penalty",
     "Protection",
     "Target",
     "adapter_of",

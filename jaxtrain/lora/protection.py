@@ -83,6 +83,15 @@ class Protection:
         return {name: value for name, value in each.items() if value}
 
     @property
+    def penalties(self) -> dict[str, float]:
+        """Those of them that join the loss.
+
+        >>> Protection(orthogonal=0.1, project=0.5).penalties
+        {'orthogonal': 0.1}
+        """
+        return {name: value for name, value in self.active.items() if name != "project"}
+
+    @property
     def parts(self) -> frozenset[str]:
         """The keys of `frozen`; none where nothing is protected, and it is the base alone."""
         reads = {"orthogonal": "earlier", "previous_kl": "base", "project": "directions"}

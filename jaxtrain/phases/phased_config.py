@@ -10,6 +10,7 @@
     phases:
       korean: {data: {...}, lora: {rank: 8}}
       medical: {data: {...}, lora: {rank: 8}, replay: {share: 0.2}}
+    joint: true                                # one run on the rows of all phases, to compare with
     retention: {untrained: {stories: {name: text, path: stories.txt}}}
 
 A phase overrides what stands above; each is checked before the first begins.
@@ -18,7 +19,6 @@ A phase overrides what stands above; each is checked before the first begins.
 from __future__ import annotations
 
 import contextlib
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,23 +26,23 @@ from typing import Any
 
 import pydantic
 
-from jaxtrain.config import (
-    ConfigDict,
-    ExperimentConfig,
-    from_cli_dotlist,
-    load,
-    merge,
-)
-from jaxtrain.config.fields import describe
+from jaxtrain.config import ConfigDict, ExperimentConfig, from_cli_dotlist, load, merge
 from jaxtrain.config.schema import Section
 from jaxtrain.config.tree import Tree
 from jaxtrain.errors import ConfigError, DataError, did_you_mean
-from jaxtrain.files.names import PATTERN
-from jaxtrain.phases.replay import BASE, Replay, data_of, in_words
+from jaxtrain.phases.joint import JOINT, joint_of
+from jaxtrain.phases.phase import (
+    OWN_KEYS,
+    Phase,
+    batching_of,
+    checked_section,
+    data_of,
+    part_of,
+    phase_of,
+    places_of,
+)
+from jaxtrain.phases.replay import BASE, in_words, key_of_data
 from jaxtrain.run import make_config
-
-_OWN = ("base", "phases", "retention")
-_OF_A_PHASE = "replay"
 
 
 class RetentionSection(Section):
@@ -51,21 +51,6 @@ class RetentionSection(Section):
     untrained: dict[str, Any] = pydantic.Field(
         default_factory=dict
     )  # a section `data` by name, that no phase trains on
-
-
-@dataclass(frozen=True)
-class Phase:
-    """A phase as it was written.
-
-    Args:
-        name: of the phase, and of the task that it trains.
-        tree: of an `ExperimentConfig`, with what stands above the phases.
-        replay: of what comes before; None for none.
-    """
-
-    name: str
-    tree: ConfigDict
-    replay: Replay | None = None
 
 
 @dataclass(frozen=True)
@@ -78,6 +63,7 @@ class PhasedConfig:
             says, weights or a key.
         phases: at least one.
         untrained: sections `data`, by the name of the suite.
+        joint: what is trained on the rows of all phases at once; None for nothing.
         plugins: what was imported for it.
     """
 
@@ -85,6 +71,7 @@ class PhasedConfig:
     base: Phase | None
     phases: tuple[Phase, ...]
     untrained: Mapping[str, Any]
+    joint: Phase | None = None
     plugins: tuple[str, ...] = ()
 
     @classmethod
@@ -108,7 +95,11 @@ class PhasedConfig:
         """
         tree = load(source) if isinstance(source, str | Path) else source
         tree = merge(tree, from_cli_dotlist(overrides))
-        common = merge({key: value for key, value in tree.items() if key not in _OWN})
+        plugins = tuple(plugins)
+        listed = tree.get("plugins") or ()
+        if plugins and isinstance(listed, list | tuple):  # a record, as that of a single run
+            tree = merge(tree, {"plugins": tuple(dict.fromkeys([*listed, *plugins]))})
+        common = merge({key: value for key, value in tree.items() if key not in OWN_KEYS})
         written = tree.get("phases")
         if not isinstance(written, Mapping | ConfigDict) or not len(written):
             raise ConfigError("phases: expected at least one, a section each")
@@ -117,15 +108,18 @@ class PhasedConfig:
         phases: list[Phase] = []
         before = [BASE] if tree.get("base") is not None else []
         for name, own in written.items():
-            phases.append(_phase(name, own, common, before))
+            phases.append(phase_of(name, own, common, before))
             before.append(name)
             # What stands above the phases is what the first of them begins with.
             common = merge(common, {"start": None})
         base = None
         if tree.get("base") is not None:
-            base = _phase(BASE, tree.get("base"), merge(common, {"lora": None, "start": None}), [])
-        retention = _checked(RetentionSection, tree.get("retention") or {}, "retention")
-        made = cls(merge(tree), base, tuple(phases), retention.untrained, tuple(plugins))
+            base = phase_of(
+                BASE, tree.get("base"), merge(common, {"lora": None, "start": None}), []
+            )
+        retention = checked_section(RetentionSection, tree.get("retention") or {}, "retention")
+        joint = joint_of(tree.get("joint"), phases)
+        made = cls(merge(tree), base, tuple(phases), retention.untrained, joint, plugins)
         made._check()
         return made
 
@@ -149,7 +143,7 @@ class PhasedConfig:
         """The config of a phase, or of the base: an ordinary run's.
 
         Args:
-            name: of the phase; "base".
+            name: of the phase; "base"; "joint", whose epochs `joint_config` knows.
             workdir: its run directory.
             start: path and digest of the checkpoint that it begins with; None where it begins with
                 what the config says.
@@ -175,14 +169,15 @@ class PhasedConfig:
             name: of a phase, or of an untrained suite.
         """
         if name in self.untrained:
-            common = {key: value for key, value in self.tree.items() if key not in _OWN}
+            common = {key: value for key, value in self.tree.items() if key not in OWN_KEYS}
             tree = merge(common, {"data": None, "lora": None, "start": None})
             given = self.untrained[name]
             if not isinstance(given, Mapping):
                 raise ConfigError(
                     f"retention.untrained.{name}: expected a section like data, found {given!r}"
                 )
-            own = {**_batches(self.tree.get("data")), **given}
+            above = self.tree.get("data")
+            own = {**batching_of(above), **places_of(above, given), **given}
             return self._made(merge(tree, {"data": own}), f"retention.untrained.{name}")
         return self._made(self._find(name).tree, name)
 
@@ -198,7 +193,7 @@ class PhasedConfig:
         """What is wrong with the run of a phase comes out by its name, and by the keys here.
 
         Args:
-            name: of the phase; "base".
+            name: of the phase; "base"; "joint".
 
         Raises:
             ConfigError: the config, or what it names, is wrong.
@@ -208,10 +203,11 @@ class PhasedConfig:
             yield
         except (ConfigError, DataError) as error:
             kind = ConfigError if isinstance(error, ConfigError) else DataError
-            raise kind(in_words(error, name, self.replayed(name))) from error
+            raise kind(self._in_words(error, name, self.replayed(name))) from error
 
     def _find(self, name: str) -> Phase:
-        found = {phase.name: phase for phase in (*([self.base] if self.base else []), *self.phases)}
+        known = (self.base, *self.phases, self.joint)
+        found = {phase.name: phase for phase in known if phase is not None}
         if name not in found:
             raise ConfigError(
                 f"no phase is called {name!r}{did_you_mean(name, found)}; there are "
@@ -234,24 +230,28 @@ class PhasedConfig:
         """The data of a phase, with those of earlier ones among them."""
         assert phase.replay is not None
         sections = {
-            name: merge(self._find(name).tree.get("data")).to_dict()
-            for name in (phase.name, *self.replayed(phase.name))
+            name: data_of(self._find(name)) for name in (phase.name, *self.replayed(phase.name))
         }
         own = sections[phase.name]
         if own.get("stream"):
             raise ConfigError(
-                f"phase {phase.name}: {data_of(phase.name)}.stream: what is replayed is held in "
-                f"memory; leave phases.{phase.name}.replay out, or do not stream"
+                f"phase {phase.name}: {key_of_data(phase.name)}.stream: what is replayed is held "
+                f"in memory; leave phases.{phase.name}.replay out, or do not stream"
             )
-        parts = {name: _part(data) for name, data in sections.items()}
+        parts = {name: part_of(data) for name, data in sections.items()}
         mixed = {"name": "mixture", "share": phase.replay.share, "parts": parts}
-        return {**_batches(own), **mixed}
+        return {**batching_of(own), **mixed}
 
     def _made(self, tree: Tree, name: str, replayed: tuple[str, ...] = ()) -> ExperimentConfig:
         try:
             return make_config(tree, plugins=self.plugins)
         except ConfigError as error:
-            raise ConfigError(in_words(error, name, replayed)) from None
+            raise ConfigError(self._in_words(error, name, replayed)) from None
+
+    def _in_words(self, error: object, name: str, replayed: tuple[str, ...]) -> str:
+        if name == JOINT and self.joint is not None:
+            return "\n".join(f"{JOINT}: {line}" for line in str(error).splitlines())
+        return in_words(error, name, replayed)
 
     def _check(self) -> None:
         problems = []
@@ -281,6 +281,8 @@ class PhasedConfig:
                 self.task_of(name)
             except ConfigError as error:
                 problems.append(str(error))
+        if self.joint is not None and not problems:  # it would tell all of them once more
+            self.config_of(JOINT)
         if problems:
             raise ConfigError("\n".join(problems))
 
@@ -288,63 +290,3 @@ class PhasedConfig:
 def is_phased(tree: Any) -> bool:
     """Whether a tree is that of a config with phases."""
     return "phases" in tree
-
-
-# What a section `data` says of batches, and not of rows.
-_BATCHING = (
-    "batch_size",
-    "eval_batch_size",
-    "validation_fraction",
-    "last_batch",
-    "shuffle",
-    "prefetch",
-)
-
-
-def _batches(data: Any) -> dict[str, Any]:
-    return {key: data[key] for key in _BATCHING if data is not None and key in data}
-
-
-def _part(data: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in data.items() if key not in _BATCHING}
-
-
-def _phase(name: str, own: Any, common: Tree, before: list[str]) -> Phase:
-    if not re.fullmatch(PATTERN, name) or (name == BASE and before):
-        raise ConfigError(f"phases.{name}: a phase can't be called so")
-    if not isinstance(own, Mapping | ConfigDict):
-        raise ConfigError(f"phases.{name}: expected a section, found {own!r}")
-    for key in ("project", "workdir", "plugins", "seed", *_OWN):
-        if key in own and key != "seed":
-            raise ConfigError(f"phases.{name}.{key}: stands above the phases, for all of them")
-    rest = merge({key: value for key, value in own.items() if key != _OF_A_PHASE})
-    replay = None
-    if own.get(_OF_A_PHASE) is not None:
-        replay = _checked(Replay, own[_OF_A_PHASE], f"phases.{name}.{_OF_A_PHASE}")
-        if not before:
-            raise ConfigError(f"phases.{name}.replay: there is nothing before it")
-        for each in replay.of or ():
-            if each not in before:
-                raise ConfigError(
-                    f"phases.{name}.replay.of: expected some of {', '.join(before)}, found {each!r}"
-                )
-    return Phase(name, merge(common, rest), replay)
-
-
-def _checked(schema: Any, values: Any, where: str) -> Any:
-    try:
-        plain = values.to_dict() if isinstance(values, ConfigDict) else values
-        return schema.model_validate(plain)
-    except pydantic.ValidationError as error:
-        lines = []
-        for one in error.errors():
-            key = ".".join([where, *map(str, one["loc"])])
-            name = str(one["loc"][0]) if one["loc"] else ""
-            known = schema.model_fields
-            if one["type"] == "extra_forbidden":
-                lines.append(f"{key}: unknown key{did_you_mean(name, known)}")
-            elif name in known:
-                lines.append(f"{key}: expected {describe(known[name])}, found {one['input']!r:.80}")
-            else:
-                lines.append(f"{key}: expected a section, found {one['input']!r:.80}")
-        raise ConfigError("\n".join(lines)) from None

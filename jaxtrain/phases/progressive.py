@@ -6,13 +6,13 @@
 
 A phase is an ordinary run in a directory of its own, `phases/1-korean`, which is resumed as any
 other; when it is over its adapter is saved by itself, the model is scored on all tasks, and the
-ledger has one entry more. What a kill leaves half done is done again, with the same result.
+ledger has one entry more. What a kill leaves half done is done again, with the same result. The
+joint training, where there is to be one, comes behind the last phase, and is scored likewise.
 """
 
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
@@ -25,11 +25,12 @@ from jaxtrain import lora
 from jaxtrain.config import dump
 from jaxtrain.engine import Engine
 from jaxtrain.errors import ConfigError
-from jaxtrain.files import inside, make_directory, replacing
+from jaxtrain.files import make_directory, replacing
 from jaxtrain.files.lock import lock
 from jaxtrain.files.paths import typed_directory
 from jaxtrain.lora import Adapter
-from jaxtrain.phases.layout import Layout
+from jaxtrain.phases.joint import JOINT, joint_config
+from jaxtrain.phases.layout import Layout, directory_for
 from jaxtrain.phases.ledger import Entry, Ledger, digest_of, options_of
 from jaxtrain.phases.phased_config import PhasedConfig
 from jaxtrain.phases.replay import BASE
@@ -47,7 +48,6 @@ from jaxtrain.retention import (
 from jaxtrain.run import Experiment, RunData, Task, Trained, choose_device
 from jaxtrain.run.building import base_model
 from jaxtrain.run.data import read_splits
-from jaxtrain.run.directory import run_id
 from jaxtrain.run.resuming import Resume
 
 
@@ -63,12 +63,14 @@ class Progressive:
         self.config = config
         named = config.tree.get("workdir") if directory is None else str(directory)
         self.directory = (
-            typed_directory(str(named), what="workdir") if named is not None else _named(config)
+            typed_directory(str(named), what="workdir")
+            if named is not None
+            else directory_for(config)
         )
         self.layout = Layout(config, self.directory)
 
     def run_directory(self, name: str) -> Path:
-        """Of a phase, or of the base."""
+        """Of a phase, of the base or of the joint training."""
         return self.layout.run(name)
 
     def ledger(self) -> Ledger:
@@ -87,8 +89,8 @@ class Progressive:
         Args:
             resume: "auto" goes on where something is there; "must" wants it to be, "never" not.
             guard: a context for each run, given its trainer, such as one that heeds signals.
-            told: called with the name of each phase and its experiment before it is trained; with
-                None where it is over already.
+            told: called with the name of each run (of the base, the phases, the joint training)
+                and its experiment before it is trained; with None where it is over already.
 
         Returns:
             The retention report.
@@ -96,15 +98,17 @@ class Progressive:
         Raises:
             Preempted: stopped by a signal; everything is saved.
             ConfigError: the directory holds something else, or another process has it; or a phase
-                that is over was another.
+                that is over was another; or rows that are to be put together can't be.
             DataError: the ledger, or a file of scores, is broken.
         """
         choose_device(self._first().device)
         refuse_others(self.layout, resume)
+        if self.config.joint is not None and not self.layout.scores(JOINT).exists():
+            joint_config(self.config)  # before hours are spent on the phases
         with self._held() as ledger:
             if not self.layout.scores(0).exists():
                 if self.config.base is not None:
-                    self._run(BASE, None, guard, told)
+                    self._run(BASE, guard, told)
                 self._score_base()
             elif self.config.base is not None:
                 told(BASE, None)
@@ -112,11 +116,12 @@ class Progressive:
                 if number <= len(ledger.entries):
                     told(name, None)
                     continue
-                start = self.layout.start(number)
                 if ledger.entries:  # before hours are spent on it
                     ledger.refuse_another_base(name, digest_of(self._before(number)))
-                self._run(name, start, guard, told)
+                self._run(name, guard, told)
                 ledger = self._close(number, name, ledger)
+            if self.config.joint is not None:
+                self._train_at_once(guard, told)
             return self._report()
 
     # -- a phase -------------------------------------------------------------------------------
@@ -124,14 +129,13 @@ class Progressive:
     def _run(
         self,
         name: str,
-        start: tuple[str, str] | None,
         guard: Callable[[Engine], AbstractContextManager[Any]],
         told: Callable[[str, Experiment | None], None],
     ) -> None:
         directory = self.layout.run(name)
-        config = self.config.config_of(name, workdir=str(directory), start=start)
         with self.config.told(name):
-            experiment = Experiment(Task.of(RunData.of(config)), directory)
+            task = Task.of(RunData.of(self.layout.config_of(name)))
+            experiment = Experiment(task, directory)
         told(name, experiment)
         experiment.train(guard=guard)
 
@@ -171,6 +175,20 @@ class Progressive:
         if number == 1:
             return self._first_base()[1]["params"]
         return Trained.load(self.layout.run(self.config.names[number - 2])).merged()
+
+    def _train_at_once(
+        self,
+        guard: Callable[[Engine], AbstractContextManager[Any]],
+        told: Callable[[str, Experiment | None], None],
+    ) -> None:
+        """All tasks from what the first phase began with; nothing is merged, its scores are all."""
+        path = self.layout.scores(JOINT)
+        if path.exists():
+            told(JOINT, None)
+            return
+        self._run(JOINT, guard, told)
+        trained = Trained.load(self.layout.run(JOINT))
+        save_row(path, self._scored(trained.model, trained.state.variables()))
 
     # -- scores --------------------------------------------------------------------------------
 
@@ -246,6 +264,7 @@ class Progressive:
             self.matrix(),
             baselines=baselines,
             merged=load_row(self.layout.scores(last, merged=True)),
+            joint=None if self.config.joint is None else load_row(self.layout.scores(JOINT)),
             control=next(iter(self.config.untrained), None),
         )
         with replacing(self.layout.report) as temporary:
@@ -283,13 +302,3 @@ def _save(path: Path, adapter: Adapter, before: Any) -> None:
     if adapter.config.init == "pissa":  # a function of the parameters alone
         _, initial = lora.init_pissa(jax.random.key(0), before, adapter.config)
     lora.save_lora(path, adapter, params=before, initial=initial)
-
-
-def _named(config: PhasedConfig) -> Path:
-    """`runs/<project>/<id>`, the id made of all phases."""
-    every = config.every
-    first = config.config_of(every[0])
-    ids = " ".join(run_id(config.config_of(name)) for name in every)
-    suites = json.dumps(config.tree.to_dict().get("retention"), sort_keys=True, default=repr)
-    digest = hashlib.sha256(f"{' '.join(every)} {ids} {suites}".encode()).hexdigest()[:8]
-    return inside(Path("runs"), first.project, f"seed{first.seed}-{digest}")

@@ -27,10 +27,10 @@ class Replay(Section):
     of: tuple[str, ...] | None = None  # phases, or "base"; null: all that come before
 
 
-def data_of(name: str) -> str:
+def key_of_data(name: str) -> str:
     """The key of the data of a phase, or of the base.
 
-    >>> data_of("base"), data_of("korean")
+    >>> key_of_data("base"), key_of_data("korean")
     ('base.data', 'phases.korean.data')
     """
     return f"{BASE}.data" if name == BASE else f"phases.{name}.data"
@@ -59,9 +59,9 @@ def in_words(error: object, phase: str, replayed: Sequence[str] = ()) -> str:
             part, rest = found.groups()
             key, colon, what = rest.partition(":")
             if part == phase:
-                line = f"{data_of(part)}{rest}"
+                line = f"{key_of_data(part)}{rest}"
             else:
                 way = f"leave {part} out of phases.{phase}.replay.of"
-                line = f"{data_of(part)}{key}, replayed{colon}{what} (or {way})"
+                line = f"{key_of_data(part)}{key}, replayed{colon}{what} (or {way})"
         lines.append(f"phase {phase}: {line}")
     return "\n".join(lines)

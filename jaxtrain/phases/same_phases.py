@@ -11,6 +11,7 @@ import logging
 from jaxtrain.config import load, to_dict
 from jaxtrain.errors import ConfigError, DataError
 from jaxtrain.files import unfinished
+from jaxtrain.phases.joint import JOINT
 from jaxtrain.phases.layout import Layout
 from jaxtrain.phases.ledger import Ledger
 from jaxtrain.phases.phased_config import PhasedConfig, is_phased
@@ -48,7 +49,7 @@ def refuse_others(layout: Layout, resume: Resume) -> None:
 
 
 def refuse_changes(layout: Layout, ledger: Ledger) -> None:
-    """See that phases that are over, and tasks that were scored, are those of the config.
+    """See that what was trained, and tasks that were scored, are those of the config.
 
     Raises:
         ConfigError: they are not; by their keys.
@@ -56,6 +57,7 @@ def refuse_changes(layout: Layout, ledger: Ledger) -> None:
     """
     _refuse_other_order(layout, ledger)
     _refuse_other_phases(layout, ledger)
+    _refuse_other_joint(layout)
     _refuse_other_tasks(layout)
 
 
@@ -94,17 +96,38 @@ def _refuse_other_phases(layout: Layout, ledger: Ledger) -> None:
                 )
             logger.warning("%s: is gone; whether phase %s was as now is not known", directory, name)
             continue
-        begins = layout.start(layout.config.names.index(name) + 1) if name != BASE else None
-        config = layout.config.config_of(name, workdir=str(directory), start=begins)
-        wrong += [
-            f"phase {name}: {key}: {old!r} there, {new!r} now"
-            for key, old, new in differing(find_checkpoint(directory).meta["config"], config)
-        ]
+        wrong += _differences(layout, name, f"phase {name}")
     if wrong:
         raise ConfigError(
             f"{layout.directory}: phases that are over were others; choose another workdir:\n  "
             + "\n  ".join(wrong)
         )
+
+
+def _refuse_other_joint(layout: Layout) -> None:
+    """It is of all phases, so one more makes it another; but nothing stands on it."""
+    if layout.config.joint is None or not layout.scores(JOINT).exists():
+        return
+    directory = layout.run(JOINT)
+    if not directory.exists():
+        logger.warning("%s: is gone; whether it was trained as now is not known", directory)
+        return
+    wrong = _differences(layout, JOINT, JOINT)
+    if wrong:
+        raise ConfigError(
+            f"{directory}: was trained on other phases, or in another way; take it and "
+            f"{layout.scores(JOINT)} away to train it anew, leave joint out, or choose another "
+            "workdir:\n  " + "\n  ".join(wrong)
+        )
+
+
+def _differences(layout: Layout, name: str, whose: str) -> list[str]:
+    """A line for each key of a run that is over, and was another."""
+    before = find_checkpoint(layout.run(name)).meta["config"]
+    return [
+        f"{whose}: {key}: {old!r} there, {new!r} now"
+        for key, old, new in differing(before, layout.config_of(name))
+    ]
 
 
 def _refuse_other_tasks(layout: Layout) -> None:

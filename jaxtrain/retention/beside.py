@@ -69,11 +69,13 @@ class Joint:
 
     Attributes:
         scores: of each task.
+        nlls: their negative log-likelihoods, in nats per unit of weight.
         average: over the tasks that were trained; None where one was not scored.
         gap: `average` less ACC.
     """
 
     scores: dict[str, Estimate]
+    nlls: dict[str, Estimate]
     average: Estimate | None
     gap: Estimate | None
 
@@ -96,6 +98,7 @@ class Joint:
 
         return cls(
             scores={task: evidence.score(JOINT, task) for task in scored},
+            nlls={task: evidence.nll(JOINT, task) for task in scored},
             average=evidence.figure(average, tasks, rows=[JOINT]) if whole else None,
             gap=evidence.figure(gap, tasks, rows=[JOINT, row]) if both else None,
         )

@@ -4,7 +4,8 @@
     from_json(json.loads(json.dumps(record))) == report
 
 Every field is written under its own name, and one that is missing, unknown or of another kind is an
-error: figures that were edited or cut off must not be compared with others.
+error: figures that were edited or cut off must not be compared with others. A figure is three
+numbers, and the file says which: `"columns": ["value", "low", "high"], "level": 0.95`.
 """
 
 from __future__ import annotations
@@ -18,8 +19,12 @@ from jaxtrain.retention.baseline import Baseline
 from jaxtrain.retention.beside import Joint, Merged
 from jaxtrain.retention.estimate import Estimate
 from jaxtrain.retention.report import FORMULAS, RetentionReport
+from jaxtrain.retention.resampling import LEVEL
 
-VERSION = 1
+VERSION = 2
+_COLUMNS = {"columns": list(Estimate._fields), "level": LEVEL}
+# Version 1 did not say what the numbers are, and had no losses of a joint training.
+_SAID: dict[int, dict[str, Any]] = {1: {}, VERSION: _COLUMNS}
 
 T = TypeVar("T")
 Reader = Callable[[Any], Any]
@@ -27,7 +32,7 @@ Reader = Callable[[Any], Any]
 
 def to_json(report: RetentionReport) -> dict[str, Any]:
     """As JSON values, which hold every bit."""
-    return {"version": VERSION, **_fields(report)}
+    return {"version": VERSION, **_COLUMNS, **_fields(report)}
 
 
 def from_json(record: Any) -> RetentionReport:
@@ -36,9 +41,15 @@ def from_json(record: Any) -> RetentionReport:
     Raises:
         DataError: it is something else.
     """
-    if not isinstance(record, Mapping) or record.get("version") != VERSION:
+    version = record.get("version") if isinstance(record, Mapping) else None
+    if isinstance(version, bool) or not isinstance(version, int) or version not in _SAID:
         raise DataError(f"a retention report: expected version {VERSION}, found {record!r:.80}")
-    fields = {name: value for name, value in record.items() if name != "version"}
+    for name, said in _SAID[version].items():
+        if record.get(name) != said:
+            raise DataError(
+                f"a retention report: {name}: expected {said}, found {record.get(name)!r:.80}"
+            )
+    fields = {n: value for n, value in record.items() if n not in ("version", *_SAID[version])}
     report = _read(RetentionReport, fields)
     rows = len(report.phases) + 1
     if len(report.tasks) != rows - 1 or len(report.scores) != rows or len(report.nlls) != rows:
@@ -139,5 +150,5 @@ _READERS: dict[type, dict[str, Reader]] = {
         **dict.fromkeys(("scores", "changes", "nll_changes"), _FIGURES),
         **dict.fromkeys(("largest", "largest_nll"), _NUMBER),
     },
-    Joint: {"scores": _FIGURES, "average": _FIGURE, "gap": _FIGURE},
+    Joint: {"scores": _FIGURES, "nlls": _FIGURES, "average": _FIGURE, "gap": _FIGURE},
 }

@@ -35,6 +35,7 @@ class SeedSummary:
         forward_transfer: FWT.
         general_ability: the mean change of the untrained suites.
         control_loss: PEFT's "forgetting", in nats.
+        joint_average: of the models trained on all tasks at once, over those tasks.
     """
 
     seeds: int
@@ -46,6 +47,7 @@ class SeedSummary:
     forward_transfer: Estimate | None
     general_ability: Estimate | None
     control_loss: Estimate | None
+    joint_average: Estimate | None
 
 
 def summary(reports: Sequence[RetentionReport]) -> SeedSummary:
@@ -63,6 +65,7 @@ def summary(reports: Sequence[RetentionReport]) -> SeedSummary:
         ),
         changes=_by_task([report.changes for report in reports]),
         **{name: _over(reports, _reader(name)) for name in (*FORMULAS, "control_loss")},
+        joint_average=_over(reports, lambda one: one.joint.average if one.joint else None),
     )
 
 

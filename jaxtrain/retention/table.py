@@ -102,6 +102,9 @@ def _nll_table(report: RetentionReport) -> Iterator[str]:
         [label, *(_cell(row.get(name), star=own == name, digits=3) for name in names)]
         for label, own, row in _phase_rows(report, report.nlls)
     ]
+    if report.joint is not None:
+        cells = (_cell(report.joint.nlls.get(name), digits=3) for name in names)
+        rows.append(["all tasks at once", *cells])
     yield from lines(["loss, nats", *names], rows)
 
 

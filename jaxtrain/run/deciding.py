@@ -49,6 +49,8 @@ def differing(before: Mapping[str, Any], config: ExperimentConfig) -> list[Diffe
     found = []
     for key, old, new in diff(_deciding(before), _deciding(to_dict(config))):
         is_new = old is MISSING and not any(f"{t}.".startswith(f"{key}.") for t in told)
+        # Parts of a mixture stand there as they were written, and none by default.
+        is_new = is_new and not key.startswith("data.parts.")
         longer = (
             key == "train.epochs"
             and config.schedule.name == "constant"

@@ -104,7 +104,7 @@ class Experiment:
 
         first = task.abstract_state() if self._unread else self._first_state()
         self.trainer = Engine(task.train_step, first, form=form)
-        self.trainer.add_metrics({f"train/{n}": m for n, m in task.metrics().items()})
+        self.trainer.add_metrics({f"train/{n}": m for n, m in task.train_metrics().items()})
         self.evaluator = Engine(task.eval_step, first, form=form)
         self.evaluator.add_metrics(task.metrics())
         self.history = History()

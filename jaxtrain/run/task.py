@@ -25,6 +25,7 @@ import optax
 from jaxtrain.blame import in_a_line, place_of
 from jaxtrain.config import ExperimentConfig
 from jaxtrain.errors import ConfigError, JaxtrainError, WorkerError
+from jaxtrain.lora import Penalty
 from jaxtrain.metrics import Metric
 from jaxtrain.models import Model
 from jaxtrain.optim import make_optimizer
@@ -202,6 +203,17 @@ class Task:
             num_outputs=train.num_outputs,
             scale=self.data.splits.target_scale,
         )
+
+    def train_metrics(self) -> dict[str, Metric[Any]]:
+        """The same in training, and what protections add to the loss there, as `penalty`.
+
+        `loss` is what is minimised: without the penalty it is that of the task.
+        """
+        found = self.metrics()
+        protection = self.parameters.protection
+        if protection is not None and protection.penalties:
+            found.setdefault("penalty", Penalty(protection))
+        return found
 
     def _refuse_misfit(self, model: str, *, by_config: bool) -> None:
         """Shapes and dtypes that don't go together show themselves before anything is computed.

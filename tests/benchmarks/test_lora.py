@@ -86,7 +86,14 @@ def test_phases_of_several_seeds(alone, tmp_path, capsys):
     assert record["against"]["replay"].keys() >= {"backward_transfer", "change/korean"}
     bases = [report["scores"][0] for reports in record["reports"].values() for report in reports]
     assert bases[0] == bases[2] != bases[1]  # of a seed all kinds begin with the same base
-    assert "against none, BWT" in capsys.readouterr().out
+    # What all tasks come to at once stands beside the phases without protection.
+    assert record["seconds"].keys() == {"none", "replay", "joint"}
+    assert {len(seconds) for seconds in record["seconds"].values()} == {2}
+    assert record["summary"]["none"]["joint_average"] is not None
+    assert record["summary"]["replay"]["joint_average"] is None
+    printed = capsys.readouterr().out
+    assert "against none, BWT" in printed
+    assert printed.count("joint_average") == 1
 
 
 def test_each_kind_is_one_that_the_config_takes():

@@ -5,8 +5,8 @@ from typing import ClassVar
 import numpy as np
 import pytest
 
-from jaxtrain.data import SOURCES, Dataset, Splits
-from jaxtrain.data.mixture_source import MixedRows, mixture, section_of
+from jaxtrain.data import SOURCES, Dataset, Splits, digits
+from jaxtrain.data.mixture_source import MixedRows, _whole, mixture, section_of
 from jaxtrain.data.target_scale import TargetScale
 from jaxtrain.errors import ConfigError
 from jaxtrain.run import Task, make_config
@@ -97,6 +97,46 @@ def test_where_the_others_have_no_more_all_of_theirs_are_taken():
     other = read_splits(make_config({"data": OTHERS, "seed": 5}))
     own = read_splits(make_config({"data": DIGITS, "seed": 5}))
     assert len(made.train) == len(own.train) + len(other.train)
+
+
+def test_without_a_share_all_rows_of_all_parts_count_in_all_three_sets():
+    made = read_splits(config({"own": DIGITS, "a": OTHERS, "b": DIGITS}, share=None))
+    own, other = (read_splits(make_config({"data": part, "seed": 5})) for part in (DIGITS, OTHERS))
+    for name in ("train", "validation", "test"):
+        whole = [splits.sets[name].inputs for splits in (own, other, own)]
+        assert np.array_equal(made.sets[name].arrays["inputs"], np.concatenate(whole))
+    assert RunData.of(config({"own": DIGITS, "a": OTHERS}, share=None)).eval_loader("test")
+
+
+def test_sets_that_only_some_parts_have():
+    """Validation rows are those that there are; without one of its files it is no training set."""
+    splits = [read_splits(make_config({"data": part})) for part in (DIGITS, OTHERS)]
+    first, second = splits
+    without = dataclasses.replace(first, validation=None)
+    made = _whole(without, [second])
+    assert np.array_equal(made.validation.arrays["inputs"], second.validation.inputs)
+    assert _whole(without, [dataclasses.replace(second, validation=None)]).validation is None
+    for gone in (
+        [dataclasses.replace(first, train=None), second],
+        [first, dataclasses.replace(second, train=None)],
+    ):
+        made = _whole(gone[0], gone[1:])
+        assert made.train is None
+        assert len(made.test) == len(first.test) + len(second.test)
+
+
+def test_held_out_rows_of_another_form_are_refused_only_where_they_are_put_together(monkeypatch):
+    monkeypatch.setattr(SOURCES, "_factories", dict(SOURCES._factories))
+
+    @SOURCES.register("tests_odd")
+    def odd(validation_fraction: float, seed: int) -> Splits:
+        flat, square = (digits(validation_fraction, seed, flat=flat) for flat in (True, False))
+        return dataclasses.replace(flat, test=square.test)
+
+    parts = {"own": DIGITS, "a": {"name": "tests_odd"}}
+    assert len(read_splits(config(parts)).test) == 360
+    with pytest.raises(ConfigError, match=r"data\.parts\.a: expected rows of"):
+        read_splits(config(parts, share=None))
 
 
 @pytest.mark.parametrize(

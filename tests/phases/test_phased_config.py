@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 
+from jaxtrain.config import merge
 from jaxtrain.errors import ConfigError
 from jaxtrain.phases import PhasedConfig, is_phased
 from jaxtrain.run import RunData
@@ -139,5 +140,26 @@ def test_the_example_on_real_files_reads_all_of_them(shared_data, tmp_path):
     phased = PhasedConfig.of(config, where)
     rows = {name: RunData.of(phased.task_of(name)) for name in (*phased.every, *phased.untrained)}
     assert {name: len(data.train) for name, data in rows.items()} == {
-        "base": 3486, "korean": 0, "medical": 0, "questions": 1906, "plain": 3486,
+        "base": 3486, "korean": 4903, "medical": 1159, "questions": 1906, "plain": 3486,
     }  # fmt: skip
+
+
+def test_plugins_of_the_command_line_are_recorded_and_imported_only_by_name(tmp_path):
+    """What is written into the directory says them, so whoever leaves them out is told."""
+    plugin = tmp_path / "mine.py"
+    plugin.write_text(
+        "from jaxtrain.models import MODELS, mlp\n"
+        "@MODELS.register('tests_recorded')\n"
+        "def recorded(num_outputs: int): return mlp(num_outputs, hidden=(8,))\n"
+    )
+    tree = {**TREE, "model": {"name": "tests_recorded"}, "plugins": ["json"]}
+    phased = PhasedConfig.of(tree, plugins=[str(plugin)])
+    assert phased.tree.plugins == ("json", str(plugin))
+    assert PhasedConfig.of(phased.tree, plugins=[str(plugin)]).tree == phased.tree
+    assert phased.config_of("two").plugins == ("json", str(plugin))
+    assert "plugins" not in PhasedConfig.of(TREE).tree
+    assert PhasedConfig.of({**TREE, "plugins": None}, plugins=["json"]).tree.plugins == ("json",)
+    with pytest.raises(ConfigError, match=r"used with the plugins .*mine\.py"):
+        PhasedConfig.of(merge(phased.tree, {"model": {"name": "nobodys"}}))
+    with pytest.raises(ConfigError, match="plugins: expected"):
+        PhasedConfig.of({**TREE, "plugins": 3}, plugins=["json"])

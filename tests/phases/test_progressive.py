@@ -100,15 +100,22 @@ def test_without_a_base_it_begins_with_what_the_config_says(tmp_path):
 
 
 def test_a_plan_tells_all_phases_and_writes_nothing(tmp_path):
-    plan = describe_phases(Progressive(PhasedConfig.of(SMALL), tmp_path / "run"))
+    joint = {"train": {"epochs": 7}}
+    phased = PhasedConfig.of({**SMALL, "joint": joint})
+    plan = describe_phases(Progressive(phased, tmp_path / "run"))
     for line in (
         "phases     base, one, two",
         "begins     with what one has made",
         "trains     all parameters",
         "protects   25% of its rows are of earlier phases",
-        "scored     after each phase: one, two; untrained: more",
+        "scored     after each phase and the joint training: one, two; untrained: more",
     ):
         assert line in plan
+    _, at_once = plan.split("\njoint      all tasks at once\n")
+    assert at_once.startswith("begins     with what base has made\ntrains     an adapter of rank 4")
+    assert "2,586 train" in at_once
+    assert "length     7 epochs of 9 iterations: 63" in at_once
+    assert "protects" not in at_once
     assert list(tmp_path.iterdir()) == []
 
 
@@ -146,6 +153,10 @@ def test_all_protections_and_pissa_go_through_a_run(tmp_path):
     assert earlier.shape == (8, 6)
     assert np.abs(earlier).sum(axis=0).astype(bool).tolist() == [True] * 5 + [False]
     assert report.merged.largest == 0
+    # What protections add to the loss is told apart from it, in training alone.
+    figures = json.loads((progressive.run_directory("three") / "metrics.json").read_text())
+    assert 0 < figures["final_train_penalty"] < figures["final_train_loss"]
+    assert figures["final_val_penalty"] is None
     # Again, and by another process of the last phase: nothing to do, and nothing refused.
     assert progressive.train().to_json() == report.to_json()
     directory = progressive.run_directory("three")

@@ -20,9 +20,10 @@ def test_replayed_rows_of_another_form_are_told_by_the_key_that_made_them(tmp_pa
     phased = PhasedConfig.of(tree)
     progressive = Progressive(phased, tmp_path / "run")
     monkeypatch.setattr("jaxtrain.phases.planning.describe_plan", lambda experiment: "its plan")
+    monkeypatch.setattr(type(progressive.layout), "start", lambda *_: ("nowhere", "a" * 64))
     for way in (
         lambda: describe_phases(progressive),
-        lambda: progressive._run("two", ("nowhere", "a" * 64), None, None),
+        lambda: progressive._run("two", None, None),
     ):
         with pytest.raises(ConfigError) as told:
             way()

@@ -43,7 +43,9 @@ def test_what_is_over_stays_as_it_is_and_what_is_not_may_be_another(trained, tmp
         with pytest.raises(ConfigError, match=says):
             Progressive(PhasedConfig.of(tree), progressive.directory).train()
     longer = small(three={"data": {"split_seed": 5}, "lora": {"rank": 1}})
-    report = Progressive(PhasedConfig.of(longer), progressive.directory).train()
+    copy = tmp_path / "copy"
+    shutil.copytree(progressive.directory, copy)
+    report = Progressive(PhasedConfig.of(longer), copy).train()
     assert report.tasks == ("one", "two", "three")
 
 

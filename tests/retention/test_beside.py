@@ -59,7 +59,8 @@ def test_a_joint_training_is_an_upper_bound_with_a_gap():
     assert joint.average.value == pytest.approx(11 / 12)
     # ACC is (1 + 2 + 4) / 12.
     assert joint.gap.value == pytest.approx(4 / 12)
-    assert set(joint.scores) == {"a", "b", "c", "text"}
+    assert set(joint.scores) == set(joint.nlls) == {"a", "b", "c", "text"}
+    assert joint.nlls["b"].value == pytest.approx(rows["b"].mean_nll())
 
 
 def test_a_joint_training_of_which_a_task_is_missing_has_no_average():

@@ -47,10 +47,30 @@ def test_a_field_that_is_missing_or_of_another_kind_is_told(name):
         RetentionReport.from_json(record)
 
 
-@pytest.mark.parametrize("record", [None, [], {}, {"version": 2}, "report"])
+@pytest.mark.parametrize(
+    "record", [None, [], {}, {"version": 3}, {"version": True}, {"version": []}, "report"]
+)
 def test_what_is_no_report_is_refused(record):
-    with pytest.raises(DataError, match="a retention report: expected version 1, found"):
+    with pytest.raises(DataError, match="a retention report: expected version 2, found"):
         RetentionReport.from_json(record)
+
+
+def test_a_file_says_what_the_three_numbers_of_a_figure_are():
+    record = written(full())
+    assert (record["columns"], record["level"]) == (["value", "low", "high"], 0.95)
+    found = dict(zip(record["columns"], record["average_accuracy"], strict=True))
+    assert found == full().average_accuracy._asdict()
+    for change in ({"columns": ["low", "value", "high"]}, {"level": 0.9}):
+        with pytest.raises(DataError, match=f"report: {next(iter(change))}: expected"):
+            RetentionReport.from_json(record | change)
+
+
+def test_a_file_of_before_that_said_nothing_of_them_is_read():
+    record = written(full()) | {"version": 1}
+    with pytest.raises(DataError, match=r"expected the fields tasks, .* columns, level"):
+        RetentionReport.from_json(record)
+    del record["columns"], record["level"]
+    assert RetentionReport.from_json(record) == full()
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from jaxtrain.retention.seeds import mean_of_seeds
 from tests.retention.small import matrix, questions
 
 
-def report(last):
+def report(last, joint=None):
     """Two phases; in the end so many of the questions of the first are right."""
     rows = (
         {"a": questions(0), "b": questions(0), "t": questions(4)},
@@ -19,7 +19,7 @@ def report(last):
         {"a": questions(last), "b": questions(4), "t": questions(last)},
     )
     built = RetentionMatrix(tasks=("a", "b"), untrained=("t",), rows=rows)
-    return RetentionReport.of(built, control="t", resamples=100)
+    return RetentionReport.of(built, joint=joint, control="t", resamples=100)
 
 
 def test_means_over_seeds():
@@ -36,6 +36,13 @@ def test_means_over_seeds():
     assert found.changes["t"].value == pytest.approx(-0.75)
     assert [row["a"].value for row in found.scores] == [0, 1, pytest.approx(0.25)]
     assert found.control_loss.value == 0
+
+
+def test_the_joint_trainings_have_a_mean_where_all_seeds_have_one():
+    both = [report(0, {"a": questions(n), "b": questions(4)}) for n in (2, 4)]
+    assert summary(both).joint_average.value == pytest.approx((0.75 + 1) / 2)
+    assert summary([both[0], report(0)]).joint_average is None
+    assert summary([both[0], report(0, {"a": questions(2)})]).joint_average is None
 
 
 def test_a_figure_that_one_report_lacks_is_none():

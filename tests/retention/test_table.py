@@ -35,6 +35,7 @@ def test_all_of_it_is_there(capsys):
     assert row(said, "examples") == ["examples", "4", "4", "4", "4"]
     losses = said[said.index("loss, nats") :]
     assert row(losses, "after first")[1].startswith("*2.515 [")
+    assert row(losses, "all tasks at once")[4].startswith("1.515 [")
     assert re.search(r"^ACC +58\.3 \[.*\] % +average", said, re.M)
     assert re.search(r"^BWT +-50\.0 \[.*\] points +backward", said, re.M)
     assert re.search(r"^F +\+50\.0 \[.*\] points", said, re.M)

@@ -86,6 +86,24 @@ def test_where_the_data_of_a_part_lie_is_free_as_it_is_of_all(digits):
     assert not is_free("data.parts.root")
 
 
+def test_a_part_more_and_an_option_more_of_one_make_another_mixture(digits):
+    """They have not come since: a part stands there as somebody wrote it."""
+
+    def mixed(**parts):
+        return digits(f"data={{name: mixture, share: 0.2, parts: {json.dumps(parts)}}}")
+
+    one, other = {"name": "digits"}, {"name": "digits", "split_seed": 2}
+    before = written(mixed(a=one, b=other))
+    assert differing(before, mixed(a=one, b=other)) == []
+    for now, key in (
+        (mixed(a=one, b=other, c=one), "data.parts.c"),
+        (mixed(a=other, b=other), "data.parts.a.split_seed"),
+    ):
+        found = differing(before, now)
+        assert next(k for k, _, _ in found).startswith(key)
+        assert all(old is MISSING for _, old, _ in found)
+
+
 def test_a_run_may_get_longer_where_no_schedule_is_stretched(digits):
     constant = written(digits("train.epochs=2", "schedule={name: constant}"))
     assert differing(constant, digits("train.epochs=3", "schedule={name: constant}")) == []
