@@ -13,6 +13,7 @@ import optax
 import pytest
 from flax import linen as nn
 
+from jaxtrain import lora
 from jaxtrain.data import SOURCES, Dataset, Splits, TargetScale
 from jaxtrain.main import main
 from jaxtrain.models import Model, from_linen
@@ -245,6 +246,12 @@ def test_a_model_that_can_not_learn_does_not_overfit():
     stuck = check_overfits(model, cross_entropy(), optax.sgd(1e-6), BATCH, steps=100)
     assert not stuck.ok
     assert "after 100 steps" in stuck.detail
+
+
+def test_an_adapter_overfits_beside_random_numbers():
+    model = lora.model(from_linen(Net()), lora.LoRAConfig(rank=4))
+    found = check_overfits(model, cross_entropy(), optax.adam(3e-2), BATCH)
+    assert found.ok, found.detail
 
 
 def test_a_step_that_does_not_repeat_is_found():
