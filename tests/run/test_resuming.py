@@ -9,7 +9,13 @@ import pytest
 
 from jaxtrain.checkpoint import CheckpointStore, RunMeta, Saved, environment
 from jaxtrain.engine import Engine
-from jaxtrain.errors import CheckpointError, CheckpointMismatchError, ConfigError
+from jaxtrain.errors import (
+    CheckpointError,
+    CheckpointMismatchError,
+    ConfigError,
+    DataError,
+    DataNotFoundError,
+)
 from jaxtrain.run.directory import RunDirectory
 from jaxtrain.run.resuming import (
     Standing,
@@ -18,6 +24,7 @@ from jaxtrain.run.resuming import (
     refuse_other_plugins,
     refuse_unwanted,
     warn_of_other_conditions,
+    warn_of_other_weights,
 )
 
 
@@ -123,3 +130,49 @@ def test_other_plugins_are_named_and_can_be_allowed(before, now, says, caplog):
         refuse_other_plugins(before, now, allowed=True)
     assert says in caplog.text
     assert "it is another run" in caplog.text
+
+
+def begun_with(weights):
+    said = RunMeta.model_construct(iteration=1, epoch=1, metrics={}, engine={}, weights=weights)
+    return Standing(said=said)
+
+
+def raising(error):
+    def digests():
+        raise error
+
+    return digests
+
+
+@pytest.mark.parametrize(
+    ("then", "digests", "lines"),
+    [
+        ({"a": "1" * 64}, lambda: {"a": "1" * 64}, []),
+        ({}, lambda: {"a": "1" * 64}, []),
+        ({"a": "1" * 64}, None, []),
+        ({"a": "1" * 64}, raising(DataNotFoundError("gone")), []),
+        (
+            {"a": "1" * 64, "b": "2" * 64},
+            lambda: {"a": "3" * 64, "c": "4" * 64},
+            [
+                f"a: sha256 {'1' * 12}… then, sha256 {'3' * 12}… now",
+                f"b: sha256 {'2' * 12}… then, none now",
+                f"c: none then, sha256 {'4' * 12}… now",
+            ],
+        ),
+        ({"a": "1" * 64}, raising(DataError("torn")), ["they can't be read: torn"]),
+        ({"a": "1" * 64}, raising(ConfigError("a Gemma")), ["they can't be read: a Gemma"]),
+    ],
+)
+def test_weights_that_are_others_now_are_told_file_by_file(then, digests, lines, caplog):
+    warn_of_other_weights(begun_with(then), digests)
+    assert len(caplog.messages) == bool(lines)
+    if lines:
+        first, *rest = caplog.messages[0].splitlines()
+        assert first.startswith("the run: goes on with what it began with; the files of model.wei")
+        assert [line.strip() for line in rest] == lines
+
+
+def test_a_run_that_is_not_there_has_no_weights(caplog):
+    warn_of_other_weights(Standing(), lambda: {"a": "1" * 64})
+    assert not caplog.messages
