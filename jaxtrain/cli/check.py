@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from contextlib import nullcontext
+from functools import partial
 
 from jaxtrain.cli.command import Command
 from jaxtrain.cli.configured import add_config_words, config_of, phased_of, take_config
@@ -13,21 +14,24 @@ from jaxtrain.cli.printing import finding_line
 def _check(options: argparse.Namespace, overrides: list[str]) -> int:
     phased = phased_of(options, overrides)
     if phased is None:
-        configs = {"": config_of(options, overrides)}
+        configs = {"": partial(config_of, options, overrides)}
     else:
         from jaxtrain.phases import JOINT, joint_config
 
-        configs = {name: phased.config_of(name) for name in phased.every}
+        configs = {f"phase {name}: ": partial(phased.config_of, name) for name in phased.every}
+        names = dict(zip(configs, phased.every, strict=True))
         if phased.joint is not None:
-            configs[JOINT] = joint_config(phased)
+            # Made when the phases have been looked at: it reads the data of all of them.
+            configs[f"{JOINT}: "] = partial(joint_config, phased)
+            names[f"{JOINT}: "] = JOINT
     from jaxtrain.run import RunData, choose_device
     from jaxtrain.run.checks import run_checks
 
     failed = 0
-    for name, config in configs.items():
+    for whose, made in configs.items():
+        config = made()
         choose_device(config.device)
-        whose = "" if not name else f"{name}: " if name == "joint" else f"phase {name}: "
-        with nullcontext() if phased is None else phased.told(name):
+        with nullcontext() if phased is None else phased.told(names[whose]):
             for finding in run_checks(RunData.of(config)):
                 failed += not finding.ok
                 print(f"{whose}{finding_line(finding)}", flush=True)

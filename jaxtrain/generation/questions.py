@@ -134,8 +134,8 @@ def multiple_choice(
         questions: with any numbers of choices.
         max_length: of a prompt and a choice together; None where that is not known.
         too_long: what becomes of a question that is longer: an error, or as much as is needed is
-            cut from the beginning of its prompt, for all choices the same (as lm-evaluation-harness
-            does); how many were is told.
+            cut from the beginning of its prompt, for all its choices the same; how many questions
+            that were is told.
         batch_tokens: how many tokens are computed at a time.
 
     Raises:

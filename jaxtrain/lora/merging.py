@@ -25,7 +25,7 @@ from jaxtrain.errors import ConfigError
 from jaxtrain.lora.adapter import Adapter
 from jaxtrain.lora.targets import Target, leaves_by_path, with_leaves
 from jaxtrain.models.low_rank import column_factor
-from jaxtrain.models.quantized import Quantized, plain
+from jaxtrain.models.quantized import Quantized, is_quantized, plain
 
 
 @jax.tree_util.register_dataclass
@@ -54,8 +54,8 @@ def merge(params: Any, adapter: Adapter, *, keep: bool = False) -> Any:
     With DoRA each column of that has the adapter's magnitude. May be traced and differentiated.
 
     Args:
-        params: what the adapter was made for; it is neither changed nor donated. A kernel in few
-            bits becomes one of floats, which is not rounded again.
+        params: what the adapter was made for; it is neither changed nor donated. Kernels in few
+            bits become floats, also those without an adapter.
         adapter: the adapter.
         keep: hand out what was overwritten as well, for `unmerge`.
 
@@ -75,7 +75,13 @@ def merge(params: Any, adapter: Adapter, *, keep: bool = False) -> Any:
         )
         for target in adapter.targets
     }
-    merged = with_leaves(params, new)
+    others = {
+        path: leaf
+        for path, leaf in leaves_by_path(params).items()
+        if is_quantized(leaf) and path not in new
+    }
+    merged = with_leaves(params, new | {path: _floats(leaf) for path, leaf in others.items()})
+    kernels = kernels | others
     return (merged, Kept(kernels)) if keep else merged
 
 
@@ -173,6 +179,9 @@ def merged_kernel(
         factor = column_factor(factors["m"], kernel, factors["a"], factors["b"], scales)
         found = found * factor.astype(wide)[..., None, :]
     return found.reshape(kernel.shape)
+
+
+_floats = jax.jit(plain)
 
 
 @partial(jax.jit, static_argnums=3)

@@ -4,19 +4,21 @@
     model = lora.model(base, config, quantize="nf4")
     adapter = lora.init(key, small, config)
     state = create_train_state(model, tx, batch, rng=key, params=adapter, frozen=small)
-    merged = lora.merge(small, adapter)             # floats: what was trained, no bit less
+    merged = lora.merge(small, adapter)             # floats, all of them
 
-An adapter is trained beside what is left of a kernel, and merged into that: a product of few bits
-plus an update, in the kernel's own dtype. It is not rounded to few bits again.
+An adapter is trained beside what is left of a kernel, and merged into that: what the few bits stand
+for plus an update, in the dtype that the kernel had. It is not rounded to few bits again.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import Any, get_args
 
 import jax
 import jax.numpy as jnp
+from jax.sharding import NamedSharding, PartitionSpec
 
 from jaxtrain.errors import ConfigError
 from jaxtrain.lora.config import LoRAConfig
@@ -25,10 +27,11 @@ from jaxtrain.models.quantized import Bits, Quantized, is_quantized, plain, quan
 
 
 def quantize(params: Any, bits: Bits, config: LoRAConfig | None = None) -> Any:
-    """The parameters with each kernel of a dense layer in few bits.
+    """The parameters with kernels in few bits.
 
-    Those are the kernels that "all-linear" means, and no other: embeddings, the output head,
-    norms and biases stay. They need not be those that have an adapter.
+    Those are the kernels that "all-linear" means, of convolutions as well, and no other:
+    embeddings, the output head, norms and biases stay. They need not be those that have an
+    adapter. Each lies over devices as its kernel did.
 
     Args:
         params: arrays; may be traced.
@@ -55,7 +58,8 @@ def quantize(params: Any, bits: Bits, config: LoRAConfig | None = None) -> Any:
         kernel = leaves[target.path]
         if not jnp.issubdtype(kernel.dtype, jnp.floating):
             raise ConfigError(f"quantize: {target.path}: expected floats, found {kernel.dtype}")
-        new[target.path] = _quantized(kernel, bits, len(target.lead) + target.in_axes - 1)
+        found = _quantized(kernel, bits, len(target.lead) + target.in_axes - 1)
+        new[target.path] = _laid_out(found, kernel)
     return with_leaves(params, new)
 
 
@@ -67,3 +71,21 @@ def dequantize(params: Any) -> Any:
 @partial(jax.jit, static_argnums=(1, 2))
 def _quantized(kernel: Any, bits: Bits, axis: int) -> Quantized:
     return quantized(kernel, bits, axis=axis)
+
+
+def _laid_out(found: Quantized, kernel: Any) -> Quantized:
+    """On the devices of the kernel; XLA does not keep that through the search for NF4's values."""
+    sharding = getattr(kernel, "sharding", None)
+    if isinstance(kernel, jax.core.Tracer) or not isinstance(sharding, NamedSharding):
+        return found
+    spec = tuple(sharding.spec) + (None,) * (kernel.ndim - len(sharding.spec))
+    whole = [
+        here if scales == size else None
+        for here, scales, size in zip(spec, found.scale.shape, kernel.shape, strict=True)
+    ]
+    layout = NamedSharding(sharding.mesh, PartitionSpec(*whole))
+    return replace(
+        found,
+        values=jax.device_put(found.values, sharding),
+        scale=jax.device_put(found.scale, layout),
+    )

@@ -124,6 +124,7 @@ def model(
                 "trainable=True), or merge it and begin another"
             )
         params = base_of(frozen, protection)
+        _refuse_other_bits(params, quantize)
         adapter = acting(adapter, frozen, protection)
         before = {name: v for name, v in variables.items() if name != "frozen"} | {"params": params}
         low_rank, _ = _choice(base, config, form, before, batch)
@@ -183,10 +184,22 @@ def _rounding(dtype: Any) -> str:
     )
 
 
+def _refuse_other_bits(params: Any, quantize: Bits | None) -> None:
+    found = {leaf.bits for leaf in leaves_by_path(params).values() if is_quantized(leaf)}
+    if found != ({quantize} if quantize else set()):
+        raise ConfigError(
+            f"quantize: expected a base in {quantize or 'floats'}, found one in "
+            f"{', '.join(sorted(found)) or 'floats'}; give lora.model(..., quantize=...) and "
+            "lora.quantize(params, ...) the same word"
+        )
+
+
 def _size_told(params: Any, bits: Bits) -> str:
     """What kernels in few bits take, and what they would in floats."""
     kernels = [leaf for leaf in leaves_by_path(params).values() if is_quantized(leaf)]
-    width = 1 if bits == "int8" else 0.5
+    # XLA's CPU client keeps a byte for each value of 4 bits.
+    packed = bits != "int8" and jax.default_backend() != "cpu"
+    width = 0.5 if packed else 1
     small = sum(k.size * width + k.scale.size * k.scale.dtype.itemsize for k in kernels)
     large = sum(k.size * k.dtype.itemsize for k in kernels)
     return f"{bits}: kernels of {small / 2**20:.1f} MiB in the place of {large / 2**20:.1f} MiB"

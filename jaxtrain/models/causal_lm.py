@@ -197,6 +197,16 @@ def config_of(section: Any, num_outputs: int) -> DecoderConfig:
     return _sizes(num_outputs, **{name: getattr(section, name) for name in _SIZES})
 
 
+def max_length_of(section: Any, num_outputs: int) -> int | None:
+    """How many tokens the model that a config names is meant for; None where that is not known.
+
+    Args:
+        section: `model`, checked; of somebody's own model nothing is known.
+        num_outputs: how many tokens the tokenizer has.
+    """
+    return config_of(section, num_outputs).max_length if section.name == "decoder" else None
+
+
 def _sizes(num_outputs: int, *, family: str, vocab_size: int | None, **given: Any) -> DecoderConfig:
     if missing := [name for name in _REQUIRED if given[name] is None]:
         raise ConfigError("\n".join(f"model.{name}: {_MISSING}" for name in missing))

@@ -12,6 +12,7 @@ together. Nothing protects what comes before it, since nothing does; nothing is 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -53,6 +54,11 @@ def joint_of(given: Any, phases: Sequence[Phase]) -> Phase | None:
         raise ConfigError(
             "joint.lora.protect: nothing comes before it that it could forget; leave it out"
         )
+    if own.get("lora.quantize") is not None:
+        raise ConfigError(
+            "joint.lora.quantize: the phases stand on floats, and so does a bound for them; leave "
+            "it out"
+        )
     if len(phases) < 2:
         raise ConfigError("joint: expected two phases or more to put together, found one")
     for phase in phases:
@@ -83,17 +89,15 @@ def joint_config(
         ConfigError: rows of the phases can't be put together, or are missing.
     """
     config = phased.config_of(JOINT, workdir=workdir, start=start)
-    try:
+    with phased.told(JOINT):
         each = RunData.of(config).loader.steps_per_epoch
-    except ConfigError as error:
-        raise ConfigError(f"joint: {error}") from None
     if phased.tree.get("joint.train.epochs") is not None:
         return config
     steps = 0
     for name in phased.names:
         own = phased.config_of(name)
         steps += own.train.epochs * RunData.of(own).loader.steps_per_epoch
-    train = config.train.model_copy(update={"epochs": max(1, round(steps / each))})
+    train = config.train.model_copy(update={"epochs": max(1, math.floor(steps / each + 0.5))})
     return config.model_copy(update={"train": train})
 
 

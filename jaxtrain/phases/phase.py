@@ -98,14 +98,22 @@ def batching_of(data: Any) -> dict[str, Any]:
     return {key: data[key] for key in _BATCHING if data is not None and key in data}
 
 
-def places_of(data: Any, other: Mapping[str, Any]) -> dict[str, Any]:
-    """Where a section `data` says that files lie, as far as another's source has such options.
+def with_places(other: Mapping[str, Any], data: Any) -> dict[str, Any]:
+    """Another section `data`, with where files lie of this one, as far as its source has such
+    options and does not say them itself; so with the parts of a mixture.
 
     Rows that no phase trains on have nothing else of what stands above, and lie beside the others.
     """
-    name = other.get("name")
+    name, parts = other.get("name"), other.get("parts")
     known = SOURCES.options(name) if name in SOURCES.names() else ()
-    return {key: data[key] for key in _PLACES if data is not None and key in data and key in known}
+    places = {key: data[key] for key in _PLACES if data is not None and key in data}
+    found = {key: value for key, value in places.items() if key in known} | dict(other)
+    if name == "mixture" and isinstance(parts, Mapping):
+        found["parts"] = {
+            part: with_places(own, data) if isinstance(own, Mapping) else own
+            for part, own in parts.items()
+        }
+    return found
 
 
 def part_of(data: Mapping[str, Any]) -> dict[str, Any]:

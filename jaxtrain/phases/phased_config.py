@@ -19,6 +19,7 @@ A phase overrides what stands above; each is checked before the first begins.
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,7 +40,7 @@ from jaxtrain.phases.phase import (
     data_of,
     part_of,
     phase_of,
-    places_of,
+    with_places,
 )
 from jaxtrain.phases.replay import BASE, in_words, key_of_data
 from jaxtrain.run import make_config
@@ -177,7 +178,7 @@ class PhasedConfig:
                     f"retention.untrained.{name}: expected a section like data, found {given!r}"
                 )
             above = self.tree.get("data")
-            own = {**batching_of(above), **places_of(above, given), **given}
+            own = {**batching_of(above), **with_places(given, above)}
             return self._made(merge(tree, {"data": own}), f"retention.untrained.{name}")
         return self._made(self._find(name).tree, name)
 
@@ -250,7 +251,9 @@ class PhasedConfig:
 
     def _in_words(self, error: object, name: str, replayed: tuple[str, ...]) -> str:
         if name == JOINT and self.joint is not None:
-            return "\n".join(f"{JOINT}: {line}" for line in str(error).splitlines())
+            known = "|".join(map(re.escape, self.names))
+            words = re.sub(rf"\bdata\.parts\.({known})(?=[.:])", r"phases.\1.data", str(error))
+            return "\n".join(f"{JOINT}: {line}" for line in words.splitlines())
         return in_words(error, name, replayed)
 
     def _check(self) -> None:

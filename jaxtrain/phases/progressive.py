@@ -29,6 +29,7 @@ from jaxtrain.files import make_directory, replacing
 from jaxtrain.files.lock import lock
 from jaxtrain.files.paths import typed_directory
 from jaxtrain.lora import Adapter
+from jaxtrain.models.causal_lm import max_length_of
 from jaxtrain.phases.joint import JOINT, joint_config
 from jaxtrain.phases.layout import Layout, directory_for
 from jaxtrain.phases.ledger import Entry, Ledger, digest_of, options_of
@@ -220,13 +221,14 @@ class Progressive:
     def _scored(self, model: Any, variables: Mapping[str, Any]) -> dict[str, TaskScores]:
         row = {}
         for name, (config, splits) in self._tasks():
+            rows = splits.sets["test"]
             row[name] = score(
                 model,
                 variables,
-                splits.sets["test"],
+                rows,
                 reader=splits.reader,
                 config=config,
-                max_length=getattr(config.model, "max_length", None),
+                max_length=max_length_of(config.model, rows.num_outputs),
             )
         return row
 

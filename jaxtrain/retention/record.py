@@ -43,13 +43,17 @@ def from_json(record: Any) -> RetentionReport:
     """
     version = record.get("version") if isinstance(record, Mapping) else None
     if isinstance(version, bool) or not isinstance(version, int) or version not in _SAID:
-        raise DataError(f"a retention report: expected version {VERSION}, found {record!r:.80}")
+        raise DataError(
+            f"a retention report: expected version 1 or {VERSION}, found {record!r:.80}"
+        )
     for name, said in _SAID[version].items():
         if record.get(name) != said:
             raise DataError(
                 f"a retention report: {name}: expected {said}, found {record.get(name)!r:.80}"
             )
     fields = {n: value for n, value in record.items() if n not in ("version", *_SAID[version])}
+    if version == 1 and isinstance(joint := fields.get("joint"), Mapping):
+        fields["joint"] = {"nlls": {}, **joint}
     report = _read(RetentionReport, fields)
     rows = len(report.phases) + 1
     if len(report.tasks) != rows - 1 or len(report.scores) != rows or len(report.nlls) != rows:

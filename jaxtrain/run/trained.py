@@ -32,7 +32,7 @@ from jaxtrain.engine import Engine
 from jaxtrain.errors import CheckpointError, ConfigError, NonFiniteError
 from jaxtrain.lora import Adapter
 from jaxtrain.models import Model
-from jaxtrain.models.causal_lm import config_of
+from jaxtrain.models.causal_lm import max_length_of
 from jaxtrain.run.answering import answers
 from jaxtrain.run.building import build_model, protection_of
 from jaxtrain.run.data import differences, evaluation_loader, fingerprints, read_splits
@@ -131,9 +131,7 @@ class Trained:
     def merged(self) -> Any:
         """The parameters of the config's `model`, what an adapter has learnt among them."""
         adapter = self.adapter()
-        if adapter is None:
-            return self.state.params
-        return lora.dequantize(lora.merge(self.base(), adapter))
+        return self.state.params if adapter is None else lora.merge(self.base(), adapter)
 
     def adapter(self) -> Adapter | None:
         """What was trained, as it acts; None where that was the whole model."""
@@ -216,17 +214,11 @@ class Trained:
                 self.model,
                 self.state.variables(),
                 rows,
-                max_length=self._max_length(),
+                max_length=max_length_of(self.config.model, self.learnt.num_outputs),
                 precision=self.config.precision,
             )
             figures |= answered.figures()
         return figures
-
-    def _max_length(self) -> int | None:
-        section = self.config.model
-        if section.name != "decoder":
-            return None  # of somebody's own model that is not known
-        return config_of(section, self.learnt.num_outputs).max_length
 
     # -- prediction ----------------------------------------------------------------------------
 

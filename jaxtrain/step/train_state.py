@@ -105,7 +105,10 @@ def create_train_state(
             'beside random numbers. Give frozen=params, those of the base; or frozen="init", where '
             "random ones are meant"
         )
-    frozen = None if isinstance(frozen, str) and frozen == "init" else frozen
+    if isinstance(frozen, str):
+        if frozen != "init":
+            raise ConfigError(f'frozen: expected parameters, or "init", found {frozen!r}')
+        frozen = None
     chosen = policy(precision)
     given = {"params": params, "frozen": frozen}
     given = {name: tree for name, tree in given.items() if tree is not None}
@@ -201,7 +204,8 @@ def _all_committed(state: TrainState) -> TrainState:
     if len(places) != 1 or not isinstance(place := places.pop(), jax.sharding.SingleDeviceSharding):
         return state
     free = {id(leaf) for leaf in leaves if not leaf.committed}
-    return jax.tree.map(lambda x: jax.device_put(x, place) if id(x) in free else x, state)
+    (device,) = place.device_set  # not the kind of its memory: a base may lie beside the device
+    return jax.tree.map(lambda x: jax.device_put(x, device) if id(x) in free else x, state)
 
 
 def _is_traced(leaf: Any) -> bool:

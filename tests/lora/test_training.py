@@ -316,6 +316,8 @@ def test_a_base_that_has_learnt_nothing_must_be_meant():
         for given in ({}, {"params": lora.init(key, params(), config)}):
             with pytest.raises(ConfigError, match=r'^frozen: .*Give frozen=params.*frozen="init"'):
                 jt.create_train_state(model, optax.sgd(0.1), batch(), rng=key, **given)
+    with pytest.raises(ConfigError, match="frozen: expected parameters, or \"init\", found 'Init'"):
+        jt.create_train_state(model, optax.sgd(0.1), batch(), rng=key, frozen="Init")
     drawn = jt.create_train_state(
         lora.model(MODEL, config), optax.sgd(0.1), batch(), rng=key, frozen="init"
     )

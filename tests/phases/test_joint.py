@@ -74,6 +74,10 @@ def test_there_is_none_unless_it_is_asked_for(nothing):
         ({"joint": {"joint": True}}, "joint.joint: is said by the phases"),
         ({"joint": {"lora": {"protect": PROTECT}}}, "joint.lora.protect: nothing comes before it"),
         ({"joint": {"lora": {"rnk": 2}}}, "^joint: .*lora.rnk: unknown key"),
+        (
+            {"joint": {"lora": {"quantize": "nf4"}}},
+            "joint.lora.quantize: the phases stand on floats",
+        ),
         ({"joint": True, "phases": {"one": {}}}, "joint: expected two phases or more"),
         ({"joint": True, "phases": {"joint": {}, "two": {}}}, "phases.joint: a phase beside a"),
         (
@@ -94,6 +98,10 @@ def test_it_takes_about_as_many_steps_as_all_phases_together():
     # 1,293 rows each, and a quarter of the second phase's are replayed: 21 and 27 batches of 64.
     assert RunData.of(phased.config_of("joint")).loader.steps_per_epoch == 41
     assert joint_config(phased).train.epochs == round((4 * 21 + 10 * 27) / 41)
+    half = changed(joint=True, train={"epochs": 1})
+    half["phases"]["two"] |= {"train": {"epochs": 4}, "replay": None}
+    # (1 + 4) * 21 batches in epochs of 41 or 42: rather a half too many than too few.
+    assert joint_config(PhasedConfig.of(half)).train.epochs == 3
     short = changed(joint=True, train={"epochs": 1})
     short["phases"]["two"]["data"] = {"batch_size": 2000}
     short["phases"]["one"]["data"] = {"batch_size": 2000}
@@ -102,7 +110,7 @@ def test_it_takes_about_as_many_steps_as_all_phases_together():
 
 def test_rows_that_can_not_be_put_together_are_refused_before_anything_is_trained(tmp_path):
     tree = small(two={"data": {"flat": False}, "lora": {"rank": 2}}) | {"joint": True}
-    with pytest.raises(ConfigError, match=r"^joint: data\.parts\.two: expected rows of"):
+    with pytest.raises(ConfigError, match=r"^joint: phases\.two\.data: expected rows of"):
         Progressive(PhasedConfig.of(tree), tmp_path / "run").train()
     assert list(tmp_path.iterdir()) == []
 

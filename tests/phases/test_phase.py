@@ -2,7 +2,7 @@ import pytest
 
 from jaxtrain.config import from_dict
 from jaxtrain.errors import ConfigError
-from jaxtrain.phases.phase import Phase, batching_of, data_of, part_of, phase_of, places_of
+from jaxtrain.phases.phase import Phase, batching_of, data_of, part_of, phase_of, with_places
 
 COMMON = {"data": {"name": "digits", "batch_size": 8, "shuffle": False}, "seed": 3}
 
@@ -41,7 +41,12 @@ def test_a_section_data_says_something_of_rows_and_something_of_batches():
 
 def test_where_files_lie_is_said_once_for_sources_that_read_some():
     above = {"root": "there", "cache": "c", "length": 3, "batch_size": 2}
-    assert places_of(above, {"name": "text"}) == {"root": "there", "cache": "c"}
-    assert places_of(above, {"name": "digits"}) == {}
-    assert places_of(above, {"name": "nobodys"}) == {}
-    assert places_of(None, {"name": "text"}) == {}
+    text = {"name": "text", "path": "p"}
+    assert with_places(text, above) == {"root": "there", "cache": "c", **text}
+    assert with_places({**text, "root": "own"}, above) == {"root": "own", "cache": "c", **text}
+    assert with_places({"name": "digits"}, above) == {"name": "digits"}
+    assert with_places({"name": "nobodys"}, above) == {"name": "nobodys"}
+    assert with_places(text, None) == text
+    mixed = {"name": "mixture", "parts": {"a": text, "b": {"name": "digits"}}}
+    parts = {"a": {"root": "there", "cache": "c", **text}, "b": {"name": "digits"}}
+    assert with_places(mixed, above) == {**mixed, "parts": parts}

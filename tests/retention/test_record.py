@@ -51,7 +51,7 @@ def test_a_field_that_is_missing_or_of_another_kind_is_told(name):
     "record", [None, [], {}, {"version": 3}, {"version": True}, {"version": []}, "report"]
 )
 def test_what_is_no_report_is_refused(record):
-    with pytest.raises(DataError, match="a retention report: expected version 2, found"):
+    with pytest.raises(DataError, match="a retention report: expected version 1 or 2, found"):
         RetentionReport.from_json(record)
 
 
@@ -93,3 +93,15 @@ def test_what_somebody_made_of_it_is_told(change, says):
     change(record)
     with pytest.raises(DataError, match=says):
         RetentionReport.from_json(record)
+
+
+def test_a_joint_training_of_version_1_has_no_losses():
+    record = written(full())
+    losses = record["joint"].pop("nlls")
+    assert losses
+    for name in ("columns", "level"):
+        del record[name]
+    read = RetentionReport.from_json({**record, "version": 1})
+    assert read.joint.nlls == {}
+    assert read.joint.scores == full().joint.scores
+    assert "all tasks at once" in read.text()

@@ -136,6 +136,21 @@ def test_given_parameters_are_not_copied_and_begin_the_average(make_batch):
     assert state.frozen["base"].shape == (6, 3)
 
 
+def test_a_base_in_another_memory_takes_nothing_else_there(make_batch):
+    here = jax.devices()[0]
+    kinds = {memory.kind for memory in here.addressable_memories()}
+    default = here.default_memory().kind
+    (other, *_) = sorted(kinds - {default}) or [None]
+    if other is None:
+        pytest.skip("this device has one kind of memory")
+    there = jax.sharding.SingleDeviceSharding(here, memory_kind=other)
+    base = jax.device_put(jnp.ones((6, 3)), there)
+    state = create(with_base(), make_batch(), frozen={"base": base})
+    assert state.frozen["base"] is base
+    found = {leaf.sharding.memory_kind for leaf in jax.tree.leaves(state.replace(frozen=None))}
+    assert found == {default}
+
+
 @pytest.mark.parametrize("given", ["nothing", "here", "committed"])
 def test_a_step_is_not_compiled_again_for_its_own_results(make_batch, given):
     """As it would be where some of what it takes is committed to a device, and some is not."""
@@ -180,7 +195,9 @@ def test_a_base_that_the_model_would_train_is_refused(frozen):
         lambda rng, batch: {"params": {"base": jnp.ones((3, 3)), "head": jnp.ones(3)}},
         lambda variables, batch, **_: (batch["inputs"], {}),
     )
-    with pytest.raises(ConfigError, match=r"frozen: ('base' is among the model's own|expected a)"):
+    with pytest.raises(
+        ConfigError, match=r"frozen: ('base' is among the model's own|expected parameters)"
+    ):
         create_train_state(
             model,
             sgd(0.1),
