@@ -42,6 +42,7 @@ from jaxtrain.lora.quantizing import dequantize
 from jaxtrain.lora.quantizing import quantize as quantized
 from jaxtrain.lora.targets import find_targets, leaves_by_path
 from jaxtrain.models import SOWN_LOSSES, Model
+from jaxtrain.models.attention import device_facts
 from jaxtrain.models.flops import Flops
 from jaxtrain.models.model import Rngs, Variables
 from jaxtrain.models.quantized import Bits, is_quantized
@@ -198,7 +199,7 @@ def _size_told(params: Any, bits: Bits) -> str:
     """What kernels in few bits take, and what they would in floats."""
     kernels = [leaf for leaf in leaves_by_path(params).values() if is_quantized(leaf)]
     # XLA's CPU client keeps a byte for each value of 4 bits.
-    packed = bits != "int8" and jax.default_backend() != "cpu"
+    packed = bits != "int8" and device_facts()["platform"] != "cpu"
     width = 0.5 if packed else 1
     small = sum(k.size * width + k.scale.size * k.scale.dtype.itemsize for k in kernels)
     large = sum(k.size * k.dtype.itemsize for k in kernels)

@@ -98,9 +98,10 @@ def test_it_takes_about_as_many_steps_as_all_phases_together():
     # 1,293 rows each, and a quarter of the second phase's are replayed: 21 and 27 batches of 64.
     assert RunData.of(phased.config_of("joint")).loader.steps_per_epoch == 41
     assert joint_config(phased).train.epochs == round((4 * 21 + 10 * 27) / 41)
-    half = changed(joint=True, train={"epochs": 1})
-    half["phases"]["two"] |= {"train": {"epochs": 4}, "replay": None}
-    # (1 + 4) * 21 batches in epochs of 41 or 42: rather a half too many than too few.
+    # One batch each, and two of both: 2 + 3 epochs make two and a half; rather more than less.
+    half = changed(joint=True, data={"name": "digits", "batch_size": 1293})
+    half["phases"]["one"]["train"] = {"epochs": 2}
+    half["phases"]["two"] |= {"train": {"epochs": 3}, "replay": None}
     assert joint_config(PhasedConfig.of(half)).train.epochs == 3
     short = changed(joint=True, train={"epochs": 1})
     short["phases"]["two"]["data"] = {"batch_size": 2000}

@@ -162,3 +162,20 @@ def test_all_protections_and_pissa_go_through_a_run(tmp_path):
     directory = progressive.run_directory("three")
     saved = Trained.load(directory).config
     Experiment(Task.of(RunData.of(saved)), directory).train()
+
+
+@pytest.mark.parametrize(("given", "most"), [({}, 2048), ({"max_length": 48}, 48)])
+def test_questions_are_as_long_as_the_model_is_meant_for(tmp_path, monkeypatch, given, most):
+    """As `evaluate` has them, also where the config leaves that to the family."""
+    tree = {
+        "data": {"name": "facts", "root": str(tmp_path), "count": 8, "length": 48},
+        "model": {"name": "decoder", "width": 8, "layers": 1, "heads": 2, **given},
+        "loss": {"name": "next_token"},
+        "phases": {"one": {"lora": {"rank": 1}}},
+    }
+    asked = []
+    monkeypatch.setattr(
+        "jaxtrain.phases.progressive.score", lambda *_, **options: asked.append(options)
+    )
+    Progressive(PhasedConfig.of(tree), tmp_path / "run")._scored(None, None)
+    assert [options["max_length"] for options in asked] == [most]
