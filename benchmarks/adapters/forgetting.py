@@ -36,7 +36,13 @@ FIGURES = (
 
 
 def measure(
-    directory: Path, *, seeds: int, kinds: list[str], overrides: list[str], cores: int | None = None
+    directory: Path,
+    *,
+    seeds: int,
+    kinds: list[str],
+    overrides: list[str],
+    cores: int | None = None,
+    earlier: dict[str, Any] | None = None,
 ) -> Iterator[dict[str, Any]]:
     """The record after each run.
 
@@ -46,6 +52,7 @@ def measure(
         kinds: of `KINDS`.
         overrides: of the config, for all runs.
         cores: how many a run may use.
+        earlier: a record whose other kinds are to be kept; see `beside`.
     """
     reports: dict[str, list[Any]] = {kind: [] for kind in kinds}
     seconds: dict[str, list[float]] = {kind: [] for kind in kinds}
@@ -65,7 +72,22 @@ def measure(
             reports[kind].append(report)
             change = report["backward_transfer"]
             print(f"  seed {seed}, {kind}: BWT {change}", file=sys.stderr, flush=True)
-            yield record(reports, seconds)
+            yield beside(record(reports, seconds), earlier)
+
+
+def beside(found: dict[str, Any], earlier: dict[str, Any] | None) -> dict[str, Any]:
+    """`found`, with the kinds of `earlier` that it lacks, where both have the same scores of none.
+
+    A seed gives the same scores whenever it is trained. Where it does not, since the config or the
+    code are others now, kinds of two records can't stand in one table.
+    """
+    if earlier is None or _scores(found) is None or _scores(found) != _scores(earlier):
+        return found
+    return {part: {**earlier.get(part, {}), **own} for part, own in found.items()}
+
+
+def _scores(found: dict[str, Any]) -> Any:
+    return found["summary"].get(NONE, {}).get("scores")
 
 
 def train_base(directory: Path, seed: int, overrides: list[str]) -> str:

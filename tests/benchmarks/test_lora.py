@@ -96,6 +96,26 @@ def test_phases_of_several_seeds(alone, tmp_path, capsys):
     assert printed.count("joint_average") == 1
 
 
+def test_kinds_that_are_not_measured_stay_beside_the_same_scores():
+    def record(score, **kinds):
+        parts = {"none": score, **kinds}
+        return {
+            "summary": {kind: {"scores": value} for kind, value in parts.items()},
+            "against": {kind: {"backward_transfer": value} for kind, value in kinds.items()},
+            "seconds": {kind: [1.0] for kind in parts},
+        }
+
+    earlier = record([0.5], replay=[0.7], project=[0.6])
+    found = record([0.5], project=[0.65])
+    assert forgetting.beside(found, None) is found
+    both = forgetting.beside(found, earlier)
+    assert both == record([0.5], replay=[0.7], project=[0.65])
+    other = record([0.4], project=[0.65])
+    assert forgetting.beside(other, earlier) is other
+    unknown = {"summary": {}, "against": {}, "seconds": {}}
+    assert forgetting.beside(unknown, unknown | {"reports": {}}) is unknown
+
+
 def test_each_kind_is_one_that_the_config_takes():
     from jaxtrain.phases import PhasedConfig
 
