@@ -18,6 +18,7 @@ from typing_extensions import TypedDict
 
 from jaxtrain.config.by_name import by_name
 from jaxtrain.config.fields import describe, fields_of, may_be_null, typed
+from jaxtrain.config.groups import with_groups
 from jaxtrain.config.overrides import parse
 from jaxtrain.config.schema import (
     DEFAULT_HOOKS,
@@ -217,6 +218,8 @@ def _concrete(
         base: Any = ExperimentConfig.model_fields[key].annotation
         name = _name(tree.get(key), base.model_fields["name"].default)
         sections[key] = _section(registry, base, name, (key, "name"), problems)
+        if key == "optimizer":
+            sections[key] = with_groups(sections[key], tree.get("optimizer.groups"))
     fields = {key: (annotation, ...) for key, annotation in sections.items()}
     return pydantic.create_model(  # type: ignore[call-overload]
         "ExperimentConfig", __base__=ExperimentConfig, __module__=__name__, **fields

@@ -113,12 +113,43 @@ class LoRASection(Section):
     protect: ProtectSection = ProtectSection()
 
 
+class GroupSection(Section):
+    """Parameters that have options of their own, by patterns over their paths.
+
+    What else the optimizer takes can stand here, too; null, the default, is what the optimizer's
+    section says.
+    """
+
+    match: Patterns  # as those of a shell: */bias, head/*
+    freeze: bool = False  # they stay as they are
+    learning_rate: float | None = Field(default=None, ge=1e-8, le=10)
+
+
+class LookaheadSection(Section):
+    """Slow weights that follow the optimizer's; see `jaxtrain.optim.lookahead`."""
+
+    every: int = Field(default=5, ge=1)
+    share: float = Field(default=0.5, gt=0, le=1)
+
+
 class OptimizerSection(Section):
-    """The optimizer by name; `learning_rate` is the peak that the schedule scales."""
+    """The optimizer by name; `learning_rate` is the peak that the schedule scales.
+
+    `groups` maps a name of the user's choice to the parameters that have other options.
+    """
 
     name: str = "adamw"
     learning_rate: float = Field(default=1e-3, ge=1e-8, le=10)
     clip_norm: float | None = Field(default=None, gt=0)  # global norm of the gradient
+    clip_value: float | None = Field(default=None, gt=0)  # each number of it; one of the three
+    clip_leaf_norm: float | None = Field(default=None, gt=0)  # each leaf's norm
+    lookahead: LookaheadSection | None = None
+    groups: dict[str, GroupSection] = Field(default_factory=FrozenDict)
+
+    @pydantic.field_validator("groups", mode="after")
+    @classmethod
+    def _freeze(cls, groups: dict[str, Any]) -> dict[str, Any]:
+        return FrozenDict(groups)
 
 
 class ScheduleSection(Section):
@@ -127,12 +158,23 @@ class ScheduleSection(Section):
     name: str = "constant"
 
 
+class SAMSection(Section):
+    """Sharpness-aware minimisation, in two passes a step; see `jaxtrain.step.sharpness_aware`."""
+
+    radius: float = Field(default=0.05, gt=0)
+    adaptive: bool = False
+
+
 class TrainSection(Section):
     """How long to train."""
 
     epochs: int = Field(default=10, ge=1, le=10**6)
     form: Literal["auto", "single", "fused"] = "auto"  # of dispatches; see engine/form.py
     accumulate: int = Field(default=1, ge=1, le=4096)  # micro-batches a batch is split into
+    ema: float | None = Field(default=None, ge=0, lt=1)  # decay of an average, which is evaluated
+    sam: SAMSection | None = None
+    mixup: float | None = Field(default=None, gt=0)  # alpha of Beta(alpha, alpha)
+    cutmix: float | None = Field(default=None, gt=0)  # likewise; one of the two
 
 
 class CheckpointSection(Section):

@@ -270,9 +270,12 @@ def _overfit(task: Task, batch: Batch) -> Finding:
     loss = task.loss
     if hasattr(config.loss, "label_smoothing"):
         loss = loss_for(config, class_counts=task.data.class_counts(), label_smoothing=0.0)
-    return check_overfits(
-        task.parameters.base, loss, tx, batch, seed=config.seed, **step_options(config)
-    )
+    options = step_options(config)
+    # Mixtures can't be learnt by heart, patterns are those of the adapter where there is one, and
+    # of an average there is nothing to see.
+    left = options | {"mix": None, "ema_decay": None}
+    left |= {"freeze": ()} if config.lora is not None else {}
+    return check_overfits(task.parameters.base, loss, tx, batch, seed=config.seed, **left)
 
 
 def _loss_of(model: Model, loss: LossFn, state: TrainState, batch: Batch) -> Any:

@@ -21,17 +21,17 @@ import numpy as np
 from jaxtrain.data import Rows
 from jaxtrain.errors import ConfigError
 from jaxtrain.run.data import RunData
-from jaxtrain.step import LOSSES, cross_entropy, mean_squared_error, next_token
+from jaxtrain.step import LOSSES, cross_entropy, focal, mean_squared_error, next_token
 
 _FOR = {
     "classification": "cross_entropy",
     "regression": "mean_squared_error",
     "language": "next_token",
 }
-_OF = {
-    "classification": cross_entropy,
-    "regression": mean_squared_error,
-    "language": next_token,
+_OF: dict[str, tuple[Any, ...]] = {
+    "classification": (cross_entropy, focal),
+    "regression": (mean_squared_error,),
+    "language": (next_token,),
 }
 _AS = {"classification": "a classification", "regression": "a regression", "language": "language"}
 _COUNTED = {
@@ -48,7 +48,8 @@ def refuse_other_loss(data: RunData) -> None:
         ConfigError: it says which loss to take.
     """
     section, task = data.config.loss, data.train.task
-    other = [kind for kind, loss in _OF.items() if LOSSES[section.name] is loss and kind != task]
+    chosen = LOSSES[section.name]
+    other = [kind for kind, own in _OF.items() if chosen in own and kind != task]
     if other and getattr(section, "labels", "labels") == "labels":
         raise ConfigError(
             f"loss.name: {section.name!r} is for {_AS[other[0]]}, but the data "
@@ -71,7 +72,7 @@ def refuse_other_outputs(
         ConfigError: with the model, what it gives and what is expected.
     """
     config, train = data.config, data.train
-    ours = any(LOSSES[config.loss.name] is loss for loss in _OF.values())
+    ours = any(LOSSES[config.loss.name] in own for own in _OF.values())
     if not ours and config.metrics is not None:
         return  # all that reads them is the user's
     if getattr(config.loss, "labels", "labels") != "labels":

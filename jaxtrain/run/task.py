@@ -28,7 +28,7 @@ from jaxtrain.errors import ConfigError, JaxtrainError, WorkerError
 from jaxtrain.lora import Penalty
 from jaxtrain.metrics import Metric
 from jaxtrain.models import Model
-from jaxtrain.optim import make_optimizer
+from jaxtrain.optim import held_patterns, make_optimizer
 from jaxtrain.run.building import adapter_config, base_model, protection_of, with_adapter
 from jaxtrain.run.data import RunData
 from jaxtrain.run.device import refuse_other_device
@@ -38,9 +38,11 @@ from jaxtrain.run.parameters import Parameters, starting_from
 from jaxtrain.step import (
     TrainState,
     create_train_state,
+    cutmix,
     forward,
     make_eval_step,
     make_train_step,
+    mixup,
     policy,
     streams,
 )
@@ -111,7 +113,8 @@ class Task:
             total_steps = config.train.epochs * data.loader.steps_per_epoch
             tx = make_optimizer(config.optimizer, config.schedule, total_steps)
         train_step = make_train_step(model, loss, tx, **step_options(config))
-        eval_step = make_eval_step(model, loss, precision=config.precision)
+        averaged = config.train.ema is not None
+        eval_step = make_eval_step(model, loss, precision=config.precision, ema=averaged)
         parameters = Parameters(
             model,
             base,
@@ -160,6 +163,7 @@ class Task:
             self._zeros(),
             rng=self._key,
             precision=self.config.precision,
+            ema=self.config.train.ema is not None,
             **given,
         )
 
@@ -275,9 +279,24 @@ def _fitting(what: str) -> Iterator[None]:
 
 
 def step_options(config: ExperimentConfig) -> dict[str, Any]:
-    """What `make_train_step` is to know of a config, besides model, loss and optimizer."""
+    """What `make_train_step` is to know of a config, besides model, loss and optimizer.
+
+    Raises:
+        ConfigError: options that do not go together.
+    """
+    optimizer, train = config.optimizer, config.train
+    if train.mixup is not None and train.cutmix is not None:
+        raise ConfigError("train.mixup and train.cutmix: rows are mixed in one way; leave one out")
+    mix = mixup(train.mixup) if train.mixup is not None else None
     return {
         "precision": config.precision,
-        "clip_norm": config.optimizer.clip_norm,
-        "accumulate": config.train.accumulate,
+        "clip_norm": optimizer.clip_norm,
+        "clip_value": optimizer.clip_value,
+        "clip_leaf_norm": optimizer.clip_leaf_norm,
+        "accumulate": train.accumulate,
+        "mix": cutmix(train.cutmix) if train.cutmix is not None else mix,
+        "sam_radius": None if train.sam is None else train.sam.radius,
+        "sam_adaptive": train.sam is not None and train.sam.adaptive,
+        "freeze": held_patterns(optimizer),
+        "ema_decay": train.ema,
     }

@@ -40,7 +40,7 @@ from jaxtrain.run.figures import loss_for, metrics_for
 from jaxtrain.run.found import find_checkpoint
 from jaxtrain.run.learnt import Learnt
 from jaxtrain.run.registries import make_config
-from jaxtrain.step import TrainState, create_train_state, forward, make_eval_step
+from jaxtrain.step import TrainState, average_of, create_train_state, forward, make_eval_step
 
 # What says where the data lie, how a file is written, and what is made of the figures. All else in
 # the config decided what was learnt, or which rows were held out.
@@ -72,7 +72,6 @@ _MAY_CHANGE_AFTER_A_RUN = (
     "data.validation",
     "data.workers",
 )
-_NOT_NEEDED = tuple(f"train_state/{name}" for name in ("opt_state", "loss_scale", "ema"))
 _BATCH = 1024
 """Rows of a prediction's batch, where the config names no `eval_batch_size`: one compilation."""
 
@@ -87,7 +86,8 @@ class Trained:
         config: the config that it was trained with, with what may be said otherwise now.
         learnt: what there was to learn, and what was fitted.
         model: the config's.
-        state: the TrainState, without an optimizer's.
+        state: the TrainState, without an optimizer's; where the run kept an average of the
+            parameters, that stands in their place.
     """
 
     path: Path
@@ -122,9 +122,7 @@ class Trained:
         checkpoint = find_checkpoint(Path(path))
         config, learnt, model = _said(checkpoint, overrides, plugins)
         store = CheckpointStore(checkpoint.path.parent, asynchronous=False)
-        state, _ = store.load(
-            checkpoint, _template(model, config, learnt), part="train_state", without=_NOT_NEEDED
-        )
+        state = _read(store, checkpoint, _template(model, config, learnt), config)
         refuse_nonfinite(state.variables(), str(checkpoint.path))
         return cls(checkpoint.path, checkpoint.meta, config, learnt, model, state)
 
@@ -399,6 +397,24 @@ def _configured(
             + "\n  ".join(wrong)
         )
     return now
+
+
+def _read(
+    store: CheckpointStore, checkpoint: Saved, template: TrainState, config: ExperimentConfig
+) -> TrainState:
+    """The state without what training alone needs; of an average and the parameters, the first."""
+    averaged = config.train.ema is not None
+    unread = ("opt_state", "loss_scale", "params" if averaged else "ema")
+    wanted = template
+    if averaged:
+        wanted = template.replace(params=None, ema=jax.eval_shape(average_of, template.params))
+    state, _ = store.load(
+        checkpoint, wanted, part="train_state", without=[f"train_state/{n}" for n in unread]
+    )
+    if not averaged:
+        return state
+    params = jax.tree.map(lambda x, as_: x.astype(as_.dtype), state.ema, template.params)
+    return state.replace(params=params, ema=None)
 
 
 def _template(model: Model, config: ExperimentConfig, learnt: Learnt) -> TrainState:

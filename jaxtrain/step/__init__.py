@@ -1,20 +1,24 @@
 """The pure part: TrainState, losses, precision, and the steps made of small parts."""
 
 from jaxtrain.step.class_weights import ClassWeights, weights_by_class
+from jaxtrain.step.clipping import clip_leaves, clip_values
 from jaxtrain.step.eval_step import make_eval_step
+from jaxtrain.step.focal import focal
 from jaxtrain.step.forward import Forward, Pass, forward, streams
 from jaxtrain.step.gradient import Gradient, accumulated, gradient, scaled
 from jaxtrain.step.guard import all_finite, as_before, guarded
 from jaxtrain.step.losses import LOSSES, LossFn, cross_entropy, mean_squared_error
+from jaxtrain.step.mixing import Mix, cutmix, mixed, mixup
 from jaxtrain.step.next_token import next_token
 from jaxtrain.step.norm import clip_factor, global_norm
-from jaxtrain.step.objective import Objective, objective, total_and_weight
+from jaxtrain.step.objective import Objective, holding, objective, total_and_weight
 from jaxtrain.step.output import output
 from jaxtrain.step.precision import POLICIES, LossScale, Policy, policy
 from jaxtrain.step.residuals import Residuals, residuals
+from jaxtrain.step.sharpness_aware import sharpness_aware
 from jaxtrain.step.train_state import TrainState, TrainStep, create_train_state
 from jaxtrain.step.train_step import make_train_step, step_key
-from jaxtrain.step.update import moved, update
+from jaxtrain.step.update import average_of, moved, update
 
 __all__ = [
     "LOSSES",
@@ -24,6 +28,7 @@ __all__ = [
     "Gradient",
     "LossFn",
     "LossScale",
+    "Mix",
     "Objective",
     "Pass",
     "Policy",
@@ -33,16 +38,24 @@ __all__ = [
     "accumulated",
     "all_finite",
     "as_before",
+    "average_of",
     "clip_factor",
+    "clip_leaves",
+    "clip_values",
     "create_train_state",
     "cross_entropy",
+    "cutmix",
+    "focal",
     "forward",
     "global_norm",
     "gradient",
     "guarded",
+    "holding",
     "make_eval_step",
     "make_train_step",
     "mean_squared_error",
+    "mixed",
+    "mixup",
     "moved",
     "next_token",
     "objective",
@@ -50,6 +63,7 @@ __all__ = [
     "policy",
     "residuals",
     "scaled",
+    "sharpness_aware",
     "step_key",
     "streams",
     "total_and_weight",

@@ -10,7 +10,7 @@ Axes: K classes.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
 import numpy as np
 import pydantic
@@ -66,3 +66,12 @@ def weights_by_class(
     if not weights.any():
         raise ConfigError(f"class_weights: {wanted!r} weighs no class at all; nothing would count")
     return weights.astype(np.float32)
+
+
+def refuse_other_count(by_class: np.ndarray, logits: Any) -> None:
+    """Raise a `ConfigError` where there are not as many weights as classes in logits [..., K]."""
+    if len(by_class) != logits.shape[-1]:
+        raise ConfigError(
+            f"class_weights: expected a number for each of the {logits.shape[-1]} classes, "
+            f"found {len(by_class)}"
+        )

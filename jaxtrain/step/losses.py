@@ -28,11 +28,11 @@ import optax
 import pydantic
 
 from jaxtrain.batch import Batch, entry
-from jaxtrain.errors import ConfigError, DataError
+from jaxtrain.errors import DataError
 from jaxtrain.registry import Registry
 from jaxtrain.sharding import is_sharded
-from jaxtrain.step.class_weights import ClassWeights, weights_by_class
-from jaxtrain.step.reading import array, integers, summed, weights_of, zeroed
+from jaxtrain.step.class_weights import ClassWeights, refuse_other_count, weights_by_class
+from jaxtrain.step.reading import array, classes, summed, weights_of, zeroed
 
 
 @runtime_checkable
@@ -86,26 +86,19 @@ def cross_entropy(
     by_class = weights_by_class(class_weights, class_counts, ignored=ignore_label)
 
     def loss(found: Any, batch: Batch) -> tuple[jax.Array, jax.Array]:
-        logits = array(found, outputs, "cross_entropy").astype(jnp.float32)
-        targets = integers(entry(batch, labels, reader="cross_entropy"), reader="cross_entropy")
-        if logits.shape[:-1] != targets.shape:
-            raise DataError(
-                f"cross_entropy: logits {logits.shape} need labels {logits.shape[:-1]}, "
-                f"found labels {targets.shape}"
-            )
-        weights = weights_of(batch, targets)
-        if ignore_label is not None:
-            ones = jnp.ones((), jnp.float32) if weights is None else weights
-            weights = jnp.where(_is(targets, ignore_label), 0.0, ones)
+        logits, targets, weights = classes(
+            found,
+            batch,
+            outputs_key=outputs,
+            labels=labels,
+            ignore_label=ignore_label,
+            reader="cross_entropy",
+        )
         if by_class is None:
             logits = zeroed(logits, weights)
             return summed(negative_log_likelihood(logits, targets, label_smoothing), weights)
-        if len(by_class) != logits.shape[-1]:
-            raise ConfigError(
-                f"class_weights: expected a number for each of the {logits.shape[-1]} classes, "
-                f"found {len(by_class)}"
-            )
-        of_labels = _at_labels(by_class, targets, sharded=is_sharded(logits))
+        refuse_other_count(by_class, logits)
+        of_labels = at_labels(by_class, targets, sharded=is_sharded(logits))
         ones = jnp.ones((), jnp.float32) if weights is None else weights
         counts = jnp.where(of_labels > 0, ones, 0.0)
         logits = zeroed(logits, counts)
@@ -152,15 +145,7 @@ def mean_squared_error(*, outputs: str | None = None, labels: str = "labels") ->
     return loss
 
 
-def _is(labels: jax.Array, label: int) -> jax.Array:
-    """Where `labels` are `label`; unsigned ones are never negative."""
-    bounds = jnp.iinfo(labels.dtype)
-    if not bounds.min <= label <= bounds.max:
-        return jnp.zeros(labels.shape, bool)
-    return labels == label
-
-
-def _at_labels(by_class: np.ndarray, labels: jax.Array, *, sharded: bool) -> jax.Array:
+def at_labels(by_class: np.ndarray, labels: jax.Array, *, sharded: bool) -> jax.Array:
     """The weights of labels [...]; 1 where a label is no class, so that its NaN is not hidden."""
     is_class = (labels >= 0) & (labels < len(by_class))
     if sharded:  # see `negative_log_likelihood`

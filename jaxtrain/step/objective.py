@@ -11,7 +11,7 @@ do not count.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
 import jax
@@ -20,6 +20,7 @@ import jax.numpy as jnp
 from jaxtrain.batch import Batch
 from jaxtrain.errors import ConfigError
 from jaxtrain.models import SOWN_LOSSES
+from jaxtrain.optim import held
 from jaxtrain.step.forward import Forward, Pass, streams
 from jaxtrain.step.losses import LossFn
 from jaxtrain.step.train_state import TrainState
@@ -38,6 +39,30 @@ def objective(forward: Forward, loss: LossFn) -> Objective:
     ) -> tuple[jax.Array, jax.Array, Pass]:
         seen = forward(state.variables(params), batch, train=True, rngs=streams(key))
         return *total_and_weight(loss, seen, batch), seen
+
+    return minimised
+
+
+def holding(objective: Objective, patterns: Sequence[str]) -> Objective:
+    """The objective without a gradient for some parameters: for these it is 0, and no work is done.
+
+    Args:
+        objective: of all parameters.
+        patterns: over the parameters' paths; see `jaxtrain.optim.groups`.
+
+    Raises:
+        ConfigError: (from the objective) a pattern matches nothing, or nothing would be left.
+    """
+
+    def minimised(
+        params: Any, state: TrainState, batch: Batch, key: jax.Array
+    ) -> tuple[jax.Array, jax.Array, Pass]:
+        stopped = jax.tree.map(
+            lambda stays, param: jax.lax.stop_gradient(param) if stays else param,
+            held(params, patterns),
+            params,
+        )
+        return objective(stopped, state, batch, key)
 
     return minimised
 

@@ -50,6 +50,42 @@ def integers(labels: Any, *, reader: str) -> jax.Array:
     return labels.astype(jnp.int32) if labels.dtype.itemsize < 4 else labels
 
 
+def classes(
+    outputs: Any,
+    batch: Batch,
+    *,
+    outputs_key: str | None,
+    labels: str,
+    ignore_label: int | None,
+    reader: str,
+) -> tuple[jax.Array, jax.Array, jax.Array | None]:
+    """What a loss of classes reads: logits [B, ..., K] float32, labels [B, ...], weights or None.
+
+    Raises:
+        DataError: they do not fit each other, or are not there.
+    """
+    logits = array(outputs, outputs_key, reader).astype(jnp.float32)
+    targets = integers(entry(batch, labels, reader=reader), reader=reader)
+    if logits.shape[:-1] != targets.shape:
+        raise DataError(
+            f"{reader}: logits {logits.shape} need labels {logits.shape[:-1]}, "
+            f"found labels {targets.shape}"
+        )
+    weights = weights_of(batch, targets)
+    if ignore_label is not None:
+        ones = jnp.ones((), jnp.float32) if weights is None else weights
+        weights = jnp.where(_is(targets, ignore_label), 0.0, ones)
+    return logits, targets, weights
+
+
+def _is(labels: jax.Array, label: int) -> jax.Array:
+    """Where `labels` are `label`; unsigned ones are never negative."""
+    bounds = jnp.iinfo(labels.dtype)
+    if not bounds.min <= label <= bounds.max:
+        return jnp.zeros(labels.shape, bool)
+    return labels == label
+
+
 def weights_of(batch: Batch, values: jax.Array) -> jax.Array | None:
     """The masks of a batch, as weights of the shape of `values`; None where everything counts."""
     mask = full_mask(batch)

@@ -181,13 +181,15 @@ def _laid_out(state: TrainState, tx: optax.GradientTransformation, params: Any) 
     """
 
     def like(leaf: Any, param: Any) -> Any:
+        if _is_masked(leaf):  # by optax.masked: there the parameter has no moments
+            return leaf
         sharding = getattr(param, "sharding", None)
         fits = sharding is not None and jnp.shape(leaf) == jnp.shape(param)
         there = not _is_traced(leaf) and leaf.sharding == sharding
         return jax.device_put(leaf, sharding) if fits and not there else leaf
 
     ema = None if state.ema is None else jax.tree.map(like, state.ema, params)
-    opt_state = optax.tree.map_params(tx, like, state.opt_state, params)
+    opt_state = optax.tree.map_params(tx, like, state.opt_state, params, is_leaf=_is_masked)
     return state.replace(opt_state=opt_state, ema=ema)
 
 
@@ -206,6 +208,10 @@ def _all_committed(state: TrainState) -> TrainState:
     free = {id(leaf) for leaf in leaves if not leaf.committed}
     (device,) = place.device_set  # not the kind of its memory: a base may lie beside the device
     return jax.tree.map(lambda x: jax.device_put(x, device) if id(x) in free else x, state)
+
+
+def _is_masked(leaf: Any) -> bool:
+    return isinstance(leaf, optax.MaskedNode)
 
 
 def _is_traced(leaf: Any) -> bool:

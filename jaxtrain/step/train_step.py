@@ -19,6 +19,7 @@ same parts; without norm, clipping and guard it reads
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
@@ -28,15 +29,18 @@ import optax
 from jaxtrain.batch import Batch
 from jaxtrain.errors import ConfigError
 from jaxtrain.models import Model
-from jaxtrain.optim import learning_rate
+from jaxtrain.optim import held, learning_rate
+from jaxtrain.step.clipping import clip_leaves, clip_values
 from jaxtrain.step.forward import forward
 from jaxtrain.step.gradient import accumulated, scaled, value
 from jaxtrain.step.guard import all_finite, as_before, guarded
 from jaxtrain.step.losses import LossFn
+from jaxtrain.step.mixing import Mix, mixed
 from jaxtrain.step.norm import clip_factor, global_norm
-from jaxtrain.step.objective import objective
+from jaxtrain.step.objective import holding, objective
 from jaxtrain.step.output import output
 from jaxtrain.step.precision import LossScale, Policy, policy
+from jaxtrain.step.sharpness_aware import sharpness_aware
 from jaxtrain.step.train_state import TrainState, TrainStep
 from jaxtrain.step.update import moved, update
 
@@ -48,7 +52,13 @@ def make_train_step(
     *,
     precision: str | Policy = "float32",
     clip_norm: float | None = None,
+    clip_value: float | None = None,
+    clip_leaf_norm: float | None = None,
     accumulate: int = 1,
+    mix: Mix | None = None,
+    sam_radius: float | None = None,
+    sam_adaptive: bool = False,
+    freeze: Sequence[str] = (),
     norm: bool = True,
     guard: bool = True,
     ema_decay: float | None = None,
@@ -68,8 +78,18 @@ def make_train_step(
             `value_fn` by keyword if it wants them.
         precision: a policy or its name.
         clip_norm: gradients of a larger global 2-norm are scaled down to it.
+        clip_value: each number of the gradient is cut off there; in the place of `clip_norm`.
+        clip_leaf_norm: each leaf of a larger 2-norm is scaled down to it; likewise.
         accumulate: split each batch into this many micro-batches, one after the other, with the
             gradient of the whole. Dropout keys and batch statistics are per micro-batch.
+        mix: train on mixtures of two rows: `mixup(0.2)`, `cutmix(1.0)`. What is put out is compared
+            with each row's own labels all the same, so an accuracy in training says little.
+        sam_radius: look for the gradient that far away, where the loss is highest nearby (rho of
+            `sharpness_aware`); a step then takes two passes.
+        sam_adaptive: measure that in units of each parameter's size.
+        freeze: patterns over the parameters' paths (`jaxtrain.optim.groups`) of those that stay as
+            they are, bit by bit, and have no part in the norm. Only a `tx` that knows it, as that
+            of a config does, keeps no moments for them.
         norm: put out `grad_norm`. The guard and clipping need the norm too; without all three no
             pass over the gradient is made for it.
         guard: leave out updates that are not finite, and put out `finite`.
@@ -85,9 +105,15 @@ def make_train_step(
     Raises:
         ConfigError: options that do not go together.
     """
-    _refuse_misfits(policy(precision), clip_norm, norm, guard, ema_decay)
-    minimised = objective(forward(model, precision), loss)
+    clips = {"clip_norm": clip_norm, "clip_value": clip_value, "clip_leaf_norm": clip_leaf_norm}
+    _refuse_misfits(policy(precision), clips, norm, guard, ema_decay)
+    run = forward(model, precision)
+    minimised = objective(run, loss) if mix is None else mixed(run, loss, mix)
+    if freeze:
+        minimised = holding(minimised, freeze)
     differentiate = accumulated(minimised, accumulate)
+    if sam_radius is not None:
+        differentiate = sharpness_aware(differentiate, sam_radius, adaptive=sam_adaptive)
     mean_loss = value(minimised, accumulate)
     apply = update(tx)
 
@@ -108,6 +134,10 @@ def make_train_step(
 
         def updated() -> Any:
             grads = scaled(found.grads, factor, state.params)
+            if clip_value is not None:
+                grads = clip_values(grads, clip_value)
+            if clip_leaf_norm is not None:
+                grads = clip_leaves(grads, clip_leaf_norm)
             params, opt_state = apply(
                 grads,
                 state.opt_state,
@@ -116,6 +146,8 @@ def make_train_step(
                 grad=grads,
                 value_fn=lambda params: mean_loss(params, state, batch, key),
             )
+            if freeze:
+                params = _with_held(params, state.params, freeze)
             ema = None if ema_decay is None else moved(state.ema, params, decay=ema_decay)
             new = params, opt_state, state.model_state | found.seen.changes, ema
             return as_before(kept, new)
@@ -163,13 +195,28 @@ def _verdict(
     return sound | overflowed, loss_scale.adjust(sound)
 
 
+def _with_held(params: Any, before: Any, patterns: Sequence[str]) -> Any:
+    """What the optimizer made of the parameters, but for those that stay."""
+    return jax.tree.map(
+        lambda stays, new, old: old if stays else new, held(before, patterns), params, before
+    )
+
+
 def _refuse_misfits(
-    chosen: Policy, clip_norm: float | None, norm: bool, guard: bool, ema_decay: float | None
+    chosen: Policy,
+    clips: Mapping[str, float | None],
+    norm: bool,
+    guard: bool,
+    ema_decay: float | None,
 ) -> None:
-    if clip_norm is not None and not norm:
+    asked = {name: limit for name, limit in clips.items() if limit is not None}
+    if len(asked) > 1:
+        raise ConfigError(f"{' and '.join(asked)}: a gradient is clipped in one way; leave one out")
+    if "clip_norm" in asked and not norm:
         raise ConfigError("clip_norm needs the norm of the gradient; leave out norm=False")
-    if clip_norm is not None and not clip_norm > 0:
-        raise ConfigError(f"clip_norm: expected a number above 0, found {clip_norm}")
+    for name, limit in asked.items():
+        if not limit > 0:
+            raise ConfigError(f"{name}: expected a number above 0, found {limit}")
     if chosen.scales_loss and not guard:
         raise ConfigError(
             f"precision {chosen.compute_dtype!r} needs the guard, which leaves out updates that "
