@@ -81,6 +81,9 @@ def _from_defaults(section: pydantic.BaseModel, prefix: str) -> Any:
                 for dotted, default, found in _from_defaults(metric, f"metrics.{name}."):
                     if dotted != f"metrics.{name}.name":
                         yield dotted, default, found
+        elif prefix == "optimizer." and key == "groups":
+            for name, group in value.items():
+                yield from _from_defaults(group, f"{prefix}groups.{name}.")
         else:
             default = MISSING if field.is_required() else field.get_default()
             if value != default:

@@ -96,6 +96,8 @@ def _from_text(value: Any, text: str, kinds: set[Any]) -> Any:
         return value  # a word in the place of a list: class_weights=balanced
     if tuple in kinds and value is not None and not isinstance(value, tuple):
         items = parse(f"[{text}]")
+        if not isinstance(items, tuple) and str in kinds:  # `*` begins something else in YAML
+            return tuple(item.strip() for item in text.split(","))
         return items if isinstance(items, tuple) else value
     return value
 

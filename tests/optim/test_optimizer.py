@@ -1,10 +1,12 @@
+import jax
 import jax.numpy as jnp
+import optax
 import pydantic
 import pytest
 
 import jaxtrain.optim
-from jaxtrain.errors import UnknownNameError
-from jaxtrain.optim import OPTIMIZERS, SCHEDULES, learning_rate, make_optimizer
+from jaxtrain.errors import ConfigError, UnknownNameError
+from jaxtrain.optim import OPTIMIZERS, SCHEDULES, held_patterns, learning_rate, make_optimizer
 
 
 class OptimizerSection(pydantic.BaseModel):
@@ -72,3 +74,77 @@ def test_unknown_names_are_told_with_the_nearest():
 def test_exports_exist():
     for name in jaxtrain.optim.__all__:
         assert hasattr(jaxtrain.optim, name)
+
+
+# -- groups, and slow weights ----------------------------------------------------------------------
+
+PARAMS = {"stem": {"kernel": jnp.ones(2), "bias": jnp.ones(2)}, "head": {"kernel": jnp.ones(3)}}
+
+
+def in_groups(**groups):
+    """A run's optimizer, its config checked."""
+    from jaxtrain.run import make_config
+
+    tree = {"optimizer": {"name": "sgd", "learning_rate": 0.5, "momentum": 0.9, "groups": groups}}
+    config = make_config(tree)
+    return make_optimizer(config.optimizer, config.schedule, 100), config
+
+
+def changes_of(tx):
+    """By path, what the first update takes off a parameter whose gradient is 1."""
+    ones = jax.tree.map(jnp.ones_like, PARAMS)
+    changes, state = tx.update(ones, tx.init(PARAMS), PARAMS)
+    found = jax.tree_util.tree_leaves_with_path(changes)
+    said = {jax.tree_util.keystr(p, simple=True, separator="/"): -float(x[0]) for p, x in found}
+    return {path: round(change, 6) for path, change in said.items()}, state
+
+
+def test_a_group_has_its_own_options_and_the_others_of_the_optimizer():
+    tx, config = in_groups(
+        small={"match": "*/bias", "weight_decay": 0.25},
+        head={"match": ["head/*"], "learning_rate": 0.125, "momentum": 0.0},
+        stem={"match": "stem/kernel", "freeze": True},
+    )
+    changes, state = changes_of(tx)
+    assert changes == {"stem/bias": 0.5 * 1.25, "head/kernel": 0.125, "stem/kernel": 0.0}
+    assert held_patterns(config.optimizer) == ("stem/kernel",)
+    # Momentum for the bias alone: of what is frozen there is no state.
+    assert [x.shape for x in jax.tree.leaves(state) if x.shape] == [(2,)]
+
+
+def test_the_schedule_scales_each_group_from_its_own_peak():
+    from jaxtrain.run import make_config
+
+    groups = {"head": {"match": "head/*", "learning_rate": 0.1}}
+    tree = {
+        "optimizer": {"name": "sgd", "learning_rate": 0.5, "groups": groups},
+        "schedule": {"name": "cosine"},
+    }
+    config = make_config(tree)
+    tx = make_optimizer(config.optimizer, config.schedule, 4)
+    state, found = tx.init(PARAMS), []
+    for _ in range(3):
+        changes, state = tx.update(jax.tree.map(jnp.ones_like, PARAMS), state, PARAMS)
+        found += [-float(changes["stem"]["bias"][0]), -float(changes["head"]["kernel"][0])]
+    half = (1 + 2**-0.5) / 2
+    assert found == pytest.approx([0.5, 0.1, 0.5 * half, 0.1 * half, 0.25, 0.05])
+
+
+def test_what_is_frozen_has_no_other_options():
+    with pytest.raises(ConfigError, match="frozen has no weight_decay"):
+        in_groups(stem={"match": "stem/*", "freeze": True, "weight_decay": 0.1})
+
+
+def test_slow_weights_are_asked_for_in_the_section():
+    from jaxtrain.run import make_config
+
+    section = {"name": "sgd", "learning_rate": 0.5, "lookahead": {"every": 2, "share": 0.25}}
+    config = make_config({"optimizer": section})
+    tx = make_optimizer(config.optimizer, config.schedule, 100)
+    params = {"w": jnp.zeros(1)}
+    state, found = tx.init(params), []
+    for _ in range(4):
+        changes, state = tx.update({"w": jnp.ones(1)}, state, params)
+        params = optax.apply_updates(params, changes)
+        found.append(float(params["w"][0]))
+    assert found == [-0.5, -0.25, -0.75, -0.5]

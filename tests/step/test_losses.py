@@ -149,7 +149,7 @@ def test_losses_are_float32_whatever_the_model_computes_in(logits):
 
 
 def test_the_config_can_name_them():
-    assert LOSSES.names() == ["cross_entropy", "mean_squared_error", "next_token"]
+    assert LOSSES.names() == ["cross_entropy", "focal", "mean_squared_error", "next_token"]
     schema = LOSSES.schema("cross_entropy", Section)
     loss = LOSSES.build(schema(name="cross_entropy", label_smoothing=0.5))
     logits = jnp.array([[2.0, 0.0]])
