@@ -6,6 +6,7 @@ from jaxtrain.engine.engine import Engine
 from jaxtrain.engine.events import Event, Events, EventSet
 from jaxtrain.engine.form import Form
 from jaxtrain.engine.handlers import RemovableHandle
+from jaxtrain.engine.own_loop import OwnLoop
 from jaxtrain.engine.plan import Plan
 from jaxtrain.engine.state import EngineState
 
@@ -17,6 +18,7 @@ __all__ = [
     "Events",
     "Form",
     "Output",
+    "OwnLoop",
     "Plan",
     "RemovableHandle",
     "Window",

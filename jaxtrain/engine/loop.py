@@ -9,7 +9,7 @@ know. `Events` has the table of what stops what.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Protocol
@@ -97,6 +97,13 @@ class Course:
 
 def run_loop(course: Course) -> None:
     """Run epochs until the limits are reached, or somebody stops it."""
+    for _ in epochs(course):
+        for portion in portions(course):
+            course.launch(portion, partial(course.launched, portion.length))
+
+
+def epochs(course: Course) -> Iterator[int]:
+    """Each epoch of the run by its number, with the events around it; its portions come between."""
     state, fire, stop = course.state, course.fire, course.stop
     first, state.started = not state.started, True
     fire(Events.STARTED if first else Events.RESUMED)
@@ -105,7 +112,7 @@ def run_loop(course: Course) -> None:
         if not state.epoch_open:
             course.open_epoch()
             fire(Events.EPOCH_STARTED)
-        _run_epoch(course)
+        yield state.epoch
         if stop.epoch:
             # Part of the state: where the run is left before the epoch is completed, it stays over.
             stop.epoch, state.epoch_cut = False, True
@@ -131,8 +138,10 @@ def run_loop(course: Course) -> None:
     fire(Events.COMPLETED)
 
 
-def _run_epoch(course: Course) -> None:
-    """Dispatches until the epoch ends or somebody stops it; events where they are observed."""
+def portions(course: Course) -> Iterator[Portion]:
+    """The portions of the open epoch, until it ends or somebody stops it; each has to be launched
+    before the next one is asked for. Events come where they are observed.
+    """
     state, fire = course.state, course.fire
     while course.goes_on():
         fire(Events.GET_BATCH_STARTED)
@@ -152,7 +161,7 @@ def _run_epoch(course: Course) -> None:
         if course.stop:
             _refuse(course)
             return
-        course.launch(portion, partial(course.launched, portion.length))
+        yield portion
         state.look_at(_Look(portion, portion.length - 1))
         fire(Events.ITERATION_COMPLETED)
 

@@ -113,10 +113,15 @@ class Dispatch:
         """What the last step gave: an `Output` where that is a mapping."""
         return self._output()
 
-    def put_output(self, output: Any) -> None:
-        """Take an output that was made elsewhere, and update metrics and windows with it."""
+    def put_output(self, output: Any, *, watch: bool = False) -> None:
+        """Take an output that was made elsewhere, and update metrics and windows with it.
+
+        Args:
+            output: of a step.
+            watch: whether its `finite` is to be watched as well.
+        """
         self._output, self._scalars = (lambda: output), None
-        if self.metrics or self._windows:
+        if self.metrics or self._windows or watch:
             with jax.transfer_guard_host_to_device("allow"), self.lock:
                 self._seen = self._observers.see(self._seen, output)
 
