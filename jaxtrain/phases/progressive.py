@@ -258,8 +258,8 @@ class Progressive:
     def _report(self) -> RetentionReport:
         last = len(self.config.names)
         baselines: dict[str, Baseline] = {}
-        for name, (_, splits) in self._tasks():
-            found = baseline(splits.sets["test"])
+        for name, (config, splits) in self._tasks():
+            found = baseline(splits.sets["test"], config)
             if found is not None:
                 baselines[name] = found
         report = RetentionReport.of(

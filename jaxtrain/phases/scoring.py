@@ -80,10 +80,15 @@ def score(
     return TaskScores(score=right, nll=nll, weight=weight)
 
 
-def baseline(rows: Rows) -> Baseline | None:
+def baseline(rows: Rows, config: ExperimentConfig) -> Baseline | None:
     """What whoever knows nothing scores: by chance, and by always saying the same.
 
-    None of text, where that says nothing.
+    Args:
+        rows: of the task; of text, whoever always says its commonest token.
+        config: of the task, for its batches.
+
+    Returns:
+        None of rows whose labels nobody can count.
     """
     if isinstance(rows, QuestionRows):
         asked = list(rows.questions())
@@ -91,10 +96,25 @@ def baseline(rows: Rows) -> Baseline | None:
             [question.answer for question in asked],
             choices=[len(question.choices) for question in asked],
         )
+    if rows.task == "language":
+        said = np.zeros(rows.num_outputs, np.int64)
+        for batch in evaluation_loader(config, rows):
+            labels, mask = np.asarray(batch["labels"]), full_mask(batch)
+            counts = labels if mask is None else labels[_over(mask, labels) > 0]
+            said += np.bincount(counts.ravel(), minlength=len(said))
+        return Baseline(majority=int(said.max()) / int(said.sum()), random=1 / len(said))
     labels = getattr(rows, "labels", None)
     if rows.task != "classification" or labels is None:
         return None
     return Baseline.of_answers(np.asarray(labels).tolist(), choices=rows.num_outputs)
+
+
+def _over(mask: Any, labels: np.ndarray) -> np.ndarray:
+    """A mask `[B]` or `[B, L]` of the shape of labels `[B, L]`."""
+    mask = np.asarray(mask)
+    return np.broadcast_to(
+        mask.reshape(mask.shape + (1,) * (labels.ndim - mask.ndim)), labels.shape
+    )
 
 
 @functools.lru_cache(maxsize=8)  # the same function each time, so that it is compiled once

@@ -12,6 +12,7 @@ from jaxtrain.data.text.tokens import Encoded, gathered
 from jaxtrain.errors import ConfigError, NonFiniteError
 from jaxtrain.models import Model
 from jaxtrain.phases import baseline, score
+from jaxtrain.retention import Baseline
 from jaxtrain.run import make_config
 from jaxtrain.run.data import read_splits
 
@@ -36,8 +37,8 @@ def test_of_classes_it_is_whether_the_likeliest_is_right():
     z = math.log(math.e + 2)
     np.testing.assert_allclose(found.nll, [z, z - 1, z, z - 1, z - 1, z], rtol=1e-6)
     assert found.weight.tolist() == [1] * 6
-    assert baseline(rows).majority == 0.5
-    assert baseline(rows).random == pytest.approx(1 / 3)
+    assert baseline(rows, CONFIG).majority == 0.5
+    assert baseline(rows, CONFIG).random == pytest.approx(1 / 3)
 
 
 def test_of_text_it_is_the_share_of_tokens_that_are_right():
@@ -49,15 +50,17 @@ def test_of_text_it_is_the_share_of_tokens_that_are_right():
         return {"nll": labels.astype(jnp.float32), "correct": right}, {}
 
     model = Model(init=lambda rng, batch: {"params": {}}, apply=apply)
-    documents = [Encoded(np.array([9, 2, 3]), None), Encoded(np.array([8, 4, 6, 7, 5]), None)]
+    documents = [Encoded(np.array([9, 2, 3]), None), Encoded(np.array([8, 4, 6, 7, 4]), None)]
     tokens = gathered(documents, vocab_size=10)
     packing = Packing.of(tokens, length=6, layout="whole", segmented=True)
     rows = TokenRows(packing, vocab_size=10)
     found = score(model, {"params": {}}, rows, reader=None, config=CONFIG)
     total = found.weight.sum()
-    assert total == 6  # 2, 3 and 4, 6, 7, 5
-    assert found.mean() == pytest.approx(3 / 6)
-    assert found.mean_nll() == pytest.approx((2 + 3 + 4 + 6 + 7 + 5) / 6)
+    assert total == 6  # 2, 3 and 4, 6, 7, 4
+    assert found.mean() == pytest.approx(4 / 6)
+    assert found.mean_nll() == pytest.approx((2 + 3 + 4 + 6 + 7 + 4) / 6)
+    # Two of the six are 4; neither what a document begins with nor padding is ever said.
+    assert baseline(rows, CONFIG) == Baseline(majority=2 / 6, random=1 / 10)
 
 
 def test_of_questions_it_is_whether_the_likeliest_choice_is_right(tmp_path):
@@ -80,7 +83,7 @@ def test_of_questions_it_is_whether_the_likeliest_choice_is_right(tmp_path):
     assert len(found) == 8
     assert set(found.score.tolist()) <= {0.0, 1.0}
     assert (found.nll > 1).all()
-    assert baseline(splits.test).random == 0.25
+    assert baseline(splits.test, config).random == 0.25
     again = score(model, variables, splits.test, reader=splits.reader, config=config)
     assert again == found
 
