@@ -50,7 +50,7 @@ from jaxtrain.checkpoint.saved import (
 from jaxtrain.checkpoint.shared import Part, SharedParts
 from jaxtrain.errors import CheckpointError
 from jaxtrain.files import make_directory, refuse_gone, sync
-from jaxtrain.metrics import Direction, improves
+from jaxtrain.metrics import Direction, improves, rank
 
 logger = logging.getLogger(__name__)
 
@@ -62,7 +62,8 @@ class CheckpointStore:
 
     Args:
         directory: made with the first save.
-        keep: how many of the newest stay, at least 1. The best one stays besides.
+        keep: how many of the newest stay, at least 1.
+        keep_best: how many of the best stay besides, at least 1.
         monitor: the name among `meta["metrics"]` that says which one is best.
         mode: whether a small or a large value of it is good.
         asynchronous: write in a background thread; `save` then only waits for the copy off the
@@ -74,18 +75,23 @@ class CheckpointStore:
         directory: str | os.PathLike[str],
         *,
         keep: int = 2,
+        keep_best: int = 1,
         monitor: str = "val/loss",
         mode: Direction = "min",
         asynchronous: bool = True,
     ) -> None:
+        for name, number_of in (("keep", keep), ("keep_best", keep_best)):
+            if number_of < 1:
+                raise ValueError(f"{name}: expected at least 1, found {number_of}")
         self.directory = Path(directory).absolute()  # a `chdir` does not move it
         self._keep = keep
+        self._keep_best = keep_best
         self.monitor = monitor
         self._mode = mode
         self._writer = ThreadPoolExecutor(1, "checkpoint") if asynchronous else None
         self._writing: Future[None] | None = None
         self._copy: dict[str, Any] = {}  # the last one of the state, for the next to write over
-        self._best: float | None = None  # of the monitor, over what was saved
+        self._best: list[float] | None = None  # values of the best that were saved, if known
         self._shared = SharedParts(self.directory)
         self._is_made = False
 
@@ -125,7 +131,7 @@ class CheckpointStore:
             raise self._failed(iteration, error) from error
         kept |= {"format": FORMAT, "keys": key_types(leaves)}
         if self.improves(kept.get("metrics", {})):
-            self._best = number(kept["metrics"][self.monitor])
+            self._note_best(number(kept["metrics"][self.monitor]))
         if self._writer is None:
             self._commit(arrays, parts, kept)
         else:
@@ -172,7 +178,7 @@ class CheckpointStore:
         except (CheckpointError, OSError, ValueError, TypeError) as error:
             # On a full disk, what is half written is in the way of all else.
             shutil.rmtree(temporary, ignore_errors=True)
-            self._best = None  # it may have been that of this save; to be looked up again
+            self._best = None  # one may have been that of this save; to be looked up again
             self._refuse_gone()
             raise self._failed(meta["iteration"], error) from error
 
@@ -200,9 +206,9 @@ class CheckpointStore:
                 left.unlink()
 
     def _prune(self) -> None:
-        """Delete all but the newest `keep` and the best, and then what none refers to any more."""
+        """Delete all but the newest and the best, and then what none refers to any more."""
         saved = self._committed()
-        best = self._ranked(saved)[:1]
+        best = self._ranked(saved)[: self._keep_best]
         doomed = []
         for old in saved[: -self._keep]:
             if old not in best:
@@ -272,11 +278,20 @@ class CheckpointStore:
         return soundest(self.directory, [*ranked, *rest])
 
     def improves(self, metrics: Mapping[str, Any]) -> bool:
-        """Whether a checkpoint with these metrics would be the best so far; an equal is not."""
+        """Whether one with these metrics would be among the best that are kept; an equal is not."""
+        best = self._best_values()
+        last = best[-1] if len(best) == self._keep_best else None
+        return improves(number(metrics.get(self.monitor)), last, self._mode)
+
+    def _note_best(self, value: float | None) -> None:
+        both = [*self._best_values(), *([] if value is None else [value])]
+        self._best = sorted(both, key=lambda one: rank(one, self._mode))[: self._keep_best]
+
+    def _best_values(self) -> list[float]:
         if self._best is None:
-            ranked = self._ranked(self._committed())
-            self._best = ranked[0].value(self.monitor) if ranked else None
-        return improves(number(metrics.get(self.monitor)), self._best, self._mode)
+            ranked = self._ranked(self._committed())[: self._keep_best]
+            self._best = [value for s in ranked if (value := s.value(self.monitor)) is not None]
+        return self._best
 
     def load(
         self,

@@ -182,7 +182,8 @@ class CheckpointSection(Section):
 
     every_epochs: int = Field(default=1, ge=1)
     every: int | None = Field(default=None, ge=1)  # iterations, besides the ends of epochs
-    keep: int = Field(default=2, ge=1)
+    keep: int = Field(default=2, ge=1)  # of the newest
+    keep_best: int = Field(default=1, ge=1)  # of the best by `monitor`, besides
     monitor: str = "val/loss"
     mode: Literal["auto", "min", "max"] = "auto"  # auto: by the name; see metrics/direction.py
     asynchronous: bool = True

@@ -25,6 +25,7 @@ _MAY_CHANGE_IN_A_RUN = {
     "checkpoint.every",
     "checkpoint.every_epochs",
     "checkpoint.keep",
+    "checkpoint.keep_best",
     "checkpoint.asynchronous",
     "data.root",
     "data.cache",

@@ -34,6 +34,7 @@ def make_store(config: ExperimentConfig, directory: RunDirectory) -> CheckpointS
     return CheckpointStore(
         directory.checkpoints,
         keep=section.keep,
+        keep_best=section.keep_best,
         monitor=section.monitor,
         mode=direction(config),
         asynchronous=section.asynchronous,

@@ -191,6 +191,27 @@ def test_the_best_is_kept_besides_the_newest(make_store, values, mode, losses, b
     assert store.latest().iteration == 5
 
 
+def test_several_of_the_best_are_kept(make_store, values):
+    store = make_store(keep=1, keep_best=3)
+    fill(store, values, _1=0.5, _2=0.1, _3=0.4, _4=0.6, _5=0.2, _6=None)
+    assert iterations(store) == [2, 3, 5, 6]
+    assert store.best().iteration == 2
+    assert [store.improves({"loss": x}) for x in (0.3, 0.4, 0.9, float("nan"))] == [
+        True, False, False, False,
+    ]  # fmt: skip
+    again = make_store(keep=1, keep_best=3)  # another process looks them up
+    assert [again.improves({"loss": x}) for x in (0.3, 0.4)] == [True, False]
+    few = make_store(keep=1, keep_best=9)  # there is room for any number
+    assert few.improves({"loss": 99.0})
+    assert not few.improves({})
+
+
+@pytest.mark.parametrize("options", [{"keep": 0}, {"keep_best": 0}])
+def test_it_keeps_at_least_one(make_store, options):
+    with pytest.raises(ValueError, match="expected at least 1, found 0"):
+        make_store(**options)
+
+
 def test_best_and_latest(make_store, values):
     store = make_store(keep=5)
     fill(store, values, _1=0.5, _2=0.1, _3=None, _4=0.3)
