@@ -99,8 +99,8 @@ def baseline(rows: Rows, config: ExperimentConfig) -> Baseline | None:
     if rows.task == "language":
         said = np.zeros(rows.num_outputs, np.int64)
         for batch in evaluation_loader(config, rows):
-            labels, mask = np.asarray(batch["labels"]), full_mask(batch)
-            counted = labels if mask is None else labels[_over(mask, labels) > 0]
+            tokens, mask = np.asarray(batch["labels"]), full_mask(batch)
+            counted = tokens if mask is None else tokens[_over(mask, tokens) > 0]
             said += np.bincount(counted.ravel(), minlength=len(said))
         return Baseline(majority=int(said.max()) / int(said.sum()), random=1 / len(said))
     labels = getattr(rows, "labels", None)
