@@ -18,6 +18,7 @@ from jaxtrain.hooks.jsonl import JSONL, read_rows
 from jaxtrain.hooks.learning_rate import LearningRate
 from jaxtrain.hooks.monitor import Monitor
 from jaxtrain.hooks.nan_guard import NaNGuard
+from jaxtrain.hooks.profiler import Profiler
 from jaxtrain.hooks.progress import Progress
 from jaxtrain.hooks.registry import EPOCH_METRICS, HOOKS
 from jaxtrain.hooks.tensorboard import TensorBoard
@@ -37,6 +38,7 @@ __all__ = [
     "LearningRate",
     "Monitor",
     "NaNGuard",
+    "Profiler",
     "Progress",
     "StatefulHook",
     "TensorBoard",
