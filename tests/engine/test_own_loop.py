@@ -83,6 +83,23 @@ def test_a_step_that_was_not_finite_is_named_exactly(metrics):
         drive(loop, 2, START, take=broken)
 
 
+def test_it_is_named_exactly_behind_a_break_too():
+    loop = OwnLoop(START, hooks=[NaNGuard(every=5)])
+    for _ in loop.epochs(2):
+        for batch in loop.batches(loader()):
+            loop.done(*step(START, batch))
+            if loop.state.iteration == 4:
+                break
+        break
+
+    def broken(state, batch):
+        state, output = step(state, batch)
+        return state, {**output, "finite": np.bool_(loop.state.iteration != 8)}
+
+    with pytest.raises(NonFiniteError, match="iteration 8 "):
+        drive(loop, 4, START, take=broken)
+
+
 def test_an_iteration_can_end_the_epoch_and_the_run():
     loop, seen = OwnLoop(), []
     loop.on(Events.ITERATION_COMPLETED(once=2))(Engine.terminate_epoch)

@@ -55,13 +55,22 @@ def test_the_loss_is_that_of_both_labels(state, make_batch):
 
 
 def test_weights_of_classes_are_mixed_as_well(state, make_batch):
-    batch = make_batch()
+    """Where padding has no part, a row may be the partner of none, and another one of two."""
+    batch, given = make_batch(padding=(2, 7, 8)), []
     weighted = cross_entropy(class_weights=(1.0, 2.0, 4.0))
-    _, weight, _ = mixed(forward(reading([])), weighted, half)(
+
+    def loss(outputs, batch):
+        given.append(np.asarray(batch["labels"]))
+        return weighted(outputs, batch)
+
+    _, weight, _ = mixed(forward(reading([])), loss, half)(
         state.params, state, batch, jax.random.key(3)
     )
-    # A permutation has each label as often: the partners weigh together what the rows do.
-    assert float(weight) == pytest.approx(np.array([1.0, 2.0, 4.0])[batch["labels"]].sum())
+    own, others = (
+        (np.array([1.0, 2.0, 4.0])[labels] * batch["row_mask"]).sum() for labels in given
+    )
+    assert own != others
+    assert float(weight) == pytest.approx(0.25 * own + 0.75 * others)
 
 
 def test_another_key_gives_other_partners(state, make_batch):

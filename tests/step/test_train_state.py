@@ -3,11 +3,12 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
 from jaxtrain.errors import ConfigError
 from jaxtrain.models import Model, mlp
-from jaxtrain.optim import adamw, sgd
+from jaxtrain.optim import adamw, grouped, sgd
 from jaxtrain.step import LossScale, TrainState, create_train_state
 
 
@@ -205,3 +206,16 @@ def test_a_base_that_the_model_would_train_is_refused(frozen):
             rng=jax.random.key(0),
             frozen=frozen,
         )
+
+
+def test_given_parameters_go_with_an_optimizer_of_a_part(linear, make_batch):
+    """What `optax.masked` leaves out has no moments to be laid out like its parameter."""
+    tx = grouped({"": adamw(0.1), "still": optax.set_to_zero()}, {"still": ("held",)})
+    model = dataclasses.replace(
+        linear,
+        init=lambda rng, batch: {"params": {"w": jnp.zeros((6, 3)), "held": jnp.zeros(2)}},
+    )
+    params = {"w": jnp.ones((6, 3)), "held": jnp.ones(2)}
+    state = create_train_state(model, tx, make_batch(), rng=jax.random.key(0), params=params)
+    assert state.params["w"] is params["w"]
+    assert sorted(x.shape for x in jax.tree.leaves(state.opt_state) if x.shape) == [(6, 3), (6, 3)]

@@ -441,3 +441,15 @@ def test_the_learning_rate_put_out_is_float32(linear, make_batch):
     state = create_train_state(linear, tx, make_batch(), rng=jax.random.key(0))
     rate = make_train_step(linear, LOSS, tx)(state, make_batch())[1]["learning_rate"]
     assert (rate.dtype, float(rate)) == (jnp.float32, 0.5)
+
+
+def test_what_is_frozen_stays_whatever_the_optimizer_does(prepare, plain, make_batch, same_bits):
+    """Weight decay moves what has no gradient; the norm is that of what has one."""
+    batch = make_batch()
+    state, step = prepare(plain, ADAM, freeze=("hidden_0/*",))
+    _, free = prepare(plain, ADAM)
+    (new, said), (other, also) = step(state, batch), free(state, batch)
+    assert same_bits(new.params["hidden_0"], state.params["hidden_0"])
+    assert not same_bits(other.params["hidden_0"], state.params["hidden_0"])
+    assert not same_bits(new.params["output"], state.params["output"])
+    assert 0 < float(said["grad_norm"]) < float(also["grad_norm"])
