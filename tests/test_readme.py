@@ -144,6 +144,17 @@ def test_the_data_source_trains_from_the_command_line(tmp_path):
     assert "linear" in done.stdout
 
 
+def test_the_config_of_techniques_is_one(tmp_path):
+    from jaxtrain.run import Experiment, make_config
+
+    text = PAGES["README.md"].partition("## Techniques")[2]
+    (tmp_path / "techniques.yaml").write_text(re.findall(r"```yaml\n(.*?)```", text, re.S)[0])
+    config = make_config(tmp_path / "techniques.yaml", [f"workdir={tmp_path / 'run'}"])
+    experiment = Experiment.of(config)
+    assert "profiler" in experiment.trainer.hooks
+    assert experiment.trainer.state.train_state.ema is not None
+
+
 @pytest.mark.slow
 def test_commands_of_the_readme_run(tmp_path):
     """As printed, but for the set-up, the interpreter and the digest, which is looked up.
