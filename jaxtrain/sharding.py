@@ -44,6 +44,15 @@ def reshaped(array: jax.Array, shape: tuple[int, ...], *, first: int) -> jax.Arr
     return jax.lax.reshape(array, (*sizes, *rest), out_sharding=layout)
 
 
+def whole_on_each(array: jax.Array) -> jax.Array:
+    """The array, whole on each device of its mesh, where its type says that it is laid out."""
+    if not is_sharded(array):
+        return array
+    mesh = jax.typeof(array).sharding.mesh
+    whole: jax.Array = jax.sharding.reshard(array, NamedSharding(mesh, PartitionSpec()))
+    return whole
+
+
 def spec_of(array: jax.Array) -> tuple[Any, ...]:
     """What each axis is laid out over, None for nothing; empty where the type does not say."""
     sharding = getattr(jax.typeof(array), "sharding", None)

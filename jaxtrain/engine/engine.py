@@ -34,7 +34,7 @@ from jaxtrain.engine.emitter import Emitter
 from jaxtrain.engine.events import Event, Events, EventSet
 from jaxtrain.engine.form import FORMS, Form
 from jaxtrain.engine.handlers import RemovableHandle
-from jaxtrain.engine.host_metrics import attach_host_metric
+from jaxtrain.engine.host_metrics import attach_host_metric, refuse_half_seen
 from jaxtrain.engine.limits import set_limits
 from jaxtrain.engine.loop import Course, run_loop
 from jaxtrain.engine.plan import Plan
@@ -397,7 +397,9 @@ class Engine:
 
         Pure metrics are updated on the device, inside the dispatch. An object with `reset`,
         `update(output)` and `compute` is updated on the host: every iteration is then a dispatch
-        of its own, and is waited for. A clu or metrax metric is taken as it is.
+        of its own, and is waited for; and what it has seen is in no snapshot, so that a run that
+        was saved within an epoch can't be restored with it. A clu or metrax metric is taken as it
+        is.
 
         Raises:
             ValueError: a name is taken, or an epoch is open: its figures would lack what is over.
@@ -522,11 +524,13 @@ class Engine:
 
         Raises:
             RuntimeError: the engine is running.
-            ConfigError: the record is none of a run. Nothing was taken up then.
+            ConfigError: the record is none of a run, or it is one of the middle of an epoch and a
+                metric is updated on the host. Nothing was taken up then.
             CheckpointError: a hook can't take up what it said.
         """
         self._refuse_while_running("restore")
         refuse_no_record(record)
+        refuse_half_seen(self._host_metrics, record["counters"])
         self._is_restored = True
         self.form = form_to_go_on_with(record["form"], self.form, pinned=self._pinned)
         self.state.restore(record["counters"])

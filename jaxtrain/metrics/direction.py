@@ -1,7 +1,7 @@
 """Which way a metric is better.
 
     better("val/loss")                   # "min"
-    better("val/accuracy")               # "max", and so is "val/r2"
+    better("val/accuracy")               # "max", and so are "val/r2" and "val/f1"
     better("val/accuracy", "min")        # "min": who says so has the last word
 
 What picks a best epoch (the checkpoints, early stopping, the reports) asks here.
@@ -15,7 +15,9 @@ from typing import Literal, TypeAlias
 Direction: TypeAlias = Literal["min", "max"]
 Mode: TypeAlias = Literal["auto", "min", "max"]
 
-_LARGER_IS_BETTER = frozenset({"accuracy", "r2"})
+_LARGER_IS_BETTER = frozenset(
+    {"accuracy", "r2", "precision", "recall", "f1", "f2", "fbeta", "auc", "auroc", "ap", "map"}
+)
 
 
 def better(name: str, mode: Mode = "auto") -> Direction:
@@ -23,12 +25,14 @@ def better(name: str, mode: Mode = "auto") -> Direction:
 
     Args:
         name: as in `engine.state.metrics`; what stands before the last `/` does not matter.
-        mode: "min" or "max" is the answer; "auto" is "max" for an accuracy and for an R², which a
-            metric is whose last part has the word `accuracy` or `r2` in it, and "min" for
-            everything else.
+        mode: "min" or "max" is the answer; "auto" is "max" for a metric whose last part has one of
+            the words `accuracy`, `r2`, `precision`, `recall`, `f1`, `f2`, `fbeta`, `auc`, `auroc`,
+            `ap` or `map` in it, between underscores, and "min" for everything else.
 
     >>> better("val/accuracy"), better("top5_accuracy"), better("accuracy/loss"), better("val/f1")
-    ('max', 'max', 'min', 'min')
+    ('max', 'max', 'min', 'max')
+    >>> better("val/roc_auc"), better("val/average_precision"), better("val/perplexity")
+    ('max', 'max', 'min')
     >>> better("val/r2_score"), better("val/rmse")
     ('max', 'min')
     """

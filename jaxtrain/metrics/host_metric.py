@@ -13,14 +13,20 @@ Each iteration is then a dispatch of its own, which is waited for; a pure metric
 from __future__ import annotations
 
 import inspect
-from typing import Any, Protocol
+from collections.abc import Mapping
+from typing import Any, Protocol, runtime_checkable
 
 from jaxtrain.errors import ConfigError
 from jaxtrain.metrics.metric import has_all
 
 
+@runtime_checkable
 class HostMetric(Protocol):
-    """The class form of a metric."""
+    """The class form of a metric.
+
+    One that has a `refuse_misfit(output)` besides is asked before a run whether it can read outputs
+    of such shapes; it raises where it can't.
+    """
 
     def reset(self) -> None:
         """Forget everything seen."""
@@ -66,6 +72,17 @@ def is_host_metric(metric: Any) -> bool:
             "that hands it what it asks for"
         ) from None
     return True
+
+
+def refuse_misfit(metric: Any, output: Mapping[str, Any]) -> None:
+    """Let a metric of the class form say, if it can, that it can't read outputs of such shapes.
+
+    Args:
+        metric: the metric.
+        output: shapes and dtypes of what a step gives.
+    """
+    if has_all(metric, "refuse_misfit"):
+        metric.refuse_misfit(output)
 
 
 def refuse_ignite(metric: Any) -> None:

@@ -46,7 +46,11 @@ class Metric(Protocol[State]):
         """The state that has seen what `a` and what `b` have seen."""
 
     def compute(self, state: State) -> jax.Array:
-        """The value: a float32 scalar; NaN where nothing was seen."""
+        """The value: a float32 scalar; NaN where nothing was seen.
+
+        A metric may give an array instead, as `ConfusionMatrix` does, and say so: an engine takes
+        it, and what is of single numbers (logs, curves, monitors) passes over it.
+        """
 
 
 def has_all(thing: Any, *names: str) -> bool:

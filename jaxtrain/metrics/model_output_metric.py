@@ -187,7 +187,7 @@ class ModelOutputMetric:
             lambda leaf: (
                 leaf.astype(jnp.float32) if jnp.issubdtype(leaf.dtype, jnp.integer) else leaf
             ),
-            state,
+            jax.tree.map(jnp.asarray, state),  # metrax has Python's numbers among its leaves
         )
 
     def _refuse_changed(self, before: Any, after: Any) -> None:

@@ -37,7 +37,7 @@ class Monoid(Protocol):
         ...
 
     def value(self) -> jax.Array:
-        """What it comes to: a float32 scalar; NaN where nothing was seen."""
+        """What it comes to: a float32 scalar, or an array; NaN where nothing was seen."""
         ...
 
 
@@ -71,11 +71,13 @@ class MonoidMetric(ABC, Generic[MonoidState]):
 
     def read(self, output: Output, path: str) -> jax.Array:
         """The array at a dotted path of the output; see `reading.read`."""
-        return read(output, path, reader=self.title)
+        array: jax.Array = read(output, path, reader=self.title)
+        return array
 
     def counted(self, output: Output, values: jax.Array, *, mask: str | None = "mask") -> jax.Array:
         """Which of `values` count, as bools of their shape; see `reading.counted`."""
-        return counted(output, values, mask=mask, reader=self.title)
+        real: jax.Array = counted(output, values, mask=mask, reader=self.title)
+        return real
 
     @property
     def title(self) -> str:

@@ -3,6 +3,8 @@
     read(output, "outputs.head_a", reader="the metric Accuracy")      # output["outputs"]["head_a"]
     counted(output, values, mask="mask", reader="the metric Mean")    # bools of the values' shape
 
+On the device or, with `xp=numpy`, on the host.
+
 Axes: B batch.
 """
 
@@ -11,7 +13,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -23,7 +24,7 @@ from jaxtrain.metrics.metric import has_all
 _SCALARS = ("loss_sum", "loss_weight", "finite")
 
 
-def read(output: Any, path: str, *, reader: str) -> jax.Array:
+def read(output: Any, path: str, *, reader: str, xp: Any = jnp) -> Any:
     """The array at a dotted path of the output.
 
     Args:
@@ -31,6 +32,7 @@ def read(output: Any, path: str, *, reader: str) -> jax.Array:
         path: a key; or keys, places in a tuple and names of attributes, joined by dots. A key that
             has dots in it is found as it is. Of an output that is itself a tuple, "0" is the first.
         reader: who reads, for messages.
+        xp: `numpy` for what is computed on the host: an array is then as wide as it came.
 
     Raises:
         DataError: there is nothing, or no array, at that path; or the output is a population's.
@@ -52,7 +54,10 @@ def read(output: Any, path: str, *, reader: str) -> jax.Array:
             f"{reader} reads {path!r}, which is no array but has several: name one of {one_of}"
         )
     try:
-        return jnp.asarray(found)
+        array = xp.asarray(found)
+        if xp is np and array.dtype.kind in "OSU":  # which JAX refuses itself
+            raise TypeError(f"an array of {array.dtype}")
+        return array
     except (TypeError, ValueError) as error:
         raise DataError(
             f"{reader} reads {path!r}; expected an array of numbers, found "
@@ -82,7 +87,7 @@ def at(output: Any, path: str, *, reader: str) -> Any:
     return found
 
 
-def counted(output: Any, values: jax.Array, *, mask: str | None, reader: str) -> jax.Array:
+def counted(output: Any, values: Any, *, mask: str | None, reader: str, xp: Any = jnp) -> Any:
     """Which of `values` `[B, ...]` count, as bools of their shape; all, where there is no mask.
 
     Args:
@@ -91,19 +96,20 @@ def counted(output: Any, values: jax.Array, *, mask: str | None, reader: str) ->
         mask: the path of the mask, `[B]` or with more of the values' first axes; None for none.
             Where the output has no 'mask', all count; any other path must be there.
         reader: who reads, for messages.
+        xp: `numpy` for what is computed on the host.
 
     Raises:
         DataError: the mask's shape does not begin that of the values.
     """
     if mask is None or (mask == "mask" and _has_no_mask(output)):
-        return jnp.ones(values.shape, bool)
+        return xp.ones(values.shape, bool)
     try:
-        real = masks(read(output, mask, reader=reader), values)
+        real = masks(read(output, mask, reader=reader, xp=xp), values)
     except DataError as error:
         text = str(error)
         raise DataError(text if reader in text else f"{reader}: {text}") from error
     assert real is not None
-    return jnp.broadcast_to(real, values.shape)
+    return xp.broadcast_to(real, values.shape)
 
 
 def refuse_population(output: Any, reader: str) -> None:

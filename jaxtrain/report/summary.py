@@ -19,7 +19,7 @@
 | `total_steps`           | steps taken in them                                                  |
 | `training_time_seconds` | wall-clock seconds of training and validation, restarts included     |
 | `parameters`            | numbers the model is trained by, where given                         |
-| `test_<metric>`         | each metric of the test set, where given                             |
+| `test_<metric>`         | each metric of the test set, where given; a matrix as lists of rows  |
 | `checkpoint_epoch`      | the epoch of the checkpoint that the test figures belong to          |
 
 What a run does not have (accuracy in a regression, `val/` without a validation set) is null, and so
@@ -49,7 +49,7 @@ def summarize(
     monitor: str = "val/loss",
     mode: Mode = "auto",
     parameters: int | None = None,
-    test: Mapping[str, float] | None = None,
+    test: Mapping[str, Any] | None = None,
     checkpoint_epoch: int | None = None,
 ) -> dict[str, Any]:
     """The fields of metrics.json, in the order of the table above.
@@ -61,7 +61,7 @@ def summarize(
         mode: "min" where a smaller value of it is better, "max" where a larger is, "auto" to go
             by its name.
         parameters: how many numbers are trained.
-        test: metrics of the test set, by their bare names.
+        test: metrics of the test set, by their bare names; arrays become nested lists.
         checkpoint_epoch: the epoch whose checkpoint was tested.
     """
     best_row = best(epochs, monitor, mode)
@@ -105,8 +105,8 @@ def read_summary(path: str | os.PathLike[str]) -> dict[str, Any]:
             if name not in fields:
                 raise ValueError(f"{name} is missing")
         for name, value in fields.items():
-            kinds = (str,) if name == "monitor" else (int, float, type(None))
-            if not isinstance(value, kinds) or isinstance(value, bool) or _is_beyond(value):
+            fits = isinstance(value, str) if name == "monitor" else _is_figure(name, value)
+            if not fits:
                 raise ValueError(f"{name!a} is {reprlib.repr(value)}")
         "".join(fields).encode()  # half a character could not be shown
     except (ValueError, RecursionError) as error:
@@ -116,6 +116,14 @@ def read_summary(path: str | os.PathLike[str]) -> dict[str, Any]:
 
 def _refuse_constant(name: str) -> float:
     raise ValueError(f"{name} is not JSON")
+
+
+def _is_figure(name: str, value: Any) -> bool:
+    """Whether it can stand under that name: a number or null, or of the test set lists of them."""
+    if isinstance(value, list):
+        return name.startswith("test_") and all(_is_figure(name, item) for item in value)
+    known = isinstance(value, int | float | None) and not isinstance(value, bool)
+    return known and not _is_beyond(value)
 
 
 def _is_beyond(value: Any) -> bool:
@@ -143,4 +151,8 @@ def _last(epochs: Epochs, name: str) -> float | None:
 
 
 def _finite(value: Any) -> Any:
+    if hasattr(value, "tolist"):  # an array, or a number of numpy's
+        value = value.tolist()
+    if isinstance(value, list):
+        return [_finite(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -104,9 +104,13 @@ class Experiment:
 
         first = task.abstract_state() if self._unread else self._first_state()
         self.trainer = Engine(task.train_step, first, form=form)
-        self.trainer.add_metrics({f"train/{n}": m for n, m in task.train_metrics().items()})
+        in_training, metrics = task.train_metrics(), task.metrics()
+        self.trainer.add_metrics({f"train/{name}": m for name, m in in_training.items()})
         self.evaluator = Engine(task.eval_step, first, form=form)
-        self.evaluator.add_metrics(task.metrics())
+        self.evaluator.add_metrics(metrics)
+        on_host = ", ".join(f"metrics.{name}" for name in metrics.keys() - in_training.keys())
+        if on_host:
+            logger.info("%s: updated on the host, and so computed in evaluations alone", on_host)
         self.history = History()
         self.store = make_store(config, directory)
         hooks = make_hooks(

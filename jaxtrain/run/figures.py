@@ -13,15 +13,16 @@ from jaxtrain.data import TargetScale
 from jaxtrain.errors import ConfigError
 from jaxtrain.metrics import (
     Accuracy,
+    HostMetric,
     Loss,
     MeanAbsoluteError,
     MeanSquaredError,
     Metric,
     Perplexity,
     R2Score,
-    Rescaled,
     RootMeanSquaredError,
     TokenAccuracy,
+    in_data_unit,
 )
 from jaxtrain.metrics.registry import METRICS
 from jaxtrain.step import LOSSES, LossFn
@@ -53,8 +54,8 @@ def loss_for(
 
 def metrics_for(
     config: ExperimentConfig, *, task: str, num_outputs: int, scale: TargetScale | None
-) -> dict[str, Metric[Any]]:
-    """Metrics by bare names.
+) -> dict[str, Metric[Any] | HostMetric]:
+    """Metrics by bare names; a new one each time of those in the class form, which remember.
 
     Where the targets were standardised they are in the unit of the data all the same. The loss is
     not: it is what is minimised, and that is of standardised numbers.
@@ -65,6 +66,7 @@ def metrics_for(
         num_outputs: the classes, the columns of the target, or the tokens of the vocabulary.
         scale: of standardised targets.
     """
+    found: dict[str, Metric[Any] | HostMetric]
     if config.metrics is not None:
         found = {
             key: METRICS.build(section, num_outputs=num_outputs)
@@ -86,6 +88,8 @@ def metrics_for(
     if scale is None:
         return found
     return {
-        key: metric if isinstance(metric, Loss) else Rescaled(metric, scale.mean, scale.deviation)
+        key: metric
+        if isinstance(metric, Loss)
+        else in_data_unit(metric, scale.mean, scale.deviation)
         for key, metric in found.items()
     }

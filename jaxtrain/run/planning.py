@@ -185,7 +185,7 @@ def _in_words(chosen: Filter) -> str:
 
 def _engine(task: Task, form: Any) -> Engine:
     engine = Engine(task.train_step, task.fresh_state(), form=form)
-    engine.add_metrics(task.metrics())
+    engine.add_metrics(task.train_metrics())
     return engine
 
 

@@ -26,7 +26,7 @@ from jaxtrain.blame import in_a_line, place_of
 from jaxtrain.config import ExperimentConfig
 from jaxtrain.errors import ConfigError, JaxtrainError, WorkerError
 from jaxtrain.lora import Penalty
-from jaxtrain.metrics import Metric
+from jaxtrain.metrics import HostMetric, Metric, is_host_metric, refuse_misfit
 from jaxtrain.models import Model
 from jaxtrain.optim import held_patterns, make_optimizer
 from jaxtrain.run.building import adapter_config, base_model, protection_of, with_adapter
@@ -198,7 +198,7 @@ class Task:
         dtype = policy(self.config.precision).compute_dtype
         return dict(self.model.facts(self.data.example(), dtype))
 
-    def metrics(self) -> dict[str, Metric[Any]]:
+    def metrics(self) -> dict[str, Metric[Any] | HostMetric]:
         """The metrics that the config names, or else those that fit the task, by bare names."""
         train = self.data.train
         return metrics_for(
@@ -208,12 +208,16 @@ class Task:
             scale=self.data.splits.target_scale,
         )
 
-    def train_metrics(self) -> dict[str, Metric[Any]]:
-        """The same in training, and what protections add to the loss there, as `penalty`.
+    def train_metrics(self) -> dict[str, Metric[Any] | HostMetric]:
+        """Those of them that are computed in training, and what protections add to the loss there.
 
-        `loss` is what is minimised: without the penalty it is that of the task.
+        `penalty` is that; `loss` is what is minimised: without the penalty it is that of the task.
+
+        Those that are updated on the host are computed in evaluations alone. In training each would
+        make a dispatch of every iteration, and what it has seen is in no checkpoint: a run that was
+        killed within an epoch could not go on to the same figure.
         """
-        found = self.metrics()
+        found = {n: metric for n, metric in self.metrics().items() if not is_host_metric(metric)}
         protection = self.parameters.protection
         if protection is not None and protection.penalties:
             found.setdefault("penalty", Penalty(protection))
@@ -245,12 +249,20 @@ class Task:
         for key, metric in self.metrics().items():
             with _fitting(f"metrics.{key} does not fit what the step gives"):
                 for output in outputs.values():
-                    jax.eval_shape(metric.update, jax.eval_shape(metric.empty), output)
+                    _refuse_unread(metric, output)
 
     def _pass(self, state: TrainState, batch: Mapping[str, Any]) -> Any:
         """The model alone, in training."""
         run = forward(self.model, self.config.precision)
         return run(state.variables(), batch, train=True, rngs=streams(state.rng))
+
+
+def _refuse_unread(metric: Any, output: Mapping[str, Any]) -> None:
+    """See that a metric can read outputs of such shapes; on the host, where it can say so."""
+    if is_host_metric(metric):
+        refuse_misfit(metric, output)
+    else:
+        jax.eval_shape(metric.update, jax.eval_shape(metric.empty), output)
 
 
 def _refuse_no_distribution(data: RunData) -> None:

@@ -57,6 +57,19 @@ def value(metric, *found):
     return float(metric.compute(state))
 
 
+def test_a_number_of_pythons_among_the_leaves_is_one_of_jaxs():
+    """metrax's AUCROC holds the number of its thresholds so."""
+
+    @flax.struct.dataclass
+    class Numbered(Mistakes):
+        @classmethod
+        def from_model_output(cls, logits, labels, mask=None):
+            return cls(4, Mistakes.from_model_output(logits, labels, mask).rows)
+
+    metric = as_metric(Numbered, float_counts=True)
+    assert value(metric, outputs(0), outputs(1)) == 1.0
+
+
 @pytest.mark.parametrize("mask", [True, False])
 def test_a_hand_written_class_counts_what_ours_counts(mask):
     metric = as_metric(Mistakes)

@@ -34,12 +34,19 @@ def build(name, **options):
 def test_the_metrics_that_a_config_can_name():
     assert METRICS.names() == [
         "accuracy",
+        "average_precision",
+        "confusion_matrix",
+        "f1",
+        "fbeta",
         "loss",
         "mean",
         "mean_absolute_error",
         "mean_squared_error",
         "perplexity",
+        "precision",
         "r2_score",
+        "recall",
+        "roc_auc",
         "root_mean_squared_error",
         "token_accuracy",
         "tokens",
@@ -92,7 +99,9 @@ def test_wrong_options_do_not_pass_the_schema(name, options, key):
 def test_what_is_no_metric_is_refused_with_what_one_is():
     METRICS.register("tests_no_metric")(lambda: 3)
     try:
-        with pytest.raises(ConfigError, match=r"return a Metric, found a builtins.int; a metric"):
+        with pytest.raises(
+            ConfigError, match=r"return a Metric or a HostMetric, found a builtins\.int; a m"
+        ):
             build("tests_no_metric")
     finally:
         METRICS._factories.pop("tests_no_metric")

@@ -9,6 +9,7 @@ from sklearn.metrics import mean_absolute_error
 from jaxtrain.data import TargetScale
 from jaxtrain.errors import DataError
 from jaxtrain.metrics import (
+    HostRescaled,
     Loss,
     Mean,
     MeanAbsoluteError,
@@ -17,6 +18,8 @@ from jaxtrain.metrics import (
     R2Score,
     Rescaled,
     RootMeanSquaredError,
+    in_data_unit,
+    is_host_metric,
 )
 
 
@@ -150,3 +153,49 @@ def test_what_has_no_such_columns_is_refused(output, message):
 def test_a_scale_has_as_many_means_as_deviations(mean, deviation):
     with pytest.raises(DataError, match="as many means as deviations"):
         Rescaled(MeanAbsoluteError(), mean, deviation)
+
+
+class Sums:
+    """A metric of the class form."""
+
+    def __init__(self):
+        self.reset()
+
+    def reset(self):
+        self.total = 0.0
+
+    def update(self, output):
+        assert isinstance(output["labels"], np.ndarray)
+        self.total += float(output["labels"].sum()) + float(output["outputs"].sum())
+
+    def compute(self):
+        return self.total
+
+
+def test_one_of_the_class_form_reads_the_unit_of_the_data_too():
+    metric = in_data_unit(Sums(), (100.0,), (10.0,))
+    assert isinstance(metric, HostRescaled)
+    assert is_host_metric(metric)
+    for _ in range(2):
+        metric.reset()
+        metric.update({"outputs": np.float32([1.0]), "labels": np.float32([2.0])})
+    assert metric.compute() == 230.0
+    assert isinstance(in_data_unit(R2Score(), (1.0,), (1.0,)), Rescaled)
+    with pytest.raises(DataError, match="as many means as deviations"):
+        HostRescaled(Sums(), (1.0,), ())
+
+
+def test_one_of_the_class_form_is_asked_what_it_can_read_in_that_unit():
+    asked = []
+    sums = Sums()
+    metric = HostRescaled(sums, (0.0, 1.0), (1.0, 1.0))
+    shapes = {"labels": jax.ShapeDtypeStruct((4, 2), np.float64)}
+    metric.refuse_misfit(shapes)  # it has nothing to say
+    type(sums).refuse_misfit = lambda self, output: asked.append(output["labels"])
+    try:
+        metric.refuse_misfit(shapes)
+    finally:
+        del type(sums).refuse_misfit
+    assert [(x.shape, x.dtype) for x in asked] == [((4, 2), np.float32)]
+    with pytest.raises(DataError, match="a scale of 2 columns"):
+        metric.refuse_misfit({"labels": jax.ShapeDtypeStruct((4,), np.float32)})

@@ -2,6 +2,7 @@ import json
 import math
 import re
 
+import numpy as np
 import pytest
 
 from jaxtrain.errors import DataError
@@ -128,6 +129,22 @@ def test_what_was_written_can_be_read(tmp_path):
             tmp_path / "metrics.json", epochs, training_time_seconds=1.5, test=test
         )
         assert read_summary(tmp_path / "metrics.json") == fields
+
+
+def test_a_matrix_of_the_test_set_is_there_as_rows(tmp_path):
+    test = {"confusion": np.array([[1.0, np.nan], [0.0, 2.0]]), "loss": np.float32(0.5)}
+    path = tmp_path / "metrics.json"
+    fields = write_summary(path, EPOCHS, training_time_seconds=1.5, test=test)
+    assert fields["test_confusion"] == [[1.0, None], [0.0, 2.0]]
+    assert fields["test_loss"] == 0.5
+    assert read_summary(path) == fields
+    for spoilt in ('[[1.0, "x"]]', "[[true]]", "[{}]", "[[1e999]]"):
+        path.write_text(json.dumps(fields).replace("[[1.0, null], [0.0, 2.0]]", spoilt))
+        with pytest.raises(DataError, match="test_confusion"):
+            read_summary(path)
+    path.write_text(json.dumps({**fields, "best_epoch": [1]}))
+    with pytest.raises(DataError, match=r"'best_epoch' is \[1\]"):
+        read_summary(path)
 
 
 @pytest.mark.parametrize(
