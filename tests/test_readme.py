@@ -144,15 +144,16 @@ def test_the_data_source_trains_from_the_command_line(tmp_path):
     assert "linear" in done.stdout
 
 
-def test_the_config_of_techniques_is_one(tmp_path):
+@pytest.mark.parametrize("section", ["Metrics", "Techniques"])
+def test_the_configs_of_the_sections_are_some(section, tmp_path):
     from jaxtrain.run import Experiment, make_config
 
-    text = PAGES["README.md"].partition("## Techniques")[2]
-    (tmp_path / "techniques.yaml").write_text(re.findall(r"```yaml\n(.*?)```", text, re.S)[0])
-    config = make_config(tmp_path / "techniques.yaml", [f"workdir={tmp_path / 'run'}"])
+    text = PAGES["README.md"].partition(f"## {section}\n")[2]
+    (tmp_path / "config.yaml").write_text(re.findall(r"```yaml\n(.*?)```", text, re.S)[0])
+    config = make_config(tmp_path / "config.yaml", [f"workdir={tmp_path / 'run'}"])
     experiment = Experiment.of(config)
-    assert "profiler" in experiment.trainer.hooks
-    assert experiment.trainer.state.train_state.ema is not None
+    assert section == "Metrics" or "profiler" in experiment.trainer.hooks
+    assert section == "Metrics" or experiment.trainer.state.train_state.ema is not None
 
 
 @pytest.mark.slow
