@@ -13,8 +13,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-_BITS = 16
-_STEPS = 2**_BITS
+_STEPS = 2**16
 
 
 class Dropout(nn.Dropout):
@@ -64,8 +63,8 @@ def kept_steps(rate: float) -> int:
 
 
 def _drawn(key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
-    """Numbers below 65536, uint32 of a shape: each word gives two, along the last axis."""
+    """Numbers below 65536, uint16 of a shape: each word gives two, along the last axis."""
     *outer, last = shape or (1,)
     words = jax.random.bits(key, (*outer, -(-last // 2)), jnp.uint32)
-    low, high = words & jnp.uint32(_STEPS - 1), words >> jnp.uint32(_BITS)
-    return jnp.concatenate([low, high], axis=-1)[..., :last].reshape(shape)
+    halves = jax.lax.bitcast_convert_type(words, jnp.uint16).reshape(*outer, -1)
+    return halves[..., :last].reshape(shape)
