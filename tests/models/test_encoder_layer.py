@@ -74,19 +74,14 @@ def test_initialisation_is_as_stated():
     module = EncoderLayer(2, 64)
     hidden = jnp.zeros((1, 2, 32))
     params = module.init(jax.random.key(0), hidden, None, train=False)["params"]
-    for layer, (fan_in, fan_out) in {
-        "expand": (32, 64),
-        "project": (64, 32),
-        "qkv": (32, 96),
-        "out": (32, 32),
-    }.items():
-        found = (
-            params["attention"].get(layer) or params[layer]
-            if layer in ("qkv", "out")
-            else params[layer]
-        )
-        limit = np.sqrt(6 / (fan_in + fan_out))
-        kernel = np.abs(found["kernel"])
+    for layer, fans in (
+        (params["expand"], 32 + 64),
+        (params["project"], 64 + 32),
+        (params["attention"]["qkv"], 32 + 96),
+        (params["attention"]["out"], 32 + 32),
+    ):
+        limit = np.sqrt(6 / fans)
+        kernel = np.abs(layer["kernel"])
         assert 0.99 * limit < kernel.max() <= limit
         assert kernel.mean() == pytest.approx(limit / 2, rel=0.05)
-        assert not found["bias"].any()
+        assert not layer["bias"].any()
