@@ -11,6 +11,7 @@ import flax.linen as nn
 import jax
 
 from jaxtrain.models.batch_norm import BatchNorm
+from jaxtrain.models.depthwise import DepthwiseConv
 
 _INIT = nn.initializers.variance_scaling(2.0, "fan_out", "normal")
 
@@ -42,17 +43,19 @@ class ConvNorm(nn.Module):
         self, inputs: jax.Array, *, train: bool, row_mask: jax.Array | None = None
     ) -> jax.Array:
         """`[B, H, W, C]` to `[B, ceil(H / stride), ceil(W / stride), F]`, for an odd `size`."""
-        border = self.size // 2
-        maps = nn.Conv(
-            self.features,
-            (self.size, self.size),
-            strides=self.stride,
-            padding=((border, border), (border, border)),
-            feature_group_count=self.features if self.depthwise else 1,
-            use_bias=False,
-            kernel_init=_INIT,
-            name="conv",
-        )(inputs)
+        if self.depthwise:
+            maps = DepthwiseConv(self.size, self.stride, _INIT, name="conv")(inputs)
+        else:
+            border = self.size // 2
+            maps = nn.Conv(
+                self.features,
+                (self.size, self.size),
+                strides=self.stride,
+                padding=((border, border), (border, border)),
+                use_bias=False,
+                kernel_init=_INIT,
+                name="conv",
+            )(inputs)
         norm = BatchNorm(zero_scale=self.zero_scale, name="norm")
         normalised: jax.Array = norm(maps, train=train, row_mask=row_mask)
         return normalised
