@@ -46,6 +46,7 @@ def test_it_is_torchvisions():
         channels=2,
         size=15,
         outputs=5,
+        scale=6.0,
     )
 
 

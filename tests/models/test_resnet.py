@@ -41,7 +41,7 @@ def test_it_is_torchvisions(small):
         Theirs(5, 2, widths, blocks, small=small),
         names_of(blocks),
         channels=2,
-        size=13 if small else 21,
+        size=13 if small else 23,
         outputs=5,
     )
 

@@ -18,9 +18,14 @@ from tests.models.theirs.close import all_close, close
 Names = dict[tuple[str, ...], str]
 
 
-def compare(model, theirs, names: Names, *, channels: int, size: int, outputs: int) -> None:
-    """In evaluation, and in one step: loss, gradients, running statistics."""
-    randomise(theirs)
+def compare(
+    model, theirs, names: Names, *, channels: int, size: int, outputs: int, scale: float = 1.5
+) -> None:
+    """In evaluation, and in one step: loss, gradients, running statistics.
+
+    `scale` is the largest of a norm: with a large one a ReLU6 has something to cut off.
+    """
+    randomise(theirs, scale)
     inputs = np.random.default_rng(0).normal(size=(6, size, size, channels)).astype(np.float32)
     labels = np.arange(6) % outputs
     batch = {"inputs": jnp.asarray(inputs)}
@@ -66,13 +71,13 @@ def compare(model, theirs, names: Names, *, channels: int, size: int, outputs: i
     all_close(gradient, gradients, 1e-4)
 
 
-def randomise(model) -> None:
+def randomise(model, scale: float) -> None:
     """Scales, biases and statistics as they are after training, not at their start."""
     torch.manual_seed(0)
     with torch.no_grad():
         for layer in model.modules():
             if isinstance(layer, torch.nn.BatchNorm2d):
-                layer.weight.uniform_(0.5, 1.5)
+                layer.weight.uniform_(0.5, scale)
                 layer.bias.normal_(std=0.3)
                 layer.running_mean.normal_(std=0.3)
                 layer.running_var.uniform_(0.5, 1.5)
