@@ -89,13 +89,18 @@ def test_dropout_stands_between_layers_in_training_alone():
 
     first, second = (trained(variables, jax.random.key(key)) for key in (1, 2))
     assert not np.array_equal(first, second)
-    # Nothing is dropped of what the inputs are, nor of what the dense layer sees.
+    assert not np.array_equal(evaluated, first)
+    # Nothing is dropped of what the dense layer sees,
     deaf = jax.tree.map(lambda leaf: leaf, variables)
     deaf["params"]["forward_1"]["inputs"]["kernel"] *= 0
-    np.testing.assert_array_equal(
-        trained(deaf, jax.random.key(1)), trained(deaf, jax.random.key(2))
-    )
-    assert not np.array_equal(evaluated, first)
+    first, second = (trained(deaf, jax.random.key(key)) for key in (1, 2))
+    np.testing.assert_array_equal(first, second)
+    # nor of the inputs.
+    alone = Recurrent(3, LSTMLayer, width=4, layers=1, dropout=0.5)
+    made = alone.init(jax.random.key(0), FEATURES, train=False)
+    evaluated = alone.apply(made, FEATURES, train=False)
+    dropping = alone.apply(made, FEATURES, train=True, rngs={"dropout": jax.random.key(1)})
+    np.testing.assert_array_equal(dropping, evaluated)
 
 
 @BOTH
