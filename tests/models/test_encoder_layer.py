@@ -43,31 +43,29 @@ def test_a_layer_that_is_left_out_of_a_row_hands_it_on(norm):
 
 
 def test_dropout_is_at_three_places():
-    """In the middle of the feed-forward, and on what each branch adds."""
-    module = EncoderLayer(2, 16, dropout=0.5)
-    variables = module.init(jax.random.key(0), HIDDEN, None, train=False)
-    params = variables["params"]
+    """On what each branch adds, and in the middle of the feed-forward."""
+    module = EncoderLayer(2, 16, activation="relu", dropout=0.5)
+    hidden = jnp.zeros((64, 5, 8))
+    made = jax.jit(lambda key: module.init(key, hidden, None, train=False))(jax.random.key(0))
+    silent = jax.tree.map(jnp.zeros_like, made["params"])
 
-    def differ(**zeroed):
-        """Whether two keys give other outputs, where biases alone come out of branches."""
-        changed = {name: dict(layer) for name, layer in params.items()}
-        for name, bias in zeroed.items():
-            layer = {"attention": changed["attention"]["out"]}.get(name, changed.get(name))
-            new = {"kernel": layer["kernel"] * 0, "bias": layer["bias"] + bias}
-            if name == "attention":
-                changed["attention"]["out"] = new
-            else:
-                changed[name] = new
-        found = [
-            module.apply({"params": changed}, HIDDEN, None, train=True, rngs={"dropout": key})
-            for key in jax.random.split(jax.random.key(3))
-        ]
-        return not np.array_equal(*found)
+    @jax.jit
+    def added(params):
+        rngs = {"dropout": jax.random.key(1)}
+        found = module.apply({"params": params}, hidden, None, train=True, rngs=rngs)
+        return jnp.unique(found, size=40, fill_value=0)
 
-    assert not differ(attention=0.0, project=0.0)
-    assert differ(attention=1.0, project=0.0)
-    assert differ(attention=0.0, project=1.0)
-    assert differ(attention=0.0)
+    def changed(**layers):
+        return {**silent, **{name: {**silent[name], **new} for name, new in layers.items()}}
+
+    out = {**silent["attention"]["out"], "bias": jnp.ones(8)}
+    assert set(added(changed(attention={"out": out})).tolist()) == {0, 2}
+    assert set(added(changed(project={"bias": jnp.ones(8)})).tolist()) == {0, 2}
+    # Ones in the middle, of which about half are left, doubled, and counted.
+    counted = changed(expand={"bias": jnp.ones(16)}, project={"kernel": jnp.ones((16, 8))})
+    found = set(added(counted).tolist())
+    assert len(found) > 5
+    assert all(value % 4 == 0 for value in found)
 
 
 def test_initialisation_is_as_stated():
