@@ -5,7 +5,9 @@
 `jax.random.bernoulli` spends 32 random bits on each decision, which on a CPU is a seventh of a
 small model's step. 16 bits are enough for any rate: the probability to keep is a multiple of
 1 / 65536, and what is kept is multiplied by the inverse of that very number, so that the mean
-stays. (8 bits were hardly faster, and would drop 0.1016 where 0.1 is asked for.)
+stays. Forward and back that took 150 µs against 240 for [128, 512], 1.4 ms against 4.8 for
+[8192, 128], and as long for [64, 128]. 8 bits took 78 µs, 1.4 ms and 51 µs against 60, but would
+drop 0.1016 where 0.1 is asked for, and nothing where 0.001 is.
 """
 
 from __future__ import annotations
