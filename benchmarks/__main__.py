@@ -10,6 +10,7 @@ BENCHMARKS = {
     "lm": "a language model: training and writing, here and with transformers; loss, attention",
     "lora": "adapters: a step here and with PEFT; merging; what phases forget, and protections",
     "loop": "steps a second: this engine, a loop written by hand, the peers",
+    "models": "models of the catalogue: rows a second, here and with PyTorch",
     "saves": "checkpoints: seconds a save takes, and how long it holds the training up",
     "updates": "AdamW on ten and a hundred million parameters, here, in optax and in PyTorch",
     "tables": "a large CSV file: seconds and memory to read it, here and with peers",

@@ -21,6 +21,7 @@ compiling.quickly()
 # Looked through for doctests, though nothing there is a test: without the extra `peers` they can't
 # be imported.
 collect_ignore = [] if find_spec("peft") else ["lora/peers.py", "lora/peft/theirs.py"]
+collect_ignore += [] if find_spec("torch") else ["models/theirs"]
 
 # How long an example takes says how busy the machine is, and nothing of the code.
 settings.register_profile("jaxtrain", deadline=None)

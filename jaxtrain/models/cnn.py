@@ -15,6 +15,7 @@ from flax.linen.dtypes import promote_dtype
 from jaxtrain.errors import ConfigError
 from jaxtrain.models.batch_norm import BatchNorm
 from jaxtrain.models.convolution import conv_3x3
+from jaxtrain.models.images import refuse_other_inputs
 from jaxtrain.models.linen import from_linen
 from jaxtrain.models.mlp import MLP, Rate, Width
 from jaxtrain.models.model import Model
@@ -45,11 +46,7 @@ class CNN(nn.Module):
         Raises:
             ConfigError: where the inputs are no images, or too small for so many blocks.
         """
-        if inputs.ndim != 4:
-            raise ConfigError(
-                f"a CNN wants images [B, H, W, C], but its inputs have shape {inputs.shape}; have "
-                "the data keep their axes, or take an MLP"
-            )
+        refuse_other_inputs(inputs, "CNN")
         smallest = 2 ** len(self.channels)
         if min(inputs.shape[1:3]) < smallest:
             raise ConfigError(

@@ -14,6 +14,7 @@ import jax
 import pydantic
 
 from jaxtrain.models.batch_norm import BatchNorm
+from jaxtrain.models.dropout import Dropout
 from jaxtrain.models.linen import from_linen
 from jaxtrain.models.model import Model
 from jaxtrain.models.registry import MODELS
@@ -51,7 +52,7 @@ class MLP(nn.Module):
             if self.batch_norm:
                 hidden = BatchNorm(name=f"norm_{layer}")(hidden, train=train, row_mask=row_mask)
             hidden = nn.relu(hidden)
-            hidden = nn.Dropout(self.dropout, deterministic=not train)(hidden)
+            hidden = Dropout(self.dropout, deterministic=not train)(hidden)
         return nn.Dense(
             self.num_outputs, kernel_init=nn.initializers.lecun_normal(), name="output"
         )(hidden)
