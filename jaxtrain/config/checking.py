@@ -305,7 +305,9 @@ def _complete(values: dict[str, Any], registries: Mapping[str, Registry]) -> dic
         try:
             section.update(registry.complete(name, section))
         except OptionsError as error:
-            problems |= {(*path, option): text for option, text in error.problems.items()}
+            problems |= {
+                (*path, *option.split(".")): text for option, text in error.problems.items()
+            }
         except ConfigError as error:
             problems[(*path, "name")] = str(error)
     return problems

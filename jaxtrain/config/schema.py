@@ -113,18 +113,42 @@ class LoRASection(Section):
     protect: ProtectSection = ProtectSection()
 
 
+class BatchScalingSection(Section):
+    """The learning rate for another batch size than it was tuned with."""
+
+    rule: Literal["linear", "square_root"]  # as the batch grows, or as its root
+    base: int = Field(default=256, ge=1, le=2**20)  # the batch size that learning_rate is for
+
+
 class OptimizerSection(Section):
     """The optimizer by name; `learning_rate` is the peak that the schedule scales."""
 
     name: str = "adamw"
     learning_rate: float = Field(default=1e-3, ge=1e-8, le=10)
     clip_norm: float | None = Field(default=None, gt=0)  # global norm of the gradient
+    batch_scaling: BatchScalingSection | None = None  # of learning_rate, by data.batch_size
 
 
 class ScheduleSection(Section):
-    """The learning rate over the steps, by name."""
+    """The learning rate over the steps, by name; the schedule begins where the warm-up ends."""
 
     name: str = "constant"
+    warmup_steps: int = Field(default=0, ge=0)  # updates in a line up to the peak
+    warmup_epochs: float = Field(default=0.0, ge=0)  # the same in epochs
+    warmup_fraction: float = Field(default=0.0, ge=0, lt=1)  # the same of all updates
+    warmup_from: float = Field(default=0.0, ge=0, lt=1)  # where the line begins, of the peak
+
+    @pydantic.model_validator(mode="after")
+    def _one_warm_up(self) -> ScheduleSection:
+        lengths = ("warmup_steps", "warmup_epochs", "warmup_fraction")
+        said = [key for key in lengths if getattr(self, key)]
+        if len(said) > 1:
+            raise ValueError(f"expected one of {', '.join(lengths)}, found {' and '.join(said)}")
+        if self.warmup_from and not said:
+            raise ValueError(
+                "warmup_from wants one of warmup_steps, warmup_epochs, warmup_fraction"
+            )
+        return self
 
 
 class TrainSection(Section):

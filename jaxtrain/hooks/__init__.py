@@ -19,6 +19,7 @@ from jaxtrain.hooks.learning_rate import LearningRate
 from jaxtrain.hooks.monitor import Monitor
 from jaxtrain.hooks.nan_guard import NaNGuard
 from jaxtrain.hooks.progress import Progress
+from jaxtrain.hooks.reduce_on_plateau import ReduceOnPlateau
 from jaxtrain.hooks.registry import EPOCH_METRICS, HOOKS
 from jaxtrain.hooks.tensorboard import TensorBoard
 from jaxtrain.hooks.time_limit import TimeLimit
@@ -38,6 +39,7 @@ __all__ = [
     "Monitor",
     "NaNGuard",
     "Progress",
+    "ReduceOnPlateau",
     "StatefulHook",
     "TensorBoard",
     "TimeLimit",

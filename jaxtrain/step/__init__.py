@@ -6,6 +6,7 @@ from jaxtrain.step.forward import Forward, Pass, forward, streams
 from jaxtrain.step.gradient import Gradient, accumulated, gradient, scaled
 from jaxtrain.step.guard import all_finite, as_before, guarded
 from jaxtrain.step.losses import LOSSES, LossFn, cross_entropy, mean_squared_error
+from jaxtrain.step.lr_find import RateSweep, lr_find
 from jaxtrain.step.next_token import next_token
 from jaxtrain.step.norm import clip_factor, global_norm
 from jaxtrain.step.objective import Objective, objective, total_and_weight
@@ -27,6 +28,7 @@ __all__ = [
     "Objective",
     "Pass",
     "Policy",
+    "RateSweep",
     "Residuals",
     "TrainState",
     "TrainStep",
@@ -40,6 +42,7 @@ __all__ = [
     "global_norm",
     "gradient",
     "guarded",
+    "lr_find",
     "make_eval_step",
     "make_train_step",
     "mean_squared_error",
