@@ -102,8 +102,8 @@ def scale_by_nadam(
         return b1 * (1 - 0.5 * shrunk)
 
     def init(params: optax.Params) -> NadamState:
-        zeros = [jax.tree.map(jnp.zeros_like, params) for _ in range(2)]
-        return NadamState(jnp.zeros((), jnp.int32), *zeros, jnp.ones((), jnp.float32))
+        mu, nu = (jax.tree.map(jnp.zeros_like, params) for _ in range(2))
+        return NadamState(jnp.zeros((), jnp.int32), mu, nu, jnp.ones((), jnp.float32))
 
     def update(
         updates: optax.Updates, state: NadamState, params: optax.Params | None = None
