@@ -385,6 +385,8 @@ class Plan:
 
     def __str__(self) -> str:
         name, *options = self.section.values()
+        if name == "chain":
+            options = [part["name"] for part in options[0]]
         return f"{name} {options}" if options else name
 
 

@@ -2,8 +2,9 @@
 
     optimizer: {name: radam, learning_rate: 1e-3}
 
-Written here since in float32 `optax.radam` loses the length of the average (equation 5) in the
-first updates: with `b2` of 0.999 it is off by 0.06 where 5 decides.
+Written here since in float32 `optax.radam` loses digits of the length of the average (equation 5)
+in the first updates: with `b2` of 0.999 the first rectified steps are 1 % off, with 0.9999 they are
+twice as long as they should be.
 """
 
 from __future__ import annotations

@@ -1,13 +1,18 @@
 import math
 
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
 import pytest
 
-from jaxtrain.errors import ConfigError
-from jaxtrain.optim import constant, cosine
+from jaxtrain.optim import cosine, sgdr
+from tests.optim.parity import assert_their_rates, plans, rates, scheduled
 
 
-def test_constant_is_a_number():
-    assert constant(0.1) == 0.1
+@plans("cosine", "sgdr")
+def test_they_are_pytorchs(plan):
+    assert_their_rates(plan)
 
 
 def test_cosine_begins_at_the_peak_and_ends_at_zero():
@@ -19,22 +24,19 @@ def test_cosine_begins_at_the_peak_and_ends_at_zero():
     assert float(schedule(1000)) == pytest.approx(0.0, abs=1e-8)
 
 
-def test_warm_up_is_a_line_and_belongs_to_the_total():
-    schedule = cosine(0.2, 110, warmup_steps=10, final_scale=0.5)
-    assert float(schedule(0)) == 0.0
-    assert float(schedule(5)) == pytest.approx(0.1)
-    assert float(schedule(10)) == pytest.approx(0.2)
-    assert float(schedule(60)) == pytest.approx(0.15)
-    assert float(schedule(110)) == pytest.approx(0.1)
-    assert float(schedule(500)) == pytest.approx(0.1)
+@pytest.mark.parametrize("final_scale", [0.0, 0.1, 0.3])
+def test_with_a_warm_up_it_is_to_the_last_bit_what_it_was(final_scale):
+    """When the warm-up was the cosine's own, of optax: runs that were saved go on."""
+    before = optax.warmup_cosine_decay_schedule(0.0, 0.3, 20, 200, final_scale * 0.3)
+    section = {"name": "cosine", "warmup_steps": 20, "final_scale": final_scale}
+    now = scheduled(section, 200)
+    steps = jnp.arange(210)
+    found, expected = (jax.jit(jax.vmap(schedule))(steps) for schedule in (now, before))
+    np.testing.assert_array_equal(found, expected)
 
 
-def test_final_scale_without_warm_up():
-    assert float(cosine(0.2, 100, final_scale=0.25)(100)) == pytest.approx(0.05)
-
-
-@pytest.mark.parametrize("warmup_steps", [100, 101])
-def test_a_warm_up_as_long_as_the_run_is_refused(warmup_steps):
-    message = f"schedule.warmup_steps: expected less than the 100 steps .* found {warmup_steps}"
-    with pytest.raises(ConfigError, match=message):
-        cosine(0.2, 100, warmup_steps=warmup_steps)
+def test_sgdr_grows_and_stays_at_the_end_of_the_last():
+    found = rates(sgdr(1.0, 12, 2, first=2, growth=2), 20)  # of 4, and then of 8 steps
+    assert found[[0, 4]] == pytest.approx([1.0, 1.0])
+    assert found[[2, 8]] == pytest.approx([0.5, 0.5])
+    assert found[12:] == pytest.approx([0.0] * 8, abs=1e-7)
