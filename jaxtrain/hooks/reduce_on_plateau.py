@@ -101,7 +101,6 @@ class ReduceOnPlateau:
         self.best, self.waited, self.cooling = best, waited, cooling
 
     def _start(self, engine: Engine) -> None:
-        self._refuse_fixed(engine)  # the run may have been given another state
         self.monitor.require(engine)
         if engine.state.iteration == 0:  # begun anew
             self.best, self.waited, self.cooling = None, 0, 0

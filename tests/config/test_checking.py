@@ -68,7 +68,7 @@ def test_every_problem_is_told_at_once(registries, write):
     assert problems(load(path), registries) == [
         "x.yaml:1: seed: expected a whole number of at least 0 and below 2147483648, found -1",
         "x.yaml:3: optimizer.learning_rat: unknown key; did you mean 'learning_rate'? "
-        "(known: name, learning_rate, clip_norm, weight_decay, b1)",
+        "(known: name, learning_rate, clip_norm, batch_scaling, weight_decay, b1)",
         "x.yaml:4: optimizer.clip_norm: expected a number above 0, or null, found 0",
         "x.yaml:5: modell: unknown key; did you mean 'model'? (known: seed, device, precision, "
         "project, workdir, plugins, data, model, start, lora, loss, optimizer, schedule, train, "

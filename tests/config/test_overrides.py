@@ -78,7 +78,7 @@ def test_overrides_are_typed_by_the_field_they_replace(override, value, registri
         (
             "optimizer.learning_rat=1",
             "optimizer.learning_rat: unknown key; did you mean 'learning_rate'? "
-            "(known: name, learning_rate, clip_norm, weight_decay, b1)",
+            "(known: name, learning_rate, clip_norm, batch_scaling, weight_decay, b1)",
         ),
         ("model=mlp", "model: expected a section, found 'mlp'"),
     ],

@@ -1,10 +1,13 @@
+import json
 import re
 
 import pytest
 
+from jaxtrain.config import dump, to_dict
 from jaxtrain.errors import ConfigError, OptionsError
 from jaxtrain.optim import chain
 from jaxtrain.run import make_config
+from jaxtrain.run.deciding import differing
 from tests.optim.parity import assert_their_rates, plans, rates
 
 UP = {"name": "linear", "steps": 4, "start_scale": 0.5, "final_scale": 1.0}
@@ -28,12 +31,16 @@ def test_lengths_are_in_steps_epochs_or_a_fraction_and_the_rest_is_the_lasts():
     assert found[16:] == pytest.approx([0.1 * (24 - n) / 24 for n in range(24)])
 
 
-def test_a_config_says_all_of_it_and_comes_back():
+def test_a_config_has_it_and_comes_back(tmp_path):
     config = make_config({"schedule": {"name": "chain", "parts": [UP, {"name": "cosine"}]}})
-    first, second = config.schedule.parts
-    assert first == {"epochs": None, "fraction": None, "scale": 1.0, **UP}
-    assert second["final_scale"] == 0.0
-    assert make_config(config.model_dump()) == config
+    assert config.schedule.parts == (UP, {"name": "cosine"})
+    dump(config, tmp_path / "config.yaml")
+    assert make_config(tmp_path / "config.yaml") == config
+    before = json.loads(json.dumps(to_dict(config)))
+    assert differing(before, config) == []
+    turned = {"name": "chain", "parts": [{"name": "cosine", "steps": 9}, UP]}
+    ((key, _, now),) = differing(before, make_config({"schedule": turned}))
+    assert (key, now) == ("schedule.parts", ({"name": "cosine", "steps": 9}, UP))
 
 
 @pytest.mark.parametrize(
