@@ -30,8 +30,9 @@ class RateSweep:
     Attributes:
         rates: the learning rate of each step that was taken.
         losses: its loss.
-        smoothed: the mean of the losses so far, the later ones counting more.
-        suggestion: the rate at which the smoothed loss falls fastest; None where it never falls.
+        smoothed: the losses, each averaged with those around it.
+        suggestion: the rate at which the smoothed loss falls fastest, on its way to its lowest;
+            None where it never falls.
         diverged: whether the sweep ended since the loss grew, or was not finite.
     """
 
@@ -62,8 +63,10 @@ def lr_find(
         lowest: the first rate.
         highest: the last, unless the loss diverges before.
         steps: how many to take.
-        smoothing: how much of the mean of the losses stays at each step.
-        divergence: the sweep ends where the smoothed loss is so many times its best.
+        smoothing: how much of a mean of the losses stays at each step. It is taken forwards, which
+            tells where the loss diverges, and of that backwards: forwards alone it would be behind
+            the rates by `1 / (1 - smoothing)` steps, and the suggestion too high by as many.
+        divergence: the sweep ends where the mean of the losses so far is so many times its best.
 
     Raises:
         ConfigError: the learning rate can't be changed; there is no batch, or a loss that is not
@@ -84,8 +87,7 @@ def lr_find(
     rates = np.geomspace(lowest, highest, steps).tolist()
     compiled = jax.jit(step)
     losses: list[float] = []
-    smoothed: list[float] = []
-    mean, diverged = 0.0, False
+    diverged = False
     for rate, batch in zip(rates, _again(batches), strict=False):
         state = state.replace(opt_state=with_learning_rate(state.opt_state, rate))
         state, output = compiled(state, batch)
@@ -94,9 +96,8 @@ def lr_find(
             diverged = True
             break
         losses.append(loss)
-        mean = smoothing * mean + (1 - smoothing) * loss
-        smoothed.append(mean / (1 - smoothing ** len(losses)))
-        if smoothed[-1] > divergence * min(smoothed):
+        means = _means(losses, smoothing)
+        if means[-1] > divergence * min(means):
             diverged = True
             break
     if len(losses) < 2:
@@ -105,6 +106,7 @@ def lr_find(
             "the batches, or take a smaller lowest rate"
         )
     taken = rates[: len(losses)]
+    smoothed = _means(_means(losses, smoothing)[::-1], smoothing)[::-1]
     return RateSweep(
         tuple(taken), tuple(losses), tuple(smoothed), _steepest(taken, smoothed), diverged
     )
@@ -123,8 +125,22 @@ def _again(batches: Iterable[Any]) -> Iterator[Any]:
             )
 
 
+def _means(losses: list[float], smoothing: float) -> list[float]:
+    """Of each and all before it, the later ones counting more; corrected for the beginning at 0.
+
+    >>> _means([1.0, 3.0], 0.5)
+    [1.0, 2.3333333333333335]
+    """
+    means, mean = [], 0.0
+    for number, loss in enumerate(losses, start=1):
+        mean = smoothing * mean + (1 - smoothing) * loss
+        means.append(mean / (1 - smoothing**number))
+    return means
+
+
 def _steepest(rates: list[float], smoothed: list[float]) -> float | None:
-    """Where the loss falls most for the same factor of the rate."""
-    slopes = np.gradient(np.asarray(smoothed), np.log(rates))
+    """Where the loss falls most for the same factor of the rate, before it is lowest."""
+    lowest = int(np.argmin(smoothed))
+    slopes = np.gradient(np.asarray(smoothed), np.log(rates))[: lowest + 1]
     at = int(np.argmin(slopes))
     return rates[at] if slopes[at] < 0 else None

@@ -486,3 +486,24 @@ def test_data_that_are_broken_are_broken_data(filling):
 def test_a_model_that_was_replaced_completes_nothing(filling):
     tree = merge({"model": {"name": "sized", "like": "nobody"}}, {"model": {"name": "mlp"}})
     assert check(tree, filling).model.name == "mlp"
+
+
+def test_what_a_whole_section_says_wrong_is_told_by_its_key_and_line(registries, write):
+    file = write("x.yaml", "seed: 1\nschedule:\n  warmup_steps: 3\n  warmup_fraction: 0.1\n")
+    with pytest.raises(ConfigError) as caught:
+        check(load(file), registries)
+    said = str(caught.value)
+    assert said.startswith(
+        "x.yaml:2: schedule: expected one of warmup_steps, warmup_epochs, warmup"
+    )
+    assert "found warmup_steps and warmup_fraction" in said
+
+
+def test_problems_inside_of_an_option_have_its_line(filling, write):
+    def fill(options):
+        raise OptionsError({"sizes.1.width": "too wide"})
+
+    filling["model"].register("nested", complete=fill)(lambda *, sizes: None)
+    text = "model:\n  name: nested\n  sizes: [{width: 1}, {width: 2}]\n"
+    with pytest.raises(ConfigError, match=r"^x.yaml:3: model.sizes.1.width: too wide$"):
+        check(load(write("x.yaml", text)), filling)

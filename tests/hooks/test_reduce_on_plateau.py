@@ -90,7 +90,7 @@ def test_it_is_pytorchs_on_whatever_comes(seed):
         scheduler.step(value)
         expected.append(theirs.param_groups[0]["lr"])
     assert found == pytest.approx(expected, rel=1e-5)
-    assert len(set(found)) > 2
+    assert len(set(found)) > 1
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from jaxtrain.errors import ConfigError
 from jaxtrain.models import Model
 from jaxtrain.optim import OPTIMIZERS, adamw, injected, sgd
 from jaxtrain.step import create_train_state, lr_find, make_train_step, mean_squared_error
+from jaxtrain.step.lr_find import _steepest
 from tests.optim.parity import built
 
 X = np.random.default_rng(0).normal(size=(16, 4)).astype(np.float32)
@@ -34,14 +35,21 @@ def test_the_state_that_is_given_stays_as_it_is():
     assert np.diff(np.log(found.rates)) == pytest.approx(np.log(1e8) / 19)
 
 
+def means_of(losses, smoothing):
+    weights = [[smoothing ** (n - m) for m in range(n + 1)] for n in range(len(losses))]
+    return [np.average(losses[: len(w)], weights=w) for w in weights]
+
+
 def test_it_stops_where_the_loss_diverges_and_suggests_the_steepest_descent():
     step, state = parts(sgd(0.5))
     found = lr_find(step, state, BATCHES, lowest=1e-4, highest=100.0, steps=60)
     assert found.diverged
     assert len(found.rates) < 60
-    assert found.smoothed[-1] > 4 * min(found.smoothed)
-    assert all(loss <= 4 * min(found.smoothed) for loss in found.smoothed[:-1])
-    slopes = np.gradient(found.smoothed, np.log(found.rates))
+    means = means_of(found.losses, 0.9)
+    over = [mean > 4 * min(means[: n + 1]) for n, mean in enumerate(means)]
+    assert over == [False] * (len(means) - 1) + [True]
+    before = int(np.argmin(found.smoothed)) + 1
+    slopes = np.gradient(found.smoothed, np.log(found.rates))[:before]
     assert found.suggestion == found.rates[int(np.argmin(slopes))]
     assert 1e-3 < found.suggestion < 1
 
@@ -55,7 +63,8 @@ def test_the_losses_are_those_of_steps_at_these_rates():
         losses.append(np.mean(off**2))
         w = w - rate * 2 * X.T @ off / 16
     assert found.losses[:3] == pytest.approx(losses, rel=1e-5)
-    assert found.smoothed[1] == pytest.approx((losses[0] + 2 * losses[1]) / 3, rel=1e-5)
+    back = means_of(means_of(found.losses, 0.5)[::-1], 0.5)[::-1]
+    assert found.smoothed == pytest.approx(back)
     assert not found.diverged
 
 
@@ -69,8 +78,16 @@ def test_a_loss_that_is_not_finite_ends_it():
 
 def test_where_it_never_falls_nothing_is_suggested():
     step, state = parts(sgd(0.5))
-    still = state.replace(params={"w": jnp.float32([[1], [-2], [3], [0.5]])})
-    assert lr_find(step, still, BATCHES, steps=5).suggestion is None
+    still = state.replace(params={"w": jnp.zeros((4, 1))})
+    nothing = {**BATCHES[0], "labels": np.zeros((16, 1), np.float32)}
+    assert lr_find(step, still, [nothing], steps=5).suggestion is None
+
+
+def test_a_fall_behind_the_lowest_loss_is_no_suggestion():
+    """As that from a peak to a plateau, once the rate is far too high."""
+    rates = [1e-3, 1e-2, 1e-1, 1.0, 10.0]
+    assert _steepest(rates, [3.0, 2.5, 1.0, 9.0, 2.0]) in (1e-2, 1e-1)
+    assert _steepest(rates, [1.0, 2.0, 3.0, 9.0, 2.0]) is None
 
 
 @pytest.mark.parametrize("name", ["adafactor", "muon", "prodigy", "adam"])
