@@ -125,6 +125,15 @@ def test_it_goes_no_lower_than_it_may():
     assert rate(engine) == np.float32(0.03)
 
 
+def test_a_change_of_next_to_nothing_is_none(caplog):
+    """As in PyTorch; and at the lowest rate nothing is said again and again."""
+    engine = trainer([1.0] * 3, ReduceOnPlateau(patience=0, factor=0.5), tx=sgd(1.5e-8))
+    with caplog.at_level(logging.INFO):
+        engine.run([BATCH], max_epochs=3)
+    assert rate(engine) == np.float32(1.5e-8)
+    assert "lowered" not in caplog.text
+
+
 @pytest.mark.parametrize("stop_at", [1, 2, 3, 4, 5, 6, 7])
 def test_a_run_that_was_stopped_goes_on_exactly(stop_at, saved):
     values = [1.0, 1.0, 1.0, 0.9, 0.95, 0.95, 0.95, 0.95]

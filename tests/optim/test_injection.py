@@ -88,3 +88,10 @@ def test_one_that_can_not_be_changed_says_so(tx, message):
         with_learning_rate(opt_state, 0.25)
     with pytest.raises(ConfigError, match=message):
         refuse_fixed_rate(jax.eval_shape(tx.init, PARAMS))
+
+
+def test_of_several_rates_the_one_that_is_found_is_replaced():
+    tx = optax.chain(injected(optax.sgd, 0.5), injected(optax.sgd, 0.25))
+    first, second = with_learning_rate(tx.init(PARAMS), 0.125)
+    assert float(first.hyperparams["learning_rate"]) == 0.125
+    assert float(second.hyperparams["learning_rate"]) == 0.25

@@ -42,11 +42,12 @@ def means_of(losses, smoothing):
 
 def test_it_stops_where_the_loss_diverges_and_suggests_the_steepest_descent():
     step, state = parts(sgd(0.5))
-    found = lr_find(step, state, BATCHES, lowest=1e-4, highest=100.0, steps=60)
+    options = {"smoothing": 0.5, "divergence": 1.5}
+    found = lr_find(step, state, BATCHES, lowest=1e-3, highest=10.0, steps=60, **options)
     assert found.diverged
     assert len(found.rates) < 60
-    means = means_of(found.losses, 0.9)
-    over = [mean > 4 * min(means[: n + 1]) for n, mean in enumerate(means)]
+    means = means_of(found.losses, 0.5)
+    over = [mean > 1.5 * min(means[: n + 1]) for n, mean in enumerate(means)]
     assert over == [False] * (len(means) - 1) + [True]
     before = int(np.argmin(found.smoothed)) + 1
     slopes = np.gradient(found.smoothed, np.log(found.rates))[:before]

@@ -12,6 +12,8 @@ Axes: I in, O out, N layers of a stack.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal, NamedTuple
 
 import jax
@@ -20,6 +22,7 @@ import optax
 import pydantic
 
 from jaxtrain.optim.injection import injected
+from jaxtrain.optim.optimizers.bias import filled
 from jaxtrain.optim.optimizers.ranges import Decay, Epsilon, WeightDecay
 from jaxtrain.optim.registry import OPTIMIZERS
 
@@ -66,53 +69,96 @@ def muon(
         b2: of AdamW, decay of the mean of their squares.
         eps: of AdamW, added to the root of the second mean.
     """
+    adam = Adam(b1, b2, eps, adam_scale)
 
-    def labels(params: optax.Params) -> Any:
-        return jax.tree_util.tree_map_with_path(
-            lambda path, leaf: "muon" if _is_matrix(path, leaf, exclude, stacks) else "adamw",
-            params,
-        )
+    def build(rate: optax.ScalarOrSchedule) -> optax.GradientTransformation:
+        def is_matrix(path: Any, leaf: Any) -> bool:
+            return _is_matrix(path, leaf, exclude, stacks)
 
-    def build(rate: Any) -> optax.GradientTransformation:
-        turned = optax.chain(
-            scale_by_turned_momentum(momentum, nesterov, iterations, scaling),
-            optax.add_decayed_weights(weight_decay),
-            optax.scale_by_learning_rate(rate),
-        )
-        other = optax.adamw(rate * adam_scale, b1=b1, b2=b2, eps=eps, weight_decay=weight_decay)
-        return optax.partition({"muon": turned, "adamw": other}, labels)
+        turned = Turned(momentum, nesterov, iterations, scaling)
+        scaled = scale_by_muon(turned, adam, is_matrix, weight_decay)
+        return optax.chain(scaled, optax.scale_by_learning_rate(rate))
 
     return injected(build, learning_rate)
 
 
-class TurnedState(NamedTuple):
-    """The mean of the gradients."""
+class MuonState(NamedTuple):
+    """Updates done, and means of the gradients and, where AdamW trains, of their squares."""
 
+    done: jax.Array
     mu: optax.Updates
+    nu: optax.Updates
 
 
-def scale_by_turned_momentum(
-    momentum: float, nesterov: bool, iterations: int, scaling: Scaling
-) -> optax.GradientTransformation:
-    """The mean of the gradients of kernels `[..., I, O]`, made nearly orthogonal and scaled."""
+@dataclass(frozen=True)
+class Turned:
+    """How a kernel `[..., I, O]` goes: along its mean gradient, made nearly orthogonal."""
 
-    def direction(mean: jax.Array, gradient: jax.Array) -> jax.Array:
-        ahead = momentum * mean + (1 - momentum) * gradient if nesterov else mean
+    momentum: float
+    nesterov: bool
+    iterations: int
+    scaling: Scaling
+
+    def direction(self, gradient: jax.Array, mean: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """The direction and the new mean."""
+        mean = self.momentum * mean + (1 - self.momentum) * gradient
+        ahead = self.momentum * mean + (1 - self.momentum) * gradient if self.nesterov else mean
         rows, columns = mean.shape[-2:]
-        if scaling == "original":
+        if self.scaling == "original":
             factor = math.sqrt(max(1, columns / rows))
         else:
             factor = 0.2 * math.sqrt(max(rows, columns))
-        return factor * orthogonal(ahead, iterations)
+        return factor * orthogonal(ahead, self.iterations), mean
 
-    def init(params: optax.Params) -> TurnedState:
-        return TurnedState(jax.tree.map(jnp.zeros_like, params))
+
+@dataclass(frozen=True)
+class Adam:
+    """How all else goes."""
+
+    b1: float
+    b2: float
+    eps: float
+    scale: float
+
+    def direction(
+        self, gradient: jax.Array, mean: jax.Array, square: jax.Array, done: jax.Array
+    ) -> tuple[jax.Array, jax.Array, jax.Array]:
+        """The direction and the new means."""
+        mean = self.b1 * mean + (1 - self.b1) * gradient
+        square = self.b2 * square + (1 - self.b2) * gradient * gradient
+        root = jnp.sqrt(square / filled(self.b2, done)) + self.eps
+        return mean / filled(self.b1, done) / root, mean, square
+
+
+def scale_by_muon(
+    turned: Turned, adam: Adam, is_matrix: Callable[[Any, Any], bool], weight_decay: float
+) -> optax.GradientTransformation:
+    """Both in one, since `optax.partition` hides from `optax.tree.map_params` what is whose."""
+
+    def init(params: optax.Params) -> MuonState:
+        mu = jax.tree.map(jnp.zeros_like, params)
+        nu = jax.tree_util.tree_map_with_path(
+            lambda path, p: jnp.zeros((1,), p.dtype) if is_matrix(path, p) else jnp.zeros_like(p),
+            params,
+        )
+        return MuonState(jnp.zeros((), jnp.int32), mu, nu)
 
     def update(
-        updates: optax.Updates, state: TurnedState, params: optax.Params | None = None
-    ) -> tuple[optax.Updates, TurnedState]:
-        mu = jax.tree.map(lambda m, g: momentum * m + (1 - momentum) * g, state.mu, updates)
-        return jax.tree.map(direction, mu, updates), TurnedState(mu)
+        updates: optax.Updates, state: MuonState, params: optax.Params | None = None
+    ) -> tuple[optax.Updates, MuonState]:
+        done = optax.safe_increment(state.done)
+
+        def one(path: Any, g: jax.Array, p: jax.Array, m: jax.Array, v: jax.Array) -> Any:
+            if is_matrix(path, p):
+                along, m = turned.direction(g, m)
+                return along + weight_decay * p, m, v
+            along, m, v = adam.direction(g, m, v, done)
+            return adam.scale * (along + weight_decay * p), m, v
+
+        found = jax.tree_util.tree_map_with_path(one, updates, params, state.mu, state.nu)
+        treedef = jax.tree.structure(updates)
+        changes, mu, nu = jax.tree.transpose(treedef, jax.tree.structure((0, 0, 0)), found)
+        return changes, MuonState(done, mu, nu)
 
     return optax.GradientTransformation(init, update)
 

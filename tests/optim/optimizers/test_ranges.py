@@ -1,6 +1,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pydantic
 import pytest
 
@@ -54,3 +55,20 @@ def test_of_each_the_rate_is_found_and_can_be_changed(name):
     still, _ = tx.update(params, opt_state, params)
     assert all(not leaf.any() for leaf in jax.tree.leaves(still))
     assert all(leaf.any() for leaf in jax.tree.leaves(updates))
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS.names())
+def test_of_each_the_state_is_laid_out_like_given_parameters(name):
+    """As of a run that starts from files: moments lie where their parameters do."""
+    tx = built(name, 0.1, {})
+    params = {"kernel": jnp.ones((3, 2)), "bias": jnp.ones(2)}
+    opt_state = tx.init(params)
+    pairs = []
+    optax.tree.map_params(
+        tx, lambda leaf, param: pairs.append((leaf, param)) or leaf, opt_state, params
+    )
+    found = [leaf.shape for leaf, param in pairs if leaf.shape == param.shape]
+    like_params = [
+        leaf.shape for leaf in jax.tree.leaves(opt_state) if leaf.shape in ((3, 2), (2,))
+    ]
+    assert sorted(found) == sorted(like_params)
