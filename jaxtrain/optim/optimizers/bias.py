@@ -3,7 +3,7 @@
     mu_hat = mu / filled(0.9, count)             # 1 - 0.9**count
 
 Adam, equation 4 (Kingma and Ba 2015, arXiv:1412.6980). As `1 - decay**count` in float32 it has an
-error of 3e-5 at the first update where the decay is 0.999: most digits cancel.
+error of 1e-5 to 3e-5 in the first updates where the decay is 0.999: most digits cancel.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ def filled(decay: float, count: jax.Array) -> jax.Array:
         decay: of the average, from 0 to below 1.
         count: updates done, 1 after the first.
 
-    >>> float(filled(0.999, jnp.int32(1)))
-    0.0010000000474974513
+    >>> round(float(filled(0.999, jnp.int32(1))), 9)
+    0.001
     """
     if decay == 0:
         return jnp.float32(1)
