@@ -45,7 +45,7 @@ class OptionsError(ConfigError):
     """Options of a component are wrong, by what the component knows.
 
     Args:
-        problems: what is wrong, by the option's key.
+        problems: what is wrong, by the option's key, dotted where it is inside of an option.
     """
 
     def __init__(self, problems: Mapping[str, str]) -> None:

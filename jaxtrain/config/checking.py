@@ -288,8 +288,7 @@ def _values(tree: ConfigDict, schema: Any) -> dict[str, Any]:
             values[key] = _values(value, annotation)
         else:
             origin = origin_of(tree, (key,))
-            plain = value.to_dict() if isinstance(value, ConfigDict) else value
-            values[key] = typed(plain, annotation, text=origin.text if origin else None)
+            values[key] = typed(_plain(value), annotation, text=origin.text if origin else None)
     for key, field in fields.items():
         annotation = field.annotation
         if key == "hooks" or (fields_of(annotation) is not None and not may_be_null(annotation)):
@@ -308,7 +307,9 @@ def _complete(values: dict[str, Any], registries: Mapping[str, Registry]) -> dic
         try:
             section.update(registry.complete(name, section))
         except OptionsError as error:
-            problems |= {(*path, option): text for option, text in error.problems.items()}
+            problems |= {
+                (*path, *option.split(".")): text for option, text in error.problems.items()
+            }
         except ConfigError as error:
             problems[(*path, "name")] = str(error)
     return problems
@@ -362,8 +363,14 @@ def _explain(detail: Any, schema: Any, tree: ConfigDict) -> tuple[KeyPath, str]:
     return path, f"expected {describe(field)}, found {found}"
 
 
+def _plain(value: Any) -> Any:
+    """Sections as dicts, in lists of them, too."""
+    if isinstance(value, tuple):
+        return tuple(map(_plain, value))
+    return value.to_dict() if isinstance(value, ConfigDict) else value
+
+
 def _shown(value: Any) -> str:
-    if isinstance(value, ConfigDict):
-        value = value.to_dict()
+    value = _plain(value)
     text = repr(list(value) if isinstance(value, tuple) else value)
     return text if len(text) <= 80 else f"{text[:77]}..."

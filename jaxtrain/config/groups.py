@@ -30,7 +30,8 @@ def with_groups(section: type[pydantic.BaseModel], groups: Any) -> type[pydantic
     """
     if not isinstance(groups, ConfigDict) or not groups:
         return section
-    common = {"name", "groups", "lookahead", "clip_norm", "clip_value", "clip_leaf_norm"}
+    common = {"name", "groups", "lookahead", "batch_scaling"}
+    common |= {"clip_norm", "clip_value", "clip_leaf_norm"}
     options: dict[str, Any] = {
         name: (_or_null(field), None)
         for name, field in section.model_fields.items()

@@ -132,6 +132,13 @@ class LookaheadSection(Section):
     share: float = Field(default=0.5, gt=0, le=1)
 
 
+class BatchScalingSection(Section):
+    """The learning rate for another batch size than it was tuned with."""
+
+    rule: Literal["linear", "square_root"]  # as the batch grows, or as its root
+    base: int = Field(default=256, ge=1, le=2**20)  # the batch size that learning_rate is for
+
+
 class OptimizerSection(Section):
     """The optimizer by name; `learning_rate` is the peak that the schedule scales.
 
@@ -143,6 +150,7 @@ class OptimizerSection(Section):
     clip_norm: float | None = Field(default=None, gt=0)  # global norm of the gradient
     clip_value: float | None = Field(default=None, gt=0)  # each number of it; one of the three
     clip_leaf_norm: float | None = Field(default=None, gt=0)  # each leaf's norm
+    batch_scaling: BatchScalingSection | None = None  # of learning_rate, by data.batch_size
     lookahead: LookaheadSection | None = None
     groups: dict[str, GroupSection] = Field(default_factory=FrozenDict)
 
@@ -153,9 +161,25 @@ class OptimizerSection(Section):
 
 
 class ScheduleSection(Section):
-    """The learning rate over the steps, by name."""
+    """The learning rate over the steps, by name; the schedule begins where the warm-up ends."""
 
     name: str = "constant"
+    warmup_steps: int = Field(default=0, ge=0)  # updates in a line up to the peak
+    warmup_epochs: float = Field(default=0.0, ge=0)  # the same in epochs
+    warmup_fraction: float = Field(default=0.0, ge=0, lt=1)  # the same of all updates
+    warmup_from: float = Field(default=0.0, ge=0, lt=1)  # where the line begins, of the peak
+
+    @pydantic.model_validator(mode="after")
+    def _one_warm_up(self) -> ScheduleSection:
+        lengths = ("warmup_steps", "warmup_epochs", "warmup_fraction")
+        said = [key for key in lengths if getattr(self, key)]
+        if len(said) > 1:
+            raise ValueError(f"expected one of {', '.join(lengths)}, found {' and '.join(said)}")
+        if self.warmup_from and not said:
+            raise ValueError(
+                "warmup_from wants one of warmup_steps, warmup_epochs, warmup_fraction"
+            )
+        return self
 
 
 class SAMSection(Section):

@@ -20,6 +20,7 @@ from jaxtrain.hooks.monitor import Monitor
 from jaxtrain.hooks.nan_guard import NaNGuard
 from jaxtrain.hooks.profiler import Profiler
 from jaxtrain.hooks.progress import Progress
+from jaxtrain.hooks.reduce_on_plateau import ReduceOnPlateau
 from jaxtrain.hooks.registry import EPOCH_METRICS, HOOKS
 from jaxtrain.hooks.tensorboard import TensorBoard
 from jaxtrain.hooks.time_limit import TimeLimit
@@ -40,6 +41,7 @@ __all__ = [
     "NaNGuard",
     "Profiler",
     "Progress",
+    "ReduceOnPlateau",
     "StatefulHook",
     "TensorBoard",
     "TimeLimit",

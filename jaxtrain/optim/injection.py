@@ -3,6 +3,7 @@
     tx = injected(lambda learning_rate: optax.adamw(learning_rate, b1=0.8), 1e-3)
     opt_state = tx.init(params)
     print(learning_rate(opt_state))            # 0.001
+    opt_state = with_learning_rate(opt_state, 1e-4)
 
 The optimizers that a config can name are made this way.
 """
@@ -15,6 +16,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import optax
+
+from jaxtrain.errors import ConfigError
 
 
 def injected(
@@ -42,11 +45,59 @@ def learning_rate(opt_state: optax.OptState) -> jax.Array | None:
 
     None where the optimizer keeps none in its state, as `optax.adam(1e-3)` on its own.
     """
-
-    def holds(state: Any) -> bool:
-        return "learning_rate" in getattr(state, "hyperparams", ())
-
-    for state in jax.tree.leaves(opt_state, is_leaf=holds):
-        if holds(state):
+    for state in jax.tree.leaves(opt_state, is_leaf=_holds):
+        if _holds(state):
             return jnp.asarray(state.hyperparams["learning_rate"], jnp.float32)
     return None
+
+
+def with_learning_rate(opt_state: optax.OptState, rate: float | jax.Array) -> optax.OptState:
+    """`opt_state` with another learning rate, where `learning_rate` finds it.
+
+    A rate that is on a device is replaced there, so that a compiled step takes it as it took the
+    one before.
+
+    Raises:
+        ConfigError: the optimizer keeps none in its state, or a schedule sets it: the next update
+            would set it back.
+    """
+    refuse_fixed_rate(opt_state)
+    done = False
+
+    def replace(state: Any) -> Any:
+        nonlocal done
+        if done or not _holds(state):
+            return state
+        done = True
+        before = state.hyperparams["learning_rate"]
+        new = jnp.asarray(rate, jnp.float32)
+        if isinstance(before, jax.Array) and not isinstance(before, jax.core.Tracer):
+            new = jax.device_put(new, before.sharding)
+        return state._replace(hyperparams={**state.hyperparams, "learning_rate": new})
+
+    return jax.tree.map(replace, opt_state, is_leaf=_holds)
+
+
+def refuse_fixed_rate(opt_state: optax.OptState) -> None:
+    """See that the learning rate can be changed; shapes are enough.
+
+    Raises:
+        ConfigError: it can't be.
+    """
+    for state in jax.tree.leaves(opt_state, is_leaf=_holds):
+        if not _holds(state):
+            continue
+        if "learning_rate" in getattr(state, "hyperparams_states", ()):
+            raise ConfigError(
+                "the learning rate is a schedule's, which sets it anew at each update; take "
+                "schedule.name=constant without a warm-up, or make the optimizer of a number"
+            )
+        return
+    raise ConfigError(
+        "the optimizer keeps no learning rate in its state; make it by "
+        "jaxtrain.optim.injected, as those are that a config can name"
+    )
+
+
+def _holds(state: Any) -> bool:
+    return "learning_rate" in getattr(state, "hyperparams", ())

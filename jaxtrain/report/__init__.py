@@ -7,6 +7,15 @@ A history is a list of one dict an epoch, as `hooks.History` keeps it.
 """
 
 from jaxtrain.report.curves import LearningCurves, draw_curves
+from jaxtrain.report.schedule import plot_lr_find, plot_schedule
 from jaxtrain.report.summary import read_summary, summarize, write_summary
 
-__all__ = ["LearningCurves", "draw_curves", "read_summary", "summarize", "write_summary"]
+__all__ = [
+    "LearningCurves",
+    "draw_curves",
+    "plot_lr_find",
+    "plot_schedule",
+    "read_summary",
+    "summarize",
+    "write_summary",
+]

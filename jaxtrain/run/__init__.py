@@ -13,6 +13,7 @@ them:
 from jaxtrain.run.data import RunData
 from jaxtrain.run.device import choose_device
 from jaxtrain.run.experiment import Experiment
+from jaxtrain.run.lr_finding import lr_find_of
 from jaxtrain.run.registries import REGISTRIES, make_config
 from jaxtrain.run.task import Task
 from jaxtrain.run.trained import Trained
@@ -24,5 +25,6 @@ __all__ = [
     "Task",
     "Trained",
     "choose_device",
+    "lr_find_of",
     "make_config",
 ]

@@ -21,7 +21,7 @@ from jaxtrain.batch import batch_size
 from jaxtrain.data import Finding
 from jaxtrain.data.epoch_order import LastBatch
 from jaxtrain.models import Model
-from jaxtrain.optim import OPTIMIZERS
+from jaxtrain.optim import OPTIMIZERS, peak_rate
 from jaxtrain.run.data import RunData
 from jaxtrain.run.experiment import Experiment
 from jaxtrain.run.figures import loss_for
@@ -266,7 +266,8 @@ def _overfit(task: Task, batch: Batch) -> Finding:
     learnt can reach nobody knows beforehand.
     """
     config = task.config
-    tx = OPTIMIZERS.build(config.optimizer, learning_rate=config.optimizer.learning_rate)
+    rate = peak_rate(config.optimizer, config.data.batch_size)
+    tx = OPTIMIZERS.build(config.optimizer, learning_rate=rate)
     loss = task.loss
     if hasattr(config.loss, "label_smoothing"):
         loss = loss_for(config, class_counts=task.data.class_counts(), label_smoothing=0.0)

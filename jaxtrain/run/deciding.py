@@ -11,7 +11,14 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from jaxtrain.config import MISSING, ExperimentConfig, diff, non_defaults, to_dict
+from jaxtrain.config import (
+    MISSING,
+    ExperimentConfig,
+    ScheduleSection,
+    diff,
+    non_defaults,
+    to_dict,
+)
 
 Difference = tuple[str, Any, Any]
 
@@ -35,6 +42,9 @@ _MAY_CHANGE_IN_A_RUN = {
     "data.workers",
 }
 
+# These say at each step how far to go; the others know where they end.
+_NEVER_STRETCHED = {"constant", "step", "multi_step", "exponential", "sgdr"}
+
 
 def differing(before: Mapping[str, Any], config: ExperimentConfig) -> list[Difference]:
     """Each deciding key that was another: `(dotted key, what it was, what it is)`.
@@ -54,7 +64,7 @@ def differing(before: Mapping[str, Any], config: ExperimentConfig) -> list[Diffe
         is_new = is_new and not key.startswith("data.parts.")
         longer = (
             key == "train.epochs"
-            and config.schedule.name == "constant"
+            and not _is_stretched(config.schedule)
             and isinstance(old, int)
             and not isinstance(old, bool)
             and new >= old
@@ -62,6 +72,11 @@ def differing(before: Mapping[str, Any], config: ExperimentConfig) -> list[Diffe
         if not (is_new or longer):
             found.append((key, old, new))
     return found
+
+
+def _is_stretched(schedule: ScheduleSection) -> bool:
+    """Whether the learning rate at some step depends on how many there are in all."""
+    return schedule.name not in _NEVER_STRETCHED or bool(schedule.warmup_fraction)
 
 
 def is_free(key: str) -> bool:

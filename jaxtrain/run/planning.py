@@ -19,6 +19,7 @@ import numpy as np
 
 from jaxtrain.batch import MASK, ROW_MASK
 from jaxtrain.checkpoint.saved import committed
+from jaxtrain.config import ExperimentConfig
 from jaxtrain.engine import Engine
 from jaxtrain.engine.filters import (
     Always,
@@ -30,6 +31,7 @@ from jaxtrain.engine.filters import (
     Predicate,
 )
 from jaxtrain.engine.form import FORMS
+from jaxtrain.optim import peak_rate
 from jaxtrain.run.costs import memory_lines, speed_lines
 from jaxtrain.run.data import RunData
 from jaxtrain.run.experiment import Experiment
@@ -68,6 +70,7 @@ def describe_plan(experiment: Experiment) -> str:
         *_data_lines(experiment.task.data),
         *_remark_lines(experiment.task.data),
         *_model_lines(experiment.task),
+        *_rate_lines(config),
         f"length     {config.train.epochs} epochs of {steps:,} iterations: {total:,}",
         f"form       {engine.form} ({_why(engine)})",
         *_event_lines(engine),
@@ -133,6 +136,17 @@ def _model_lines(task: Task) -> list[str]:
     decided = [f"{name:10} {what}" for name, what in task.facts().items()]
     counted = f"{sum(sizes.values()):,} parameters ({shown})"
     return [f"model      {task.config.model.name}: {counted}", *decided]
+
+
+def _rate_lines(config: ExperimentConfig) -> list[str]:
+    scaling, batch_size = config.optimizer.batch_scaling, config.data.batch_size
+    if scaling is None:
+        return []
+    return [
+        f"rate       {peak_rate(config.optimizer, batch_size):g} at its peak: "
+        f"{config.optimizer.learning_rate:g} for batches of {scaling.base}, "
+        f"{scaling.rule.replace('_', ' ')} to {batch_size}"
+    ]
 
 
 def _why(engine: Engine) -> str:

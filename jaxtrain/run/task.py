@@ -28,7 +28,7 @@ from jaxtrain.errors import ConfigError, JaxtrainError, WorkerError
 from jaxtrain.lora import Penalty
 from jaxtrain.metrics import HostMetric, Metric, is_host_metric, refuse_misfit
 from jaxtrain.models import Model
-from jaxtrain.optim import held_patterns, make_optimizer
+from jaxtrain.optim import evaluates_others, held_patterns, make_optimizer
 from jaxtrain.run.building import adapter_config, base_model, protection_of, with_adapter
 from jaxtrain.run.data import RunData
 from jaxtrain.run.device import refuse_other_device
@@ -110,8 +110,14 @@ class Task:
         base, model = model, with_adapter(model, config)
         loss = loss_for(config, class_counts=data.class_counts()) if by_config else loss
         if tx is None:
-            total_steps = config.train.epochs * data.loader.steps_per_epoch
-            tx = make_optimizer(config.optimizer, config.schedule, total_steps)
+            steps = data.loader.steps_per_epoch
+            tx = make_optimizer(
+                config.optimizer,
+                config.schedule,
+                config.train.epochs * steps,
+                steps_per_epoch=steps,
+                batch_size=config.data.batch_size,
+            )
         train_step = make_train_step(model, loss, tx, **step_options(config))
         averaged = config.train.ema is not None
         eval_step = make_eval_step(model, loss, precision=config.precision, ema=averaged)
@@ -234,6 +240,12 @@ class Task:
         with _fitting(model):
             state = self.abstract_state()
             seen = jax.eval_shape(self._pass, state, self.data.example())
+        if evaluates_others(state.opt_state):
+            raise ConfigError(
+                "the optimizer: what it trains is not what is to be evaluated (see "
+                "jaxtrain.optim.evaluation_params), and a run evaluates, saves and exports what is "
+                "trained; take it with an engine of your own"
+            )
         if by_config:
             refuse_other_outputs(self.data, seen.outputs, self.data.example(), model=model)
         with _fitting(

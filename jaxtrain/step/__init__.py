@@ -8,6 +8,7 @@ from jaxtrain.step.forward import Forward, Pass, forward, streams
 from jaxtrain.step.gradient import Gradient, accumulated, gradient, scaled
 from jaxtrain.step.guard import all_finite, as_before, guarded
 from jaxtrain.step.losses import LOSSES, LossFn, cross_entropy, mean_squared_error
+from jaxtrain.step.lr_find import RateSweep, lr_find
 from jaxtrain.step.mixing import Mix, cutmix, mixed, mixup
 from jaxtrain.step.next_token import next_token
 from jaxtrain.step.norm import clip_factor, global_norm
@@ -32,6 +33,7 @@ __all__ = [
     "Objective",
     "Pass",
     "Policy",
+    "RateSweep",
     "Residuals",
     "TrainState",
     "TrainStep",
@@ -51,6 +53,7 @@ __all__ = [
     "gradient",
     "guarded",
     "holding",
+    "lr_find",
     "make_eval_step",
     "make_train_step",
     "mean_squared_error",

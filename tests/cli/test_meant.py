@@ -24,7 +24,11 @@ OPTIONS = ["-h", "--help", "--config", "--seed", "--device", "--workdir", "--plu
         # An option of a component.
         ("--hidden", "--config.model.hidden=VALUE"),
         ("--label_smoothing", "--config.loss.label_smoothing=VALUE"),
-        ("--patience", "--config.hooks.early_stopping.patience=VALUE"),
+        (
+            "--patience",
+            "--config.hooks.early_stopping.patience=VALUE"
+            " or --config.hooks.reduce_on_plateau.patience=VALUE",
+        ),
         ("--top_k", "--config.metrics.accuracy.top_k=VALUE"),
         # With its section.
         ("--train.epochs=3", "--config.train.epochs=VALUE"),
@@ -39,7 +43,8 @@ OPTIONS = ["-h", "--help", "--config", "--seed", "--device", "--workdir", "--plu
         # Several.
         (
             "--monitor",
-            "--config.checkpoint.monitor=VALUE or --config.hooks.early_stopping.monitor=VALUE",
+            "--config.checkpoint.monitor=VALUE or --config.hooks.early_stopping.monitor=VALUE"
+            " or --config.hooks.reduce_on_plateau.monitor=VALUE",
         ),
     ],
 )

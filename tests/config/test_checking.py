@@ -68,8 +68,8 @@ def test_every_problem_is_told_at_once(registries, write):
     assert problems(load(path), registries) == [
         "x.yaml:1: seed: expected a whole number of at least 0 and below 2147483648, found -1",
         "x.yaml:3: optimizer.learning_rat: unknown key; did you mean 'learning_rate'? "
-        "(known: name, learning_rate, clip_norm, clip_value, clip_leaf_norm, lookahead, "
-        "groups, weight_decay, b1)",
+        "(known: name, learning_rate, clip_norm, clip_value, clip_leaf_norm, "
+        "batch_scaling, lookahead, groups, weight_decay, b1)",
         "x.yaml:4: optimizer.clip_norm: expected a number above 0, or null, found 0",
         "x.yaml:5: modell: unknown key; did you mean 'model'? (known: seed, device, precision, "
         "project, workdir, plugins, data, model, start, lora, loss, optimizer, schedule, train, "
@@ -487,3 +487,24 @@ def test_data_that_are_broken_are_broken_data(filling):
 def test_a_model_that_was_replaced_completes_nothing(filling):
     tree = merge({"model": {"name": "sized", "like": "nobody"}}, {"model": {"name": "mlp"}})
     assert check(tree, filling).model.name == "mlp"
+
+
+def test_what_a_whole_section_says_wrong_is_told_by_its_key_and_line(registries, write):
+    file = write("x.yaml", "seed: 1\nschedule:\n  warmup_steps: 3\n  warmup_fraction: 0.1\n")
+    with pytest.raises(ConfigError) as caught:
+        check(load(file), registries)
+    said = str(caught.value)
+    assert said.startswith(
+        "x.yaml:2: schedule: expected one of warmup_steps, warmup_epochs, warmup"
+    )
+    assert "found warmup_steps and warmup_fraction" in said
+
+
+def test_problems_inside_of_an_option_have_its_line(filling, write):
+    def fill(options):
+        raise OptionsError({"sizes.1.width": "too wide"})
+
+    filling["model"].register("nested", complete=fill)(lambda *, sizes: None)
+    text = "model:\n  name: nested\n  sizes: [{width: 1}, {width: 2}]\n"
+    with pytest.raises(ConfigError, match=r"^x.yaml:3: model.sizes.1.width: too wide$"):
+        check(load(write("x.yaml", text)), filling)

@@ -78,8 +78,8 @@ def test_overrides_are_typed_by_the_field_they_replace(override, value, registri
         (
             "optimizer.learning_rat=1",
             "optimizer.learning_rat: unknown key; did you mean 'learning_rate'? "
-            "(known: name, learning_rate, clip_norm, clip_value, clip_leaf_norm, lookahead, "
-            "groups, weight_decay, b1)",
+            "(known: name, learning_rate, clip_norm, clip_value, clip_leaf_norm, "
+            "batch_scaling, lookahead, groups, weight_decay, b1)",
         ),
         ("model=mlp", "model: expected a section, found 'mlp'"),
     ],

@@ -3,7 +3,13 @@
 import pydantic
 import pytest
 
-from jaxtrain.config import DEFAULT_HOOKS, ExperimentConfig, OptimizerSection, TrainSection
+from jaxtrain.config import (
+    DEFAULT_HOOKS,
+    ExperimentConfig,
+    OptimizerSection,
+    ScheduleSection,
+    TrainSection,
+)
 from jaxtrain.errors import FrozenConfigError
 
 
@@ -27,6 +33,13 @@ def test_nothing_said_is_a_config():
         {"optimizer": {"learning_rate": 11.0}},
         {"optimizer": {"learning_rate": float("nan")}},
         {"train": {"epochs": "5"}},
+        {"optimizer": {"batch_scaling": {}}},
+        {"optimizer": {"batch_scaling": {"rule": "cubic"}}},
+        {"optimizer": {"batch_scaling": {"rule": "linear", "base": 0}}},
+        {"schedule": {"warmup_steps": -1}},
+        {"schedule": {"warmup_epochs": -0.5}},
+        {"schedule": {"warmup_fraction": 1.0}},
+        {"schedule": {"warmup_steps": 3, "warmup_from": 1.0}},
     ],
 )
 def test_out_of_range_of_another_type_or_unknown(options):
@@ -48,3 +61,19 @@ def test_it_can_not_be_written_to():
     with pytest.raises(FrozenConfigError):
         config.hooks["csv"] = None
     assert TrainSection().form == "auto"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (
+            {"warmup_steps": 3, "warmup_fraction": 0.1},
+            "expected one of warmup_steps, warmup_epochs, warmup_fraction, found warmup_steps and",
+        ),
+        ({"warmup_epochs": 1.0, "warmup_steps": 3}, "found warmup_steps and warmup_epochs"),
+        ({"warmup_from": 0.1}, "warmup_from wants one of warmup_steps"),
+    ],
+)
+def test_a_warm_up_is_said_once(options, message):
+    with pytest.raises(pydantic.ValidationError, match=message):
+        ScheduleSection(**options)

@@ -25,6 +25,7 @@ def test_the_hooks_that_a_config_can_name():
         "learning_rate",
         "nan_guard",
         "progress",
+        "reduce_on_plateau",
         "tensorboard",
         "time_limit",
     ]

@@ -4,7 +4,8 @@ import numpy as np
 import optax
 import pytest
 
-from jaxtrain.optim import injected, learning_rate
+from jaxtrain.errors import ConfigError
+from jaxtrain.optim import injected, learning_rate, refuse_fixed_rate, with_learning_rate
 
 PARAMS = {"w": jnp.ones(3)}
 GRADS = {"w": jnp.full(3, 2.0)}
@@ -49,3 +50,48 @@ def test_the_rate_is_float32_whatever_the_parameters():
     assert learning_rate(opt_state).dtype == jnp.float32
     assert float(learning_rate(opt_state)) == np.float32(1e-3)
     assert optax.apply_updates(params, updates)["w"].dtype == jnp.bfloat16
+
+
+def test_a_rate_is_replaced_where_it_is_found():
+    tx = optax.chain(optax.clip(1.0), injected(optax.sgd, 0.5))
+    opt_state = tx.init(PARAMS)
+    other = with_learning_rate(opt_state, 0.25)
+    assert (float(learning_rate(opt_state)), float(learning_rate(other))) == (0.5, 0.25)
+    assert jax.tree.structure(other) == jax.tree.structure(opt_state)
+    updates, _ = tx.update(GRADS, other, PARAMS)
+    np.testing.assert_array_equal(updates["w"], -0.25)
+
+
+def test_a_compiled_update_takes_it_as_the_one_before():
+    tx = injected(optax.sgd, 0.5)
+    update = jax.jit(tx.update)
+    device = jax.devices()[0]
+    _, opt_state = update(GRADS, jax.device_put(tx.init(PARAMS), device), PARAMS)
+    before = opt_state.hyperparams["learning_rate"]
+    opt_state = with_learning_rate(opt_state, 0.25)
+    after = opt_state.hyperparams["learning_rate"]
+    assert (after.sharding, after.dtype) == (before.sharding, before.dtype)
+    update(GRADS, opt_state, PARAMS)
+    assert update._cache_size() == 1
+
+
+@pytest.mark.parametrize(
+    ("tx", "message"),
+    [
+        (injected(optax.sgd, lambda step: 0.5), "a schedule's, which sets it anew"),
+        (optax.sgd(0.5), "keeps no learning rate in its state; make it by jaxtrain.optim.injected"),
+    ],
+)
+def test_one_that_can_not_be_changed_says_so(tx, message):
+    opt_state = tx.init(PARAMS)
+    with pytest.raises(ConfigError, match=message):
+        with_learning_rate(opt_state, 0.25)
+    with pytest.raises(ConfigError, match=message):
+        refuse_fixed_rate(jax.eval_shape(tx.init, PARAMS))
+
+
+def test_of_several_rates_the_one_that_is_found_is_replaced():
+    tx = optax.chain(injected(optax.sgd, 0.5), injected(optax.sgd, 0.25))
+    first, second = with_learning_rate(tx.init(PARAMS), 0.125)
+    assert float(first.hyperparams["learning_rate"]) == 0.125
+    assert float(second.hyperparams["learning_rate"]) == 0.25

@@ -1,26 +1,26 @@
 import jax
 import jax.numpy as jnp
 import optax
-import pydantic
 import pytest
 
 import jaxtrain.optim
+from jaxtrain.config import OptimizerSection, ScheduleSection
 from jaxtrain.errors import ConfigError, UnknownNameError
-from jaxtrain.optim import OPTIMIZERS, SCHEDULES, held_patterns, learning_rate, make_optimizer
-
-
-class OptimizerSection(pydantic.BaseModel):
-    name: str = "adamw"
-    learning_rate: float = 1e-3
-
-
-class ScheduleSection(pydantic.BaseModel):
-    name: str = "constant"
+from jaxtrain.optim import (
+    OPTIMIZERS,
+    SCHEDULES,
+    held_patterns,
+    learning_rate,
+    make_optimizer,
+    make_schedule,
+)
 
 
 def build(optimizer, schedule, total_steps=100):
     return make_optimizer(
-        OPTIMIZERS.schema(optimizer["name"], OptimizerSection).model_validate(optimizer),
+        OPTIMIZERS.schema(optimizer.get("name", "adamw"), OptimizerSection).model_validate(
+            optimizer
+        ),
         SCHEDULES.schema(schedule["name"], ScheduleSection).model_validate(schedule),
         total_steps,
     )
@@ -36,7 +36,7 @@ def rates(tx, steps):
     return found
 
 
-@pytest.mark.parametrize("name", ["adamw", "sgd"])
+@pytest.mark.parametrize("name", OPTIMIZERS.names())
 def test_the_schedule_drives_the_optimizer(name):
     tx = build(
         {"name": name, "learning_rate": 0.5}, {"name": "cosine", "warmup_steps": 2}, total_steps=4
@@ -67,8 +67,24 @@ def test_options_of_the_section_arrive():
 def test_unknown_names_are_told_with_the_nearest():
     with pytest.raises(UnknownNameError, match="unknown schedule 'cosin'; did you mean 'cosine'"):
         make_optimizer(OptimizerSection(), ScheduleSection(name="cosin"), 10)
-    with pytest.raises(UnknownNameError, match="unknown optimizer 'adamv'; did you mean 'adamw'"):
-        make_optimizer(OptimizerSection(name="adamv"), ScheduleSection(), 10)
+    with pytest.raises(UnknownNameError, match="unknown optimizer 'adamx'; did you mean 'adam"):
+        make_optimizer(OptimizerSection(name="adamx"), ScheduleSection(), 10)
+
+
+def test_a_schedule_with_a_warm_up_of_its_own_is_told_that_there_is_one(monkeypatch):
+    """As a plugin may have from when only the cosine had one: it would be done twice."""
+    monkeypatch.setattr(SCHEDULES, "_factories", dict(SCHEDULES._factories))
+
+    @SCHEDULES.register("own")
+    def own(learning_rate: float, *, warmup_steps: int = 0): ...
+
+    with pytest.raises(ConfigError, match=r"schedule 'own': warmup_steps is there for every"):
+        build({}, {"name": "own"})
+
+
+def test_a_constant_rate_is_a_number_unless_it_warms_up():
+    assert make_schedule(ScheduleSection(), 0.5, 10) == 0.5
+    assert callable(make_schedule(ScheduleSection(warmup_steps=2), 0.5, 10))
 
 
 def test_exports_exist():

@@ -66,17 +66,18 @@ def test_options_come_with_values_defaults_and_words():
     found = component("optimizer", "sgd")
     options = {option.name: option for option in found.options}
     assert [o.name for o in found.options] == [
-        *("momentum", "nesterov", "weight_decay"),  # its own first
-        *("learning_rate", "clip_norm"),
+        *("momentum", "nesterov", "dampening", "weight_decay"),  # its own first
+        *("learning_rate", "clip_norm", "batch_scaling"),
     ]
-    assert [o.name for o in found.options if o.common] == ["learning_rate", "clip_norm"]
+    common = ["learning_rate", "clip_norm", "batch_scaling"]
+    assert [o.name for o in found.options if o.common] == common
     assert (options["momentum"].takes, options["momentum"].default) == (
         "a number of at least 0 and below 1",
         "0",
     )
     assert options["momentum"].says.startswith("decay of the sum of past gradients")
     assert options["clip_norm"].default == "null"
-    assert found.place == "jaxtrain.optim.optimizers"
+    assert found.place == "jaxtrain.optim.optimizers.sgd"
     csv = {option.name: option for option in component("data", "csv").options}
     assert csv["target"].default is None
     assert csv["missing"].default == "['?', '']"

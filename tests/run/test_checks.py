@@ -17,6 +17,7 @@ from jaxtrain import lora
 from jaxtrain.data import SOURCES, Dataset, Splits, TargetScale
 from jaxtrain.main import main
 from jaxtrain.models import Model, from_linen
+from jaxtrain.optim import learning_rate
 from jaxtrain.run.checks import (
     check_gradient_numerically,
     check_gradients_reach,
@@ -410,6 +411,17 @@ def test_the_options_of_the_run_reach_the_overfitting(monkeypatch):
     task = Task.of(RunData.of(make_config(CONFIGS / "digits.py", overrides)))
     checks._overfit(task, BATCH)
     assert found == [{"seed": 5, "accumulate": 2, "clip_norm": 3.0, "precision": "bfloat16"}]
+
+
+def test_what_is_overfitted_has_the_rate_of_the_batch(monkeypatch):
+    from jaxtrain.run import checks
+
+    found = []
+    monkeypatch.setattr(checks, "check_overfits", lambda *parts, **_: found.append(parts[2]))
+    overrides = ["optimizer={learning_rate: 0.001, batch_scaling: {rule: linear, base: 8}}"]
+    task = Task.of(RunData.of(make_config(CONFIGS / "digits.py", overrides)))
+    checks._overfit(task, BATCH)
+    assert float(learning_rate(found[0].init({}))) == pytest.approx(0.004)
 
 
 # -- what a newcomer's own data bring along -------------------------------------------------------

@@ -8,6 +8,7 @@ import pytest
 
 from jaxtrain.config import MISSING, to_dict
 from jaxtrain.run.deciding import differing, is_free
+from tests.optim.parity import rates, scheduled
 
 
 def written(config):
@@ -32,6 +33,8 @@ def test_a_config_does_not_differ_from_itself(digits):
         ("data.shuffle=false", "data.shuffle", True, False),
         ("data.last_batch=drop", "data.last_batch", "pad", "drop"),
         ("data.stream=true", "data.stream", False, True),
+        ("optimizer.weight_decay=0.5", "optimizer.weight_decay", 1e-4, 0.5),
+        ("schedule.warmup_steps=3", "schedule.warmup_steps", 0, 3),
         ("optimizer.learning_rate=0.05", "optimizer.learning_rate", 0.003, 0.05),
         ("train.form=single", "train.form", "auto", "single"),
         ("train.accumulate=2", "train.accumulate", 1, 2),
@@ -114,6 +117,40 @@ def test_a_run_may_get_longer_where_no_schedule_is_stretched(digits):
         constant["train"]["epochs"] = junk
         found = differing(constant, digits("train.epochs=3", "schedule={name: constant}"))
         assert [key for key, _, _ in found] == ["train.epochs"]
+
+
+@pytest.mark.parametrize(
+    ("schedule", "stretched"),
+    [
+        ("{name: constant, warmup_steps: 5}", False),
+        ("{name: constant, warmup_epochs: 1}", False),
+        ("{name: constant, warmup_fraction: 0.1}", True),
+        ("{name: step, every: 1}", False),
+        ("{name: multi_step, milestones: [1]}", False),
+        ("{name: exponential, factor: 0.9}", False),
+        ("{name: sgdr, first: 1}", False),
+        ("{name: linear}", True),
+        ("{name: one_cycle}", True),
+        ("{name: chain, parts: [{name: constant, steps: 5}, {name: cosine}]}", True),
+    ],
+)
+def test_which_schedules_are_stretched(digits, schedule, stretched):
+    before = written(digits("train.epochs=2", f"schedule={schedule}"))
+    found = differing(before, digits("train.epochs=3", f"schedule={schedule}"))
+    assert [key for key, _, _ in found] == ["train.epochs"] * stretched
+
+
+def test_what_is_not_stretched_has_the_same_rate_however_long_the_run(digits):
+    """The other half of it: the first steps of a longer run are those of the shorter one."""
+    for section in (
+        {"name": "constant", "warmup_steps": 3},
+        {"name": "step", "every": 1},
+        {"name": "multi_step", "milestones": [1]},
+        {"name": "exponential", "factor": 0.9},
+        {"name": "sgdr", "first": 1, "growth": 2},
+    ):
+        short, long = (scheduled(section, steps, steps_per_epoch=4) for steps in (12, 40))
+        assert rates(short, 12).tolist() == rates(long, 12).tolist()
 
 
 def test_a_key_that_has_come_since_is_its_default(digits):

@@ -66,6 +66,19 @@ def test_what_becomes_of_the_last_batch_is_said(overrides, expected):
     assert expected in describe_plan(Experiment(task, state=task.abstract_state()))
 
 
+def test_a_rate_that_goes_with_the_batch_is_said():
+    overrides = ["optimizer={learning_rate: 0.001, batch_scaling: {rule: square_root, base: 8}}"]
+    task = Task.of(RunData.of(make_config(DIGITS, overrides)))
+    said = describe_plan(Experiment(task, state=task.abstract_state()))
+    assert "rate       0.002 at its peak: 0.001 for batches of 8, square root to 32\n" in said
+    assert "rate " not in describe_plan(_planned())
+
+
+def _planned():
+    task = Task.of(RunData.of(make_config(DIGITS)))
+    return Experiment(task, state=task.abstract_state())
+
+
 def test_what_is_planned_is_what_happens(tmp_path, monkeypatch):
     from jaxtrain.engine.device import pacer
 

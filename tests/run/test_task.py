@@ -18,6 +18,7 @@ from jaxtrain.engine import Engine
 from jaxtrain.errors import ConfigError, DataError
 from jaxtrain.metrics import Loss, MeanAbsoluteError, R2Score, Rescaled
 from jaxtrain.models import MODELS, from_linen
+from jaxtrain.optim import learning_rate, schedule_free_adamw
 from jaxtrain.run import Experiment, RunData, Task, make_config
 from jaxtrain.run.directory import run_id
 
@@ -404,3 +405,40 @@ def test_what_a_model_has_decided_is_asked_once_and_with_what_is_computed_in(dig
     task.facts()["kernel"] = "mine"
     assert task.facts() == {"kernel": "fast (it can)"}
     assert asked == [((32, 64), "bfloat16")]
+
+
+def test_the_schedule_knows_the_epochs_of_the_data_and_the_rate_the_batch(digits):
+    overrides = [
+        "optimizer={name: sgd, learning_rate: 0.1, batch_scaling: {rule: linear, base: 8}}"
+    ]
+    overrides += [
+        "schedule={name: step, every: 1, factor: 0.5, warmup_epochs: 1}",
+        "train.epochs=4",
+    ]
+    task = Task.of(RunData.of(digits("data.batch_size=32", "model.hidden=[]", *overrides)))
+    steps = task.data.loader.steps_per_epoch
+    params = jnp.zeros(1)
+    opt_state = task.tx.init(params)
+
+    def rate_after(done):
+        _, after = task.tx.update(
+            params,
+            opt_state._replace(
+                hyperparams_states=jax.tree.map(
+                    lambda _: jnp.int32(done), opt_state.hyperparams_states
+                )
+            ),
+            params,
+        )
+        return float(learning_rate(after))
+
+    assert rate_after(0) == 0
+    assert rate_after(steps) == pytest.approx(0.4)
+    assert rate_after(2 * steps - 1) == pytest.approx(0.4)
+    assert rate_after(2 * steps) == pytest.approx(0.2)
+
+
+def test_an_optimizer_that_wants_other_parameters_evaluated_is_refused(digits):
+    """A run would evaluate, save and export those that it trains."""
+    with pytest.raises(ConfigError, match="what it trains is not what is to be evaluated"):
+        Task.of(RunData.of(digits()), tx=schedule_free_adamw(1e-3))

@@ -197,3 +197,18 @@ def test_a_key_that_came_later_does_not_refuse_an_old_run(tmp_path):
 def test_the_loader_of_an_experiment_offers_its_arrays():
     """So that its data stay on the device and are gathered there."""
     assert isinstance(make_task().data.loader, ArrayLoader)
+
+
+def test_a_plateau_wants_a_rate_that_no_schedule_sets(digits, tmp_path):
+    """Told before the run directory is made; of a plan, too, whose state is one of shapes."""
+    for schedule in ("cosine", "constant"):
+        config = digits("hooks.reduce_on_plateau={patience: 3}", f"schedule.name={schedule}")
+        task = Task.of(RunData.of(config))
+        if schedule == "constant":
+            experiment = Experiment(task, tmp_path / "run", state=task.abstract_state())
+            assert experiment.trainer.hooks["reduce_on_plateau"].patience == 3
+            continue
+        with pytest.raises(
+            ConfigError, match=r"reduce_on_plateau: the learning rate is a schedule"
+        ):
+            Experiment(task, tmp_path / "run", state=task.abstract_state())

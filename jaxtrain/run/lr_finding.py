@@ -1,0 +1,34 @@
+"""The learning-rate finder on a task: its model, loss, data and optimizer, without its schedule.
+
+found = lr_find_of(task)
+found.suggestion
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from jaxtrain.optim import OPTIMIZERS
+from jaxtrain.run.task import Task, step_options
+from jaxtrain.step import RateSweep, lr_find, make_train_step
+
+
+def lr_find_of(task: Task, **options: Any) -> RateSweep:
+    """`jaxtrain.step.lr_find` of the optimizer that the config of `task` names.
+
+    The rate that it suggests is for the batches of the config: under `optimizer.batch_scaling` it
+    is the peak, not `optimizer.learning_rate`.
+
+    Args:
+        task: nothing of it is trained; its schedule has no part in this.
+        options: those of `lr_find`.
+
+    Raises:
+        ConfigError: as `lr_find`.
+    """
+    config = task.config
+    tx = OPTIMIZERS.build(config.optimizer, learning_rate=config.optimizer.learning_rate)
+    step = make_train_step(task.model, task.loss, tx, **step_options(config))
+    state = task.initial_state()
+    state = state.replace(opt_state=tx.init(state.params))
+    return lr_find(step, state, task.data.loader, **options)
