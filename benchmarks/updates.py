@@ -100,7 +100,8 @@ class OnTorch:
 
     def some(self) -> list[float]:
         """A few of the parameters."""
-        return [float(x) for x in self._params[0][0, :5]] + [float(x) for x in self._params[1][:5]]
+        kernel, vector = self._params[0].detach(), self._params[1].detach()
+        return [float(x) for x in kernel[0, :5]] + [float(x) for x in vector[:5]]
 
     def round(self, count: int) -> Rate:
         """Updates a second over so many."""
