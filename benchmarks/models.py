@@ -34,8 +34,8 @@ from benchmarks.processes import REST_SECONDS, OwnProcess, ProcessFailed
 from jaxtrain.files import replacing
 
 FIRST_STEPS = 20
-"""After so many the loss must be below that of the first. He's initialisation begins high, and rises
-before it falls."""
+"""After so many the loss must be below that of the first. With He's initialisation it begins high,
+and rises before it falls."""
 
 PACKAGES = ["jaxtrain", "jax", "jaxlib", "flax", "optax", "numpy", "torch"]
 
