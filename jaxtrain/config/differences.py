@@ -64,7 +64,10 @@ def _from_defaults(section: pydantic.BaseModel, prefix: str) -> Any:
     for key, field in type(section).model_fields.items():
         value = getattr(section, key)
         if isinstance(value, Section):
-            yield from _from_defaults(value, f"{prefix}{key}.")
+            found = list(_from_defaults(value, f"{prefix}{key}."))
+            yield from found
+            if not found and not field.is_required() and field.get_default() is None:
+                yield f"{prefix}{key}", None, to_dict(value)  # that it is there is a difference
         elif prefix == "" and key == "hooks":
             for name in DEFAULT_HOOKS:
                 if name not in value:

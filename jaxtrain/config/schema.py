@@ -120,7 +120,7 @@ class GroupSection(Section):
     section says.
     """
 
-    match: Patterns  # as those of a shell: */bias, head/*
+    match: Patterns = Field(min_length=1)  # as those of a shell: */bias, head/*
     freeze: bool = False  # they stay as they are
     learning_rate: float | None = Field(default=None, ge=1e-8, le=10)
 

@@ -3,12 +3,13 @@
     loop = OwnLoop(state, hooks=[Console(), EarlyStopping(monitor="loss")])
     loop.add_metrics({"loss": Loss()})
     for epoch in loop.epochs(10):
-        for batch in loop.batches(loader):
-            state, output = step(state, batch)
-            loop.done(state, output)
+        for state, batch in loop.batches(loader):
+            loop.done(*step(state, batch))
 
 Every hook that an `Engine` takes works here: the events, their counts and their order are the same.
-Each iteration is a dispatch of its own; to have several run as one is what an engine is for.
+The state comes with each batch, since a hook may have changed it (a learning rate), or a checkpoint
+brought another one. Each iteration is a dispatch of its own; to have several run as one is what an
+engine is for.
 """
 
 from __future__ import annotations
@@ -88,8 +89,8 @@ class OwnLoop(Engine):
             self._batches.close()
             self._is_running, self._now, self._stop.run = False, None, ""
 
-    def batches(self, loader: Iterable[Any]) -> Iterator[Any]:
-        """The batches of the epoch, as the loader gives them.
+    def batches(self, loader: Iterable[Any]) -> Iterator[tuple[Any, Any]]:
+        """The TrainState and a batch, for each batch of the epoch as the loader gives it.
 
         A `Loader` goes on from its place, so that the second epoch is the loader's second, and a
         run that is resumed has seen every batch once.
@@ -108,7 +109,7 @@ class OwnLoop(Engine):
         try:
             for portion in portions(course):
                 self._waits_for = now.iteration
-                yield portion.data
+                yield now.train_state, portion.data
                 if self._waits_for:
                     raise RuntimeError(
                         f"iteration {now.iteration}: expected loop.done(state, output) after each "

@@ -40,7 +40,8 @@ logger = logging.getLogger(__name__)
 class Checkpoint:
     """Saves at epoch ends, every so many iterations, on interruption and at the end.
 
-    Besides, an epoch whose monitored metric is the best so far is saved whatever the periods are.
+    Besides, an epoch whose monitored metric is among the best that the store keeps (`keep_best`) is
+    saved whatever the periods are.
 
     Args:
         store: where to.

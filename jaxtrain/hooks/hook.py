@@ -22,6 +22,9 @@
 A hook that writes files says so in `writes`, an attribute of its class or of itself: their names in
 the run directory. Two that write the same file in one run are refused.
 
+One that changes what is learnt, as a learning rate does, says `decides = True`, an attribute of its
+class: a config's run with it is then another than one without, and can't get it half way.
+
 What must be made ready for a run (a file, a clock) is made on `Events.STARTED | Events.RESUMED`: a
 run begins once, and goes on as often as it was left.
 """

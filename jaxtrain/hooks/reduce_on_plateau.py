@@ -51,6 +51,8 @@ class ReduceOnPlateau:
             epoch, where it was not there all the same.
     """
 
+    decides = True  # what is learnt: a run with it is another than one without
+
     def __init__(
         self,
         *,

@@ -168,7 +168,9 @@ def encoder(
 ) -> Model:
     """A transformer encoder on tokens `[B, L]` or features `[B, L, D]`.
 
-    Steps where the batch's `mask` `[B, L]` is 0 are padding, and change no bit of the outputs.
+    Steps that `padding_token` or `lengths` says are padding change no bit of the outputs, nor do
+    those where the batch's `mask` `[B, L]` is 0. Losses read that mask, too: those of jaxtrain want
+    one label a step then, and with one a row refuse it.
 
     Args:
         num_outputs: K.

@@ -87,7 +87,9 @@ def lstm(
 ) -> Model:
     """An LSTM on features `[B, L, D]` or tokens `[B, L]`, of which it reads the last output.
 
-    Steps where the batch's `mask` `[B, L]` is 0 are padding, and change no bit of the outputs.
+    Steps that `padding_token` or `lengths` says are padding change no bit of the outputs, nor do
+    those where the batch's `mask` `[B, L]` is 0. Losses read that mask, too: those of jaxtrain want
+    one label a step then, and with one a row refuse it.
 
     Args:
         num_outputs: K.

@@ -59,7 +59,9 @@ def real_steps(
                 f"lengths: expected whole numbers of shape {inputs.shape[:1]}, found "
                 f"{lengths.dtype} of shape {lengths.shape}"
             )
-        said.append(jnp.arange(inputs.shape[1], dtype=lengths.dtype)[None] < lengths[:, None])
+        # Not in their own dtype: a narrow one can't count to all steps.
+        steps = jnp.arange(inputs.shape[1], dtype=jnp.int32)
+        said.append(steps[None] < lengths.astype(jnp.int32)[:, None])
     if padding_token is not None:
         if not whole:
             raise ConfigError(

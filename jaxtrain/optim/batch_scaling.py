@@ -13,6 +13,9 @@ import pydantic
 
 from jaxtrain.errors import ConfigError
 
+LOWEST, HIGHEST = 1e-8, 10.0
+"""Between these `learning_rate` has to be in a config, and so has what it is scaled to."""
+
 
 def peak_rate(optimizer: pydantic.BaseModel, batch_size: int | None) -> float:
     """The learning rate that the schedule scales.
@@ -27,7 +30,7 @@ def peak_rate(optimizer: pydantic.BaseModel, batch_size: int | None) -> float:
         batch_size: examples an update.
 
     Raises:
-        ConfigError: it is to be scaled, and no batch size is given.
+        ConfigError: it is to be scaled, and no batch size is given; or to what no rate can be.
     """
     rate: float = optimizer.learning_rate  # type: ignore[attr-defined]
     scaling = getattr(optimizer, "batch_scaling", None)
@@ -39,4 +42,10 @@ def peak_rate(optimizer: pydantic.BaseModel, batch_size: int | None) -> float:
             "given; give it batch_size="
         )
     ratio = batch_size / scaling.base
-    return rate * (ratio if scaling.rule == "linear" else math.sqrt(ratio))
+    peak = rate * (ratio if scaling.rule == "linear" else math.sqrt(ratio))
+    if not LOWEST <= peak <= HIGHEST:
+        raise ConfigError(
+            f"optimizer.learning_rate, optimizer.batch_scaling: expected a rate between {LOWEST:g} "
+            f"and {HIGHEST:g} for batches of {batch_size}, found {peak:g}; set one of them anew"
+        )
+    return peak

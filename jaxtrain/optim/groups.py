@@ -53,7 +53,7 @@ def group_names(params: Any, groups: Mapping[str, Sequence[str]]) -> Any:
     """A tree like `params` with the name of each leaf's group; `REST` where it is in none.
 
     Raises:
-        ConfigError: a pattern matches nothing, or a parameter is in two groups.
+        ConfigError: a pattern matches nothing, a parameter is in two groups, or all are in one.
 
     >>> group_names({"head": {"bias": 1, "kernel": 2}}, {"small": ["*/bias"]})
     {'head': {'bias': 'small', 'kernel': ''}}
@@ -68,6 +68,11 @@ def group_names(params: Any, groups: Mapping[str, Sequence[str]]) -> Any:
                     "say less"
                 )
             found[path] = name
+    if paths and len(found) == len(paths):
+        raise ConfigError(
+            "groups: every parameter is in a group, and nothing is left for the optimizer itself; "
+            "say what holds for most of them in its own section"
+        )
     return jax.tree.unflatten(treedef, [found.get(path, REST) for path in paths])
 
 

@@ -43,6 +43,8 @@ def injected(
 def learning_rate(opt_state: optax.OptState) -> jax.Array | None:
     """The learning rate of the last update, a float32 scalar; before the first, that of the first.
 
+    Where there are groups it is that of the parameters that are in none.
+
     None where the optimizer keeps none in its state, as `optax.adam(1e-3)` on its own.
     """
     for state in jax.tree.leaves(opt_state, is_leaf=_holds):
@@ -52,7 +54,8 @@ def learning_rate(opt_state: optax.OptState) -> jax.Array | None:
 
 
 def with_learning_rate(opt_state: optax.OptState, rate: float | jax.Array) -> optax.OptState:
-    """`opt_state` with another learning rate, where `learning_rate` finds it.
+    """`opt_state` with another learning rate, where `learning_rate` finds it; those of groups go
+    with it in proportion.
 
     A rate that is on a device is replaced there, so that a compiled step takes it as it took the
     one before.
@@ -62,15 +65,17 @@ def with_learning_rate(opt_state: optax.OptState, rate: float | jax.Array) -> op
             would set it back.
     """
     refuse_fixed_rate(opt_state)
-    done = False
+    wanted, old = jnp.asarray(rate, jnp.float32), learning_rate(opt_state)
+    assert old is not None  # or it would have been refused
+    is_first = True
 
     def replace(state: Any) -> Any:
-        nonlocal done
-        if done or not _holds(state):
+        nonlocal is_first
+        if not _holds(state):
             return state
-        done = True
         before = state.hyperparams["learning_rate"]
-        new = jnp.asarray(rate, jnp.float32)
+        new = wanted if is_first else jnp.where(old > 0, before * (wanted / old), before)
+        is_first = False
         if isinstance(before, jax.Array) and not isinstance(before, jax.core.Tracer):
             new = jax.device_put(new, before.sharding)
         return state._replace(hyperparams={**state.hyperparams, "learning_rate": new})
@@ -84,14 +89,14 @@ def refuse_fixed_rate(opt_state: optax.OptState) -> None:
     Raises:
         ConfigError: it can't be.
     """
-    for state in jax.tree.leaves(opt_state, is_leaf=_holds):
-        if not _holds(state):
-            continue
+    found = [state for state in jax.tree.leaves(opt_state, is_leaf=_holds) if _holds(state)]
+    for state in found:
         if "learning_rate" in getattr(state, "hyperparams_states", ()):
             raise ConfigError(
                 "the learning rate is a schedule's, which sets it anew at each update; take "
                 "schedule.name=constant without a warm-up, or make the optimizer of a number"
             )
+    if found:
         return
     raise ConfigError(
         "the optimizer keeps no learning rate in its state; make it by "

@@ -21,12 +21,11 @@ from jaxtrain.batch import batch_size
 from jaxtrain.data import Finding
 from jaxtrain.data.epoch_order import LastBatch
 from jaxtrain.models import Model
-from jaxtrain.optim import OPTIMIZERS, peak_rate
 from jaxtrain.run.data import RunData
 from jaxtrain.run.experiment import Experiment
 from jaxtrain.run.figures import loss_for
 from jaxtrain.run.planning import refuse_what_train_refuses
-from jaxtrain.run.task import Task, step_options
+from jaxtrain.run.task import Task, step_options, without_schedule
 from jaxtrain.step import (
     LossFn,
     TrainState,
@@ -62,9 +61,9 @@ def run_checks(data: RunData) -> Iterator[Finding]:
     batch, state = small_batch(data), task.initial_state()
     moved = state.replace(params=_off_the_kinks(state.params))
     adapter = task.parameters.adapter
-    # One factor of a fresh adapter is 0, so that no gradient reaches the other.
-    begun = state if adapter is None else moved
-    yield check_gradients_reach(task.model, task.loss, begun, batch)
+    # Where something begins at 0, as a factor of an adapter or the last scale of a residual block,
+    # no gradient reaches what stands behind it, at first.
+    yield check_gradients_reach(task.model, task.loss, moved, batch)
     if adapter is None or not adapter.dora:
         yield check_gradient_numerically(task.model, task.loss, moved, batch)
     yield _overfit(task, batch)
@@ -265,17 +264,16 @@ def _overfit(task: Task, batch: Batch) -> Finding:
     Of an adapter it is the base that is tried, all of it: what a few ranks on what others have
     learnt can reach nobody knows beforehand.
     """
-    config = task.config
-    rate = peak_rate(config.optimizer, config.data.batch_size)
-    tx = OPTIMIZERS.build(config.optimizer, learning_rate=rate)
-    loss = task.loss
+    config, loss = task.config, task.loss
+    # Patterns of groups are those of the adapter, where there is one.
+    whole = config.lora is not None
+    optimizer = config.optimizer.model_copy(update={"groups": {}} if whole else {})
+    tx = without_schedule(config.model_copy(update={"optimizer": optimizer}))
     if hasattr(config.loss, "label_smoothing"):
         loss = loss_for(config, class_counts=task.data.class_counts(), label_smoothing=0.0)
-    options = step_options(config)
-    # Mixtures can't be learnt by heart, patterns are those of the adapter where there is one, and
-    # of an average there is nothing to see.
-    left = options | {"mix": None, "ema_decay": None}
-    left |= {"freeze": ()} if config.lora is not None else {}
+    # Mixtures can't be learnt by heart, and of an average there is nothing to see.
+    left = step_options(config) | {"mix": None, "ema_decay": None}
+    left |= {"freeze": ()} if whole else {}
     return check_overfits(task.parameters.base, loss, tx, batch, seed=config.seed, **left)
 
 

@@ -19,10 +19,12 @@ from jaxtrain.config import (
     non_defaults,
     to_dict,
 )
+from jaxtrain.hooks import HOOKS
 
 Difference = tuple[str, Any, Any]
 
-# What may change between two sittings of one run: none of it has a part in the figures.
+# What may change between two sittings of one run: none of it has a part in the figures, but for a
+# hook that says so of itself.
 _MAY_CHANGE_IN_A_RUN = {
     "workdir",
     "project",
@@ -79,6 +81,20 @@ def _is_stretched(schedule: ScheduleSection) -> bool:
     return schedule.name not in _NEVER_STRETCHED or bool(schedule.warmup_fraction)
 
 
+def decides(key: str, config: ExperimentConfig) -> bool:
+    """Whether a dotted key has a part in the figures."""
+    first, _, rest = key.partition(".")
+    name = rest.partition(".")[0]
+    if first == "hooks" and name in config.hooks:
+        return _hook_decides(config.hooks[name].name)
+    return not is_free(key)
+
+
+def _hook_decides(name: Any) -> bool:
+    """Whether a hook changes what is learnt, as few do: they say so in `decides`."""
+    return name in HOOKS.names() and bool(getattr(HOOKS[name], "decides", False))
+
+
 def is_free(key: str) -> bool:
     """Whether a dotted key, or a section around it, is free to change."""
     parts = key.split(".")
@@ -92,8 +108,17 @@ def _may_change(key: str) -> bool:
 
 def _deciding(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """The config without what is free to change."""
-    return {
+    found = {
         key: _deciding(value, f"{prefix}{key}.") if isinstance(value, Mapping) else value
         for key, value in config.items()
         if not _may_change(prefix + key)
     }
+    hooks = config.get("hooks")
+    if not prefix and isinstance(hooks, Mapping):
+        own = {
+            key: section
+            for key, section in hooks.items()
+            if isinstance(section, Mapping) and _hook_decides(section.get("name", key))
+        }
+        found |= {"hooks": own} if own else {}
+    return found

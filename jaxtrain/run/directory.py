@@ -35,7 +35,7 @@ from jaxtrain.files.lock import lock
 from jaxtrain.files.paths import typed_directory
 from jaxtrain.hooks import CSV, JSONL
 from jaxtrain.report import LearningCurves
-from jaxtrain.run.deciding import is_free
+from jaxtrain.run.deciding import decides
 from jaxtrain.run.same_run import refuse_another_run, tell_of_lost_record
 
 # What a run writes by `replacing`: what a kill may leave half of.
@@ -205,7 +205,7 @@ class RunDirectory:
 
 def run_id(config: ExperimentConfig) -> str:
     """`seed<seed>-<digest>`; the digest covers what decides the figures and is no default."""
-    told = {key: value for key, _, value in non_defaults(config) if not is_free(key)}
+    told = {key: value for key, _, value in non_defaults(config) if decides(key, config)}
     text = json.dumps(told, sort_keys=True, default=repr)
     return f"seed{config.seed}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
 

@@ -184,7 +184,7 @@ class Experiment:
             NonFiniteError: NaN or Inf in the loss or gradient.
         """
         refuse_unwanted(self.directory, resume)
-        refuse_unknown_monitors(self.config, self.trainer)
+        refuse_unknown_monitors(self.config, self.trainer, self.task.metrics())
         if self._unread and not self.directory.path.exists():
             self._begin()  # nobody can have it; without the files it is not even made
         look = partial(self._look, resume, allow_changed_plugins)

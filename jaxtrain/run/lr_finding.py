@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from jaxtrain.optim import OPTIMIZERS
-from jaxtrain.run.task import Task, step_options
+from jaxtrain.run.task import Task, step_options, without_schedule
 from jaxtrain.step import RateSweep, lr_find, make_train_step
 
 
@@ -17,7 +16,7 @@ def lr_find_of(task: Task, **options: Any) -> RateSweep:
     """`jaxtrain.step.lr_find` of the optimizer that the config of `task` names.
 
     The rate that it suggests is for the batches of the config: under `optimizer.batch_scaling` it
-    is the peak, not `optimizer.learning_rate`.
+    is the peak, not `optimizer.learning_rate`. Rates of groups go with it in proportion.
 
     Args:
         task: nothing of it is trained; its schedule has no part in this.
@@ -27,7 +26,7 @@ def lr_find_of(task: Task, **options: Any) -> RateSweep:
         ConfigError: as `lr_find`.
     """
     config = task.config
-    tx = OPTIMIZERS.build(config.optimizer, learning_rate=config.optimizer.learning_rate)
+    tx = without_schedule(config)
     step = make_train_step(task.model, task.loss, tx, **step_options(config))
     state = task.initial_state()
     state = state.replace(opt_state=tx.init(state.params))

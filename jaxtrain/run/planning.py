@@ -50,7 +50,7 @@ def refuse_what_train_refuses(experiment: Experiment) -> None:
         ConfigError: a monitor that nobody provides, a directory that holds another run, or another
             model's parameters to begin with.
     """
-    refuse_unknown_monitors(experiment.config, experiment.trainer)
+    refuse_unknown_monitors(experiment.config, experiment.trainer, experiment.task.metrics())
     experiment.directory.refuse_others(experiment.config)
     if not committed(experiment.directory.checkpoints):  # else it goes on, with its own
         experiment.task.parameters.refuse_others(experiment.task.abstract_state())

@@ -23,7 +23,7 @@ import numpy as np
 import optax
 
 from jaxtrain.blame import in_a_line, place_of
-from jaxtrain.config import ExperimentConfig
+from jaxtrain.config import ExperimentConfig, ScheduleSection
 from jaxtrain.errors import ConfigError, JaxtrainError, WorkerError
 from jaxtrain.lora import Penalty
 from jaxtrain.metrics import HostMetric, Metric, is_host_metric, refuse_misfit
@@ -302,6 +302,11 @@ def _fitting(what: str) -> Iterator[None]:
         ) from error
 
 
+def without_schedule(config: ExperimentConfig) -> optax.GradientTransformation:
+    """The optimizer of a config at its peak, with its groups and its slow weights."""
+    return make_optimizer(config.optimizer, ScheduleSection(), 1, batch_size=config.data.batch_size)
+
+
 def step_options(config: ExperimentConfig) -> dict[str, Any]:
     """What `make_train_step` is to know of a config, besides model, loss and optimizer.
 
@@ -311,6 +316,11 @@ def step_options(config: ExperimentConfig) -> dict[str, Any]:
     optimizer, train = config.optimizer, config.train
     if train.mixup is not None and train.cutmix is not None:
         raise ConfigError("train.mixup and train.cutmix: rows are mixed in one way; leave one out")
+    if (train.mixup or train.cutmix) and getattr(config.model, "lengths", None):
+        raise ConfigError(
+            "train.mixup and train.cutmix: rows of different lengths can't be mixed; leave out "
+            "model.lengths"
+        )
     mix = mixup(train.mixup) if train.mixup is not None else None
     return {
         "precision": config.precision,

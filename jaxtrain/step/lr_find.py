@@ -66,7 +66,8 @@ def lr_find(
         smoothing: how much of a mean of the losses stays at each step. It is taken forwards, which
             tells where the loss diverges, and of that backwards: forwards alone it would be behind
             the rates by `1 / (1 - smoothing)` steps, and the suggestion too high by as many.
-        divergence: the sweep ends where the mean of the losses so far is so many times its best.
+        divergence: the sweep ends where the mean of the losses so far is above its best by so many
+            times that, less one.
 
     Raises:
         ConfigError: the learning rate can't be changed; there is no batch, or a loss that is not
@@ -97,7 +98,8 @@ def lr_find(
             break
         losses.append(loss)
         means = _means(losses, smoothing)
-        if means[-1] > divergence * min(means):
+        best = min(means)
+        if means[-1] - best > (divergence - 1) * abs(best):
             diverged = True
             break
     if len(losses) < 2:

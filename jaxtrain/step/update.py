@@ -49,7 +49,20 @@ def average_of(params: Any) -> Any:
     return jax.tree.map(copy, params)
 
 
-def moved(average: Any, params: Any, *, decay: float) -> Any:
+def decay_at(step: jax.Array, decay: float) -> jax.Array:
+    """The decay of an average behind so many steps: `(1 + step) / (10 + step)`, at most `decay`.
+
+    An average that began as random numbers would else be made of them for `1 / (1 - decay)` steps
+    and more, longer than many a run. As TensorFlow's ExponentialMovingAverage has it.
+
+    >>> [round(float(decay_at(jnp.int32(step), 0.9)), 3) for step in (0, 10, 1000)]
+    [0.1, 0.55, 0.9]
+    """
+    count = step.astype(jnp.float32)
+    return jnp.minimum(decay, (1 + count) / (10 + count))
+
+
+def moved(average: Any, params: Any, *, decay: float | jax.Array) -> Any:
     """`decay * average + (1 - decay) * params`, leaf by leaf; integers are taken as they are."""
 
     def move(old: jax.Array, new: jax.Array) -> jax.Array:

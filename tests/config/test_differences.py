@@ -49,3 +49,14 @@ def test_differences_from_the_defaults_of_the_named_components(registries):
         ("hooks.log.name", MISSING, "jsonl"),
         ("hooks.log.every", 100, 5),
     ]
+
+
+def test_a_section_that_is_there_at_its_defaults_is_a_difference(registries):
+    """`sam: {}` trains otherwise than no `sam` does."""
+    config = check({"train": {"sam": {}}, "optimizer": {"lookahead": {}}}, registries)
+    assert non_defaults(config) == [
+        ("optimizer.lookahead", None, {"every": 5, "share": 0.5}),
+        ("train.sam", None, {"radius": 0.05, "adaptive": False}),
+    ]
+    other = check({"train": {"sam": {"radius": 0.1}}}, registries)
+    assert non_defaults(other) == [("train.sam.radius", 0.05, 0.1)]

@@ -50,6 +50,7 @@ def test_what_differs_from_the_defaults_is_told_option_by_option():
         ("small.learning_rate=0", r"groups\.small\.learning_rate: expected a number"),
         ("other.freeze=true", r"groups\.other\.match: missing"),
         ("small.clip_norm=1.0", r"groups\.small\.clip_norm: unknown key"),
+        ("small.match=[]", r"groups\.small\.match: expected"),
         ("small.lookahead=1", r"groups\.small\.lookahead: unknown key"),
     ],
 )

@@ -38,14 +38,13 @@ def loader():
     return ArrayLoader(DATA, batch_size=4, seed=3)
 
 
-def drive(loop, epochs, state, *, data=None, take=step, each=lambda loop: None):
+def drive(loop, epochs, *, data=None, take=step, each=lambda loop: None):
     data = data or loader()
     for _ in loop.epochs(epochs):
-        for batch in loop.batches(data):
-            state, output = take(state, batch)
-            loop.done(state, output)
+        for state, batch in loop.batches(data):
+            loop.done(*take(state, batch))
             each(loop)
-    return state
+    return loop.state.train_state
 
 
 def test_events_counts_and_figures_are_those_of_an_engine(record):
@@ -55,7 +54,7 @@ def test_events_counts_and_figures_are_those_of_an_engine(record):
     engine.run(loader(), max_epochs=3)
     loop = OwnLoop(START, metrics=METRICS)
     seen = record(loop, with_counts=True)
-    state = drive(loop, 3, START)
+    state = drive(loop, 3)
     assert seen == [event for event in expected if event[0] != "RECOMPILED"]
     assert loop.state.metrics == pytest.approx(engine.state.metrics, rel=1e-6)
     np.testing.assert_allclose(state["w"], engine.state.train_state["w"], rtol=1e-6)
@@ -66,7 +65,7 @@ def test_events_counts_and_figures_are_those_of_an_engine(record):
 def test_hooks_do_what_they_do(capsys):
     stop = EarlyStopping(monitor="loss", patience=1, min_delta=10.0)
     loop = OwnLoop(START, hooks=[Console(), NaNGuard(every=1), stop], metrics=METRICS)
-    drive(loop, 9, START)
+    drive(loop, 9)
     assert loop.state.epoch == 2
     assert loop.state.stopped == "terminate"
     assert capsys.readouterr().out.count("epoch ") == 2
@@ -80,14 +79,14 @@ def test_a_step_that_was_not_finite_is_named_exactly(metrics):
 
     loop = OwnLoop(START, hooks=[NaNGuard(every=5)], metrics=metrics)
     with pytest.raises(NonFiniteError, match="iteration 3 "):
-        drive(loop, 2, START, take=broken)
+        drive(loop, 2, take=broken)
 
 
 def test_it_is_named_exactly_behind_a_break_too():
     loop = OwnLoop(START, hooks=[NaNGuard(every=5)])
     for _ in loop.epochs(2):
-        for batch in loop.batches(loader()):
-            loop.done(*step(START, batch))
+        for state, batch in loop.batches(loader()):
+            loop.done(*step(state, batch))
             if loop.state.iteration == 4:
                 break
         break
@@ -97,7 +96,23 @@ def test_it_is_named_exactly_behind_a_break_too():
         return state, {**output, "finite": np.bool_(loop.state.iteration != 8)}
 
     with pytest.raises(NonFiniteError, match="iteration 8 "):
-        drive(loop, 4, START, take=broken)
+        drive(loop, 4, take=broken)
+
+
+def test_what_a_hook_makes_of_the_state_is_what_the_next_step_gets():
+    loop = OwnLoop(START)
+
+    @loop.on(Events.EPOCH_COMPLETED(once=1))
+    def begin_anew(engine):
+        engine.state.train_state = {"w": np.full(3, 7.0, np.float32)}
+
+    got = []
+    for _ in loop.epochs(2):
+        for state, batch in loop.batches(loader()):
+            got.append(np.asarray(state["w"]).tolist())
+            loop.done(*step(state, batch))
+    assert got[0] == [0.0, 0.0, 0.0]
+    assert got[5] == [7.0, 7.0, 7.0]
 
 
 def test_an_iteration_can_end_the_epoch_and_the_run():
@@ -105,7 +120,7 @@ def test_an_iteration_can_end_the_epoch_and_the_run():
     loop.on(Events.ITERATION_COMPLETED(once=2))(Engine.terminate_epoch)
     loop.on(Events.ITERATION_COMPLETED(once=4))(Engine.terminate)
     for epoch in loop.epochs(5):
-        for batch in loop.batches([10, 20, 30]):
+        for _, batch in loop.batches([10, 20, 30]):
             seen.append((epoch, batch))
             loop.done(None, {"x": batch})
     assert seen == [(1, 10), (1, 20), (2, 10), (2, 20)]
@@ -114,37 +129,36 @@ def test_an_iteration_can_end_the_epoch_and_the_run():
 def test_a_loop_that_is_left_goes_on_with_the_next_batch():
     whole, parts = [], []
     loop = OwnLoop(START)
-    drive(loop, 2, START, each=lambda loop: whole.append(loop.state.batch["inputs"].tolist()))
-    loop, state, data = OwnLoop(START), START, loader()
+    drive(loop, 2, each=lambda loop: whole.append(loop.state.batch["inputs"].tolist()))
+    loop, data = OwnLoop(START), loader()
 
     def some(wanted):
-        nonlocal state
         for _ in loop.epochs(2):
-            for batch in loop.batches(data):
+            for state, batch in loop.batches(data):
                 if len(parts) == wanted:
                     return
-                state, output = step(state, batch)
-                loop.done(state, output)
+                loop.done(*step(state, batch))
                 parts.append(batch["inputs"].tolist())
 
     for wanted in (3, 7, 10):  # in an epoch, in the next one, to the end
         some(wanted)
         assert loop.state.iteration == wanted
     assert parts == whole
-    np.testing.assert_array_equal(state["w"], drive(OwnLoop(START), 2, START)["w"])
+    expected = drive(OwnLoop(START), 2)["w"]
+    np.testing.assert_array_equal(loop.state.train_state["w"], expected)
 
 
 def test_a_checkpoint_goes_on_in_another_process(tmp_path):
     store = CheckpointStore(tmp_path, keep=9, monitor="loss", asynchronous=False)
     data = loader()
     loop = OwnLoop(START, hooks=[Checkpoint(store, data, every=3)], metrics=METRICS)
-    end = drive(loop, 2, START, data=data)
+    end = drive(loop, 2, data=data)
     figures = dict(loop.state.metrics)
     again = OwnLoop(START, hooks=[Checkpoint(store, data, every=3)], metrics=METRICS)
     first = next(saved for saved in store.saved() if saved.iteration == 6)
     resume(again, first, store)
     assert again.state.iteration == 6
-    state = drive(again, 2, again.state.train_state, data=data)
+    state = drive(again, 2, data=data)
     np.testing.assert_array_equal(state["w"], end["w"])
     assert again.state.metrics == figures
 

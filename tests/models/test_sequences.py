@@ -82,3 +82,9 @@ def test_a_vocabulary_is_for_tokens():
 def test_lengths_are_an_entry_of_the_batch():
     assert keys_of(None) == ["inputs"]
     assert keys_of("n") == ["inputs", "n"]
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int8"])
+def test_lengths_of_a_narrow_dtype_count_to_all_steps(dtype):
+    real = real_steps(jnp.ones((2, 300, 1)), lengths=jnp.array([3, 100], dtype))
+    assert real.sum(axis=1).tolist() == [3, 100]

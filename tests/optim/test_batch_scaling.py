@@ -31,3 +31,10 @@ def test_without_a_batch_size_it_is_refused():
     section = OptimizerSection(batch_scaling={"rule": "linear"})
     with pytest.raises(ConfigError, match=r"optimizer.batch_scaling: .* batch_size="):
         peak_rate(section, None)
+
+
+@pytest.mark.parametrize(("rate", "batch_size"), [(1.0, 4096), (1e-8, 16)])
+def test_what_no_rate_can_be_is_refused(rate, batch_size):
+    section = OptimizerSection(learning_rate=rate, batch_scaling={"rule": "linear", "base": 64})
+    with pytest.raises(ConfigError, match=f"between 1e-08 and 10 for batches of {batch_size}"):
+        peak_rate(section, batch_size)

@@ -39,9 +39,9 @@ def test_the_learning_rate_is_that_of_what_is_in_no_group():
 
 
 def test_patterns_are_those_of_a_shell_over_whole_paths():
-    tree = {"a": {"b": {"bias": 1}}, "A": {"bias": 2}, "bias": 3}
+    tree = {"a": {"b": {"bias": 1}}, "A": {"bias": 2}, "bias": 3, "rest": 4}
     names = group_names(tree, {"deep": ["a/*"], "top": ["bias"], "case": ["[A]/?ias"]})
-    assert names == {"a": {"b": {"bias": "deep"}}, "A": {"bias": "case"}, "bias": "top"}
+    assert names == {"a": {"b": {"bias": "deep"}}, "A": {"bias": "case"}, "bias": "top", "rest": ""}
 
 
 def test_what_matches_nothing_is_told_with_what_there_is():
@@ -58,6 +58,12 @@ def test_what_matches_nothing_is_told_with_what_there_is():
 def test_a_parameter_is_in_one_group():
     with pytest.raises(ConfigError, match="'head/bias' is in two, 'head' and 'small'"):
         group_names(PARAMS, {"head": ["head/*"], "small": ["*/bias"]})
+
+
+def test_something_is_left_for_the_optimizer_itself():
+    """What a run says its learning rate is has to be that of something."""
+    with pytest.raises(ConfigError, match="every parameter is in a group"):
+        group_names(PARAMS, {"a": ["stem/*"], "b": ["head/*"]})
 
 
 def test_every_group_needs_an_optimizer():

@@ -5,7 +5,14 @@ import optax
 import pytest
 
 from jaxtrain.errors import ConfigError
-from jaxtrain.optim import injected, learning_rate, refuse_fixed_rate, with_learning_rate
+from jaxtrain.optim import (
+    grouped,
+    injected,
+    learning_rate,
+    refuse_fixed_rate,
+    sgd,
+    with_learning_rate,
+)
 
 PARAMS = {"w": jnp.ones(3)}
 GRADS = {"w": jnp.full(3, 2.0)}
@@ -90,8 +97,23 @@ def test_one_that_can_not_be_changed_says_so(tx, message):
         refuse_fixed_rate(jax.eval_shape(tx.init, PARAMS))
 
 
-def test_of_several_rates_the_one_that_is_found_is_replaced():
+def test_of_several_rates_the_one_that_is_found_takes_the_others_along():
     tx = optax.chain(injected(optax.sgd, 0.5), injected(optax.sgd, 0.25))
     first, second = with_learning_rate(tx.init(PARAMS), 0.125)
     assert float(first.hyperparams["learning_rate"]) == 0.125
-    assert float(second.hyperparams["learning_rate"]) == 0.25
+    assert float(second.hyperparams["learning_rate"]) == 0.0625
+
+
+def test_rates_of_groups_go_with_the_others_in_proportion():
+    params = {"a": jnp.ones(2), "b": jnp.ones(2), "c": jnp.ones(2)}
+    tx = grouped({"": sgd(0.1), "b": sgd(0.5), "c": optax.set_to_zero()}, {"b": ["b"], "c": ["c"]})
+    state = with_learning_rate(tx.init(params), 0.02)
+    assert float(learning_rate(state)) == pytest.approx(0.02)
+    changes, _ = tx.update(params, state, params)
+    assert [round(-float(changes[name][0]), 6) for name in "abc"] == [0.02, 0.1, 0.0]
+
+
+def test_a_schedule_in_any_group_is_refused():
+    tx = grouped({"": sgd(0.1), "b": sgd(lambda count: 0.1)}, {"b": ["b"]})
+    with pytest.raises(ConfigError, match="is a schedule's"):
+        refuse_fixed_rate(tx.init({"a": jnp.ones(1), "b": jnp.ones(1)}))

@@ -8,6 +8,7 @@ import pytest
 
 from jaxtrain.config import MISSING, to_dict
 from jaxtrain.run.deciding import differing, is_free
+from jaxtrain.run.directory import run_id
 from tests.optim.parity import rates, scheduled
 
 
@@ -160,3 +161,26 @@ def test_a_key_that_has_come_since_is_its_default(digits):
     assert differing(before, digits("train.form=single")) == [("train.form", MISSING, "single")]
     before["train"]["gone"] = 3
     assert differing(before, digits()) == [("train.gone", 3, MISSING)]
+
+
+def test_a_section_of_its_own_defaults_has_come_since_or_not(digits):
+    """A run that was begun before there was such a section did not have it."""
+    before = written(digits())
+    del before["train"]["sam"], before["optimizer"]["lookahead"]
+    assert differing(before, digits()) == []
+    found = {key: new for key, _, new in differing(before, digits("train.sam.radius=0.05"))}
+    assert found == {"train.sam": {"radius": 0.05, "adaptive": False}}
+
+
+def test_a_hook_that_changes_what_is_learnt_decides(digits):
+    words = ["hooks.reduce_on_plateau.patience=3", "schedule.name=constant"]
+    plain, lowering = digits("schedule.name=constant"), digits(*words)
+    assert run_id(plain) != run_id(lowering)
+    assert run_id(lowering) != run_id(digits(*words, "hooks.reduce_on_plateau.factor=0.3"))
+    ((key, *_),) = differing(written(plain), lowering)
+    assert key.startswith("hooks")
+    assert differing(written(lowering), plain) != []
+    assert differing(written(lowering), lowering) == []
+    assert differing(written(lowering), digits(*words, "hooks.csv=null")) == []
+    other = digits("schedule.name=constant", "hooks.mine.name=reduce_on_plateau")
+    assert differing(written(plain), other) != []

@@ -7,6 +7,7 @@ import pytest
 from jaxtrain.engine import Engine, Events
 from jaxtrain.errors import ConfigError, Preempted
 from jaxtrain.run import Experiment, RunData, Task, Trained, make_config
+from jaxtrain.run.task import step_options
 
 SMALL = {
     "data": {"name": "digits", "batch_size": 128},
@@ -111,3 +112,23 @@ def raw(state):
 def test_what_does_not_go_together_is_told_before_the_run(words, message):
     with pytest.raises(ConfigError, match=message):
         Task.of(RunData.of(make_config(SMALL, words)))
+
+
+def test_rows_of_different_lengths_are_not_mixed():
+    with pytest.raises(ConfigError, match=r"leave out model\.lengths"):
+        step_options(
+            make_config({"model": {"name": "lstm", "lengths": "steps"}}, ["train.mixup=1"])
+        )
+
+
+def test_rates_of_groups_are_lowered_with_the_others(tmp_path):
+    words = ["optimizer.groups.out.match=output/*", "optimizer.groups.out.learning_rate=0.1"]
+    words += ["hooks.reduce_on_plateau.patience=0", "hooks.reduce_on_plateau.threshold=9"]
+    words += ["hooks.reduce_on_plateau.threshold_mode=absolute"]
+    run = experiment(tmp_path, *words, "train.epochs=3")
+    run.train()
+    held = jax.tree.leaves(
+        run.trainer.state.train_state.opt_state, is_leaf=lambda x: hasattr(x, "hyperparams")
+    )
+    rates = [float(x.hyperparams["learning_rate"]) for x in held if hasattr(x, "hyperparams")]
+    assert rates == pytest.approx([1e-4, 1e-3])  # twice a tenth

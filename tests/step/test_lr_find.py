@@ -121,3 +121,16 @@ def test_a_first_loss_that_is_not_finite_is_told():
     bad = {**BATCHES[0], "labels": np.full((16, 1), np.inf, np.float32)}
     with pytest.raises(ConfigError, match="expected finite losses of two steps at least, found 0"):
         lr_find(step, state, [bad])
+
+
+def test_a_loss_may_be_negative():
+    """As that of a density's logarithm."""
+    step, state = parts(sgd(0.5))
+
+    def below(state, batch):
+        state, output = step(state, batch)
+        return state, output | {"loss": output["loss"] - 100.0}
+
+    found = lr_find(below, state, BATCHES, lowest=1e-4, highest=1e-2, steps=8)
+    assert len(found.losses) == 8
+    assert not found.diverged

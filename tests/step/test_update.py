@@ -120,9 +120,10 @@ def test_the_average_begins_at_the_parameters_and_follows_them(linear, make_batc
     state, step = averaged(linear, make_batch)
     expected = np.array(state.params["w"])
     np.testing.assert_array_equal(state.ema["w"], expected)
-    for seed in range(4):
+    for seed in range(30):
         state, _ = step(state, make_batch(seed=seed))
-        expected = 0.75 * expected + 0.25 * np.array(state.params["w"])
+        decay = min(0.75, (1 + seed) / (10 + seed))  # 1/10 at first, 0.75 from the 27th on
+        expected = decay * expected + (1 - decay) * np.array(state.params["w"])
         np.testing.assert_allclose(state.ema["w"], expected, rtol=1e-5, atol=1e-7)
     assert not np.allclose(state.ema["w"], state.params["w"], rtol=1e-3)
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Annotated, Any, Literal, NamedTuple
 
 import jax
@@ -186,5 +187,8 @@ def _is_matrix(path: Any, leaf: Any, exclude: tuple[str, ...], stacks: tuple[str
     names = jax.tree_util.keystr(path, simple=True, separator="/").split("/")
     if not set(names).isdisjoint(exclude):
         return False
-    stacked = not set(names).isdisjoint(stacks)
+    # `layers/mlp/kernel` [N, I, O] is a stack; `layers/0/kernel` [I, O] is one of a list.
+    stacked = any(
+        name in stacks and not following.isdigit() for name, following in pairwise((*names, ""))
+    )
     return bool(leaf.ndim == (3 if stacked else 2))

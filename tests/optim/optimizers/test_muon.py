@@ -62,6 +62,7 @@ def test_only_matrices_turn_and_a_stack_is_one_by_one():
     params = {
         "embedding": {"table": random.normal(size=(6, 4))},
         "layers": {"q": {"kernel": random.normal(size=(2, 4, 4))}, "norm": np.ones((2, 4))},
+        "list": {"layers": {"0": {"kernel": random.normal(size=(4, 4))}}},
         "head": {"kernel": random.normal(size=(4, 6)), "bias": np.ones(6)},
     }
     params = jax.tree.map(lambda x: jnp.asarray(x, jnp.float32), params)
@@ -76,6 +77,7 @@ def test_only_matrices_turn_and_a_stack_is_one_by_one():
     assert same == {
         "embedding": {"table": True},
         "layers": {"q": {"kernel": False}, "norm": True},
+        "list": {"layers": {"0": {"kernel": False}}},  # as NNX names those of a list
         "head": {"kernel": False, "bias": True},
     }
     kernel = params["layers"]["q"]["kernel"]
