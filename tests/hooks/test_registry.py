@@ -24,6 +24,7 @@ def test_the_hooks_that_a_config_can_name():
         "jsonl",
         "learning_rate",
         "nan_guard",
+        "profiler",
         "progress",
         "reduce_on_plateau",
         "tensorboard",

@@ -65,11 +65,12 @@ def test_what_is_no_kind_says_what_was_meant(kind, said):
 def test_options_come_with_values_defaults_and_words():
     found = component("optimizer", "sgd")
     options = {option.name: option for option in found.options}
+    common = ["learning_rate", "clip_norm", "clip_value", "clip_leaf_norm", "batch_scaling"]
+    common += ["lookahead", "groups"]
     assert [o.name for o in found.options] == [
         *("momentum", "nesterov", "dampening", "weight_decay"),  # its own first
-        *("learning_rate", "clip_norm", "batch_scaling"),
+        *common,
     ]
-    common = ["learning_rate", "clip_norm", "batch_scaling"]
     assert [o.name for o in found.options if o.common] == common
     assert (options["momentum"].takes, options["momentum"].default) == (
         "a number of at least 0 and below 1",

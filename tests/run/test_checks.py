@@ -408,9 +408,19 @@ def test_the_options_of_the_run_reach_the_overfitting(monkeypatch):
         checks, "check_overfits", lambda *parts, **options: found.append(options) or parts
     )
     overrides = ["train.accumulate=2", "optimizer.clip_norm=3", "precision=bfloat16", "seed=5"]
+    overrides += ["train.sam.radius=0.1", "train.mixup=0.2", "train.ema=0.9"]
+    overrides += ["optimizer.groups.a.match=hidden_0/*", "optimizer.groups.a.freeze=true"]
     task = Task.of(RunData.of(make_config(CONFIGS / "digits.py", overrides)))
     checks._overfit(task, BATCH)
-    assert found == [{"seed": 5, "accumulate": 2, "clip_norm": 3.0, "precision": "bfloat16"}]
+    said = {name: value for name, value in found[0].items() if value not in (None, False)}
+    assert said == {
+        "seed": 5,
+        "accumulate": 2,
+        "clip_norm": 3.0,
+        "precision": "bfloat16",
+        "sam_radius": 0.1,
+        "freeze": ("hidden_0/*",),
+    }  # neither mixtures, which nobody learns by heart, nor an average
 
 
 def test_what_is_overfitted_has_the_rate_of_the_batch(monkeypatch):
