@@ -63,6 +63,11 @@ class Course:
 
     def __post_init__(self) -> None:
         self._launched = self.state.iteration, self.state.epoch_iteration
+        self._open: Portion | None = None
+
+    def begin(self, portion: Portion) -> None:
+        """These steps are to be launched next."""
+        self._open = portion
 
     def open_epoch(self) -> None:
         """Count the next epoch, and its iterations from 0; its metrics have seen nothing."""
@@ -89,6 +94,13 @@ class Course:
         state.epoch_iteration += count - 1
         self.batches.used(count)
         self._launched = state.iteration, state.epoch_iteration
+
+    def complete(self) -> None:
+        """The steps that were launched last are taken: fire the event, once."""
+        portion, self._open = self._open, None
+        if portion is not None:
+            self.state.look_at(_Look(portion, portion.length - 1))
+            self.fire(Events.ITERATION_COMPLETED)
 
     def step_back(self) -> None:
         """Count only iterations whose step was launched; the next one is begun again."""
@@ -161,9 +173,9 @@ def portions(course: Course) -> Iterator[Portion]:
         if course.stop:
             _refuse(course)
             return
+        course.begin(portion)
         yield portion
-        state.look_at(_Look(portion, portion.length - 1))
-        fire(Events.ITERATION_COMPLETED)
+        course.complete()
 
 
 def _refuse(course: Course) -> None:

@@ -138,6 +138,8 @@ class OwnLoop(Engine):
         self.state.train_state = state
         self._now.launched(1)
         self._waits_for = 0
+        # Here, not when the next batch is asked for: the loop may be left before.
+        self._now.complete()
         return self.state
 
 

@@ -10,8 +10,11 @@ Early stopping and the best checkpoint compare in the same way because both use 
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+
+import numpy as np
 
 from jaxtrain.engine import Engine
 from jaxtrain.errors import ConfigError, did_you_mean
@@ -60,14 +63,21 @@ class Monitor:
         """Its value.
 
         Raises:
-            ConfigError: where there is no such metric, naming those that there are.
+            ConfigError: where there is no such metric, naming those that there are; or it is no
+                number, as a confusion matrix is none.
         """
         if self.name not in metrics:
             raise ConfigError(
                 f"monitor: no metric is called {self.name!r}{did_you_mean(self.name, metrics)} "
                 f"(this run has: {', '.join(sorted(metrics)) or 'none'})"
             )
-        return metrics[self.name]
+        value = metrics[self.name]
+        if np.ndim(value) != 0:
+            raise ConfigError(
+                f"monitor: {self.name!r} is no number that could be better or worse, but "
+                f"{reprlib.repr(value)}"
+            )
+        return value
 
     def improves(self, value: float | None, best: float | None) -> bool:
         """Whether `value` is better than `best`, as `jaxtrain.metrics.improves` says.

@@ -148,6 +148,35 @@ def test_a_loop_that_is_left_goes_on_with_the_next_batch():
     np.testing.assert_array_equal(loop.state.train_state["w"], expected)
 
 
+def test_an_iteration_is_over_when_its_step_is_done():
+    """A loop that is left behind `done` has left neither its event nor a host metric out."""
+
+    class Seen:
+        def reset(self):
+            self.losses = []
+
+        def update(self, output):
+            self.losses.append(float(output["loss"]))
+
+        def compute(self):
+            return float(len(self.losses))
+
+    loop, data = OwnLoop(START, metrics={"seen": Seen()}), loader()
+    fired = []
+    loop.on(Events.ITERATION_COMPLETED)(lambda engine: fired.append(engine.state.iteration))
+    for wanted in (3, 10):
+        for _ in loop.epochs(2):
+            for state, batch in loop.batches(data):
+                loop.done(*step(state, batch))
+                if loop.state.iteration == wanted:
+                    break
+            if loop.state.iteration == wanted:
+                break
+    list(loop.epochs(2))
+    assert fired == list(range(1, 11))
+    assert loop.state.metrics["seen"] == 5.0
+
+
 def test_a_checkpoint_goes_on_in_another_process(tmp_path):
     store = CheckpointStore(tmp_path, keep=9, monitor="loss", asynchronous=False)
     data = loader()

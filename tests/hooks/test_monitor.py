@@ -1,5 +1,6 @@
 import math
 
+import numpy as np
 import pytest
 
 from jaxtrain.engine import Engine, Events
@@ -73,3 +74,9 @@ def test_a_metric_that_nobody_provides_is_told_with_those_that_are():
     for name in ("metrics", "history", "loss"):
         with pytest.raises(ConfigError, match=r"\(this run has: train/loss, val/loss; "):
             Monitor(name).require(engine)
+
+
+def test_what_is_no_number_is_told():
+    with pytest.raises(ConfigError, match="'val/matrix' is no number that could be better"):
+        Monitor("val/matrix").read({"val/matrix": np.eye(2)})
+    assert Monitor("val/loss").read({"val/loss": np.float32(0.5)}) == 0.5

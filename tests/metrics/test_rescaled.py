@@ -189,7 +189,7 @@ def test_one_of_the_class_form_is_asked_what_it_can_read_in_that_unit():
     asked = []
     sums = Sums()
     metric = HostRescaled(sums, (0.0, 1.0), (1.0, 1.0))
-    shapes = {"labels": jax.ShapeDtypeStruct((4, 2), np.float64)}
+    shapes = {"labels": jax.ShapeDtypeStruct((4, 2), np.float32)}
     metric.refuse_misfit(shapes)  # it has nothing to say
     type(sums).refuse_misfit = lambda self, output: asked.append(output["labels"])
     try:
