@@ -51,15 +51,18 @@ class GRULayer(nn.Module):
         bias = self.param("bias", nn.initializers.zeros, (self.width,), jnp.float32)
         products, kernel, bias = promote_dtype(products, kernel, bias)
 
+        def step(state: State, product: jax.Array) -> State:
+            (output,) = state
+            of_state = output @ kernel
+            gates = nn.sigmoid(product[:, : 2 * self.width] + of_state[:, : 2 * self.width])
+            reset, keep = jnp.split(gates, 2, axis=-1)
+            new = jnp.tanh(
+                product[:, 2 * self.width :] + reset * (of_state[:, 2 * self.width :] + bias[None])
+            )
+            return ((1 - keep) * new + keep * output,)
+
         zeros = jnp.zeros((inputs.shape[1], self.width), products.dtype)
-        return over_steps(_step, self.reverse, kernel, bias, (zeros,), products, counts)
-
-
-def _step(bias: jax.Array, state: State, product: jax.Array, of_state: jax.Array) -> State:
-    (output,), gates = state, 2 * len(bias)
-    reset, keep = jnp.split(nn.sigmoid(product[:, :gates] + of_state[:, :gates]), 2, axis=-1)
-    new = jnp.tanh(product[:, gates:] + reset * (of_state[:, gates:] + bias[None]))
-    return ((1 - keep) * new + keep * output,)
+        return over_steps(step, (zeros,), products, counts, reverse=self.reverse)
 
 
 @MODELS.register("gru")

@@ -56,15 +56,14 @@ class LSTMLayer(nn.Module):
         kernel = self.param("kernel", orthogonal_gates, (self.width, 4 * self.width), jnp.float32)
         products, kernel = promote_dtype(products, kernel)
 
+        def step(state: State, product: jax.Array) -> State:
+            output, cell = state
+            i, f, g, o = jnp.split(product + output @ kernel, 4, axis=-1)
+            cell = nn.sigmoid(f) * cell + nn.sigmoid(i) * jnp.tanh(g)
+            return nn.sigmoid(o) * jnp.tanh(cell), cell
+
         zeros = jnp.zeros((inputs.shape[1], self.width), products.dtype)
-        return over_steps(_step, self.reverse, kernel, (), (zeros, zeros), products, counts)
-
-
-def _step(own: tuple[()], state: State, product: jax.Array, of_state: jax.Array) -> State:
-    _, cell = state
-    i, f, g, o = jnp.split(product + of_state, 4, axis=-1)
-    cell = nn.sigmoid(f) * cell + nn.sigmoid(i) * jnp.tanh(g)
-    return nn.sigmoid(o) * jnp.tanh(cell), cell
+        return over_steps(step, (zeros, zeros), products, counts, reverse=self.reverse)
 
 
 def _remembering(key: jax.Array, shape: tuple[int], dtype: Any) -> jax.Array:

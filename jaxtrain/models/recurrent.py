@@ -12,8 +12,7 @@ Axes: B batch, L steps, D features, H width of a layer, G gates, K classes or ou
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -95,107 +94,36 @@ class Recurrent(nn.Module):
         )(jnp.concatenate(last, axis=-1))
 
 
-class Step(Protocol):
-    """Takes one step; a function of its arguments alone."""
-
-    def __call__(self, own: Any, state: State, product: jax.Array, of_state: jax.Array) -> State:
-        """From a state to the next one.
-
-        Args:
-            own: what the layer has of its own, as a bias.
-            state: `[B, H]` each.
-            product: of the step's inputs, `[B, G * H]`.
-            of_state: the product of the state with the kernel, `[B, G * H]`.
-        """
-
-
-@partial(jax.custom_vjp, nondiff_argnums=(0, 1))
 def over_steps(
-    step: Step,
-    reverse: bool,
-    kernel: jax.Array,
-    own: Any,
+    step: Callable[[State, jax.Array], State],
     begin: State,
     products: jax.Array,
     counts: jax.Array | None,
+    *,
+    reverse: bool,
 ) -> tuple[jax.Array, jax.Array]:
-    """Take `step` after `step`.
-
-    The gradient of the kernel is one product over all steps, as cuDNN takes it. What JAX makes of a
-    scan adds up a product of each step, and reads and writes the whole sum as often: an LSTM of 256
-    units spent most of its backward pass on that.
+    """Take `step(state, products)` after `step`.
 
     Args:
         step: from a state and the products of a step's inputs to the next state.
-        reverse: whether it goes from the last step to the first.
-        kernel: of the state, `[H, G * H]`.
-        own: what else `step` reads.
         begin: the first state.
         products: `[L, B, G * H]`.
         counts: `[L, B, 1]` bools, False where a state stays as it is; None where all steps count.
+        reverse: whether it goes from the last step to the first.
 
     Returns:
         The output of every step `[L, B, H]`, and that of the last one taken `[B, H]`.
     """
-    return _scanned(step, reverse, kernel, own, begin, products, None, counts)
 
-
-def _scanned(
-    step: Step,
-    reverse: bool,
-    kernel: jax.Array,
-    own: Any,
-    begin: State,
-    products: jax.Array,
-    more: jax.Array | None,
-    counts: jax.Array | None,
-) -> tuple[jax.Array, jax.Array]:
-    """`over_steps`, with `more` `[L, B, G * H]` added to the products of the state."""
-
-    def taken(state: State, now: Any) -> tuple[State, jax.Array]:
-        product, added, real = now
-        of_state = state[0] @ kernel
-        found = step(own, state, product, of_state if added is None else of_state + added)
+    def taken(state: State, now: tuple[jax.Array, jax.Array | None]) -> tuple[State, jax.Array]:
+        product, real = now
+        found = step(state, product)
         if real is not None:
             found = tuple(jnp.where(real, new, old) for new, old in zip(found, state, strict=True))
         return found, found[0]
 
-    state, outputs = jax.lax.scan(taken, begin, (products, more, counts), reverse=reverse)
+    state, outputs = jax.lax.scan(taken, begin, (products, counts), reverse=reverse)
     return outputs, state[0]
-
-
-def _forward(
-    step: Step,
-    reverse: bool,
-    kernel: jax.Array,
-    own: Any,
-    begin: State,
-    products: jax.Array,
-    counts: jax.Array | None,
-) -> tuple[Any, Any]:
-    def run(own: Any, begin: State, products: jax.Array, more: jax.Array) -> Any:
-        return _scanned(step, reverse, kernel, own, begin, products, more, counts)
-
-    # Nothing is added; the gradient of that is the gradient of the products of the state.
-    nothing = jnp.zeros_like(products)
-    found, backward = jax.vjp(run, own, begin, products, nothing)
-    return found, (backward, begin[0], found[0])
-
-
-def _backward(step: Step, reverse: bool, kept: Any, gradients: Any) -> Any:
-    backward, first, outputs = kept
-    own, begin, products, of_state = backward(gradients)
-    before = [outputs[1:], first[None]] if reverse else [first[None], outputs[:-1]]
-    states = jnp.concatenate(before).reshape(-1, first.shape[-1])
-    kernel = jnp.matmul(
-        states.T,
-        of_state.reshape(-1, of_state.shape[-1]),
-        preferred_element_type=jnp.promote_types(of_state.dtype, jnp.float32),
-    )
-    return kernel.astype(of_state.dtype), own, begin, products, None
-
-
-over_steps.defvjp(_forward, _backward)
 
 
 def orthogonal_gates(key: jax.Array, shape: tuple[int, int], dtype: Any) -> jax.Array:
