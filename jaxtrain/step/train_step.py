@@ -56,6 +56,7 @@ def make_train_step(
     clip_leaf_norm: float | None = None,
     accumulate: int = 1,
     mix: Mix | None = None,
+    mix_inputs: str = "inputs",
     sam_radius: float | None = None,
     sam_adaptive: bool = False,
     freeze: Sequence[str] = (),
@@ -84,6 +85,7 @@ def make_train_step(
             gradient of the whole. Dropout keys and batch statistics are per micro-batch.
         mix: train on mixtures of two rows: `mixup(0.2)`, `cutmix(1.0)`. What is put out is compared
             with each row's own labels all the same, so an accuracy in training says little.
+        mix_inputs: the entry of the batch that is mixed; that which the model reads.
         sam_radius: look for the gradient that far away, where the loss is highest nearby (rho of
             `sharpness_aware`); a step then takes two passes.
         sam_adaptive: measure that in units of each parameter's size.
@@ -109,7 +111,7 @@ def make_train_step(
     clips = {"clip_norm": clip_norm, "clip_value": clip_value, "clip_leaf_norm": clip_leaf_norm}
     _refuse_misfits(policy(precision), clips, norm, guard, ema_decay)
     run = forward(model, precision)
-    minimised = objective(run, loss) if mix is None else mixed(run, loss, mix)
+    minimised = objective(run, loss) if mix is None else mixed(run, loss, mix, inputs=mix_inputs)
     if freeze:
         minimised = holding(minimised, freeze)
     differentiate = accumulated(minimised, accumulate)

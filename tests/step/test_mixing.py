@@ -6,7 +6,15 @@ import pytest
 from jaxtrain.errors import ConfigError, DataError
 from jaxtrain.models import Model
 from jaxtrain.optim import sgd
-from jaxtrain.step import cross_entropy, cutmix, forward, mixed, mixup
+from jaxtrain.step import (
+    create_train_state,
+    cross_entropy,
+    cutmix,
+    forward,
+    make_train_step,
+    mixed,
+    mixup,
+)
 
 IMAGES = np.arange(6 * 8 * 12 * 2, dtype=np.float32).reshape(6, 8, 12, 2) + 1
 KEYS = jax.random.split(jax.random.key(0), 400)
@@ -159,3 +167,20 @@ def test_what_can_not_be_mixed_is_refused(state, make_batch):
         mixed(forward(reading([])), cross_entropy(), cutmix(1.0))(
             state.params, state, make_batch(), jax.random.key(0)
         )
+
+
+def test_a_step_mixes_what_its_model_reads(linear, make_batch):
+    def apply(variables, batch, **options):
+        return linear.apply(variables, {"inputs": batch["pixels"]}, **options)
+
+    batch = make_batch()
+    other = {"pixels": batch["inputs"], **{k: v for k, v in batch.items() if k != "inputs"}}
+    tx = sgd(0.5)
+    state = create_train_state(linear, tx, batch, rng=jax.random.key(0))
+    expected, _ = make_train_step(linear, cross_entropy(), tx, mix=half)(state, batch)
+    named = Model(init=linear.init, apply=apply)
+    step = make_train_step(named, cross_entropy(), tx, mix=half, mix_inputs="pixels")
+    found, _ = step(state, other)
+    np.testing.assert_array_equal(found.params["w"], expected.params["w"])
+    with pytest.raises(DataError, match="reads 'inputs', the batch has only"):
+        make_train_step(named, cross_entropy(), tx, mix=half)(state, other)
