@@ -38,6 +38,7 @@ if TYPE_CHECKING:
         retention,
         run,
         step,
+        tracking,
     )
     from jaxtrain.checkpoint import CheckpointStore
     from jaxtrain.config import ConfigDict, ExperimentConfig
@@ -66,6 +67,7 @@ _ROOMS = (
     "retention",
     "run",
     "step",
+    "tracking",
 )
 # Below or above what one works with, and so not listed; but `jt.batch` is there all the same, not
 # only once somebody has imported it.

@@ -9,6 +9,7 @@
     ├── DataError                     3   a data file or batch was found but is not what it must be
     ├── WorkerError                   1   a process that reads data died
     ├── NonFiniteError                3   NaN or Inf in the loss or the gradient
+    ├── TrackingError                 1   what was logged can't be: another step, name or value
     ├── CheckpointError               4   a checkpoint could not be written or read
     │   └── CheckpointMismatchError   2   a checkpoint of another model, optimizer or data set
     ├── Interrupted                  75   a handler could not finish, since the run is to stop
@@ -78,6 +79,13 @@ class NonFiniteError(JaxtrainError, ArithmeticError):
     """NaN or Inf in the loss or the gradient. The update was not applied."""
 
     exit_code = 3
+
+
+class TrackingError(JaxtrainError, ValueError):
+    """What was logged can't be: a step before the last one, a name or value that is none.
+
+    Nothing of it was written.
+    """
 
 
 class CheckpointError(JaxtrainError):

@@ -77,6 +77,28 @@ def lock(directory: Path) -> Iterator[Callable[[], None]]:
         _let_go(descriptor)
 
 
+def seems_held(directory: Path) -> bool:
+    """Whether somebody says in the lock file that he holds it, and is not known to be dead.
+
+    For those who only look: the lock itself is not tried, which could make one who just takes it
+    believe that it is taken.
+    """
+    try:
+        who = json.loads((directory / NAME).read_bytes())
+        pid, host = int(who["pid"]), who["host"]
+    except (OSError, ValueError, TypeError, KeyError, RecursionError):
+        return False
+    if host != socket.gethostname():
+        return True
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except (PermissionError, OverflowError):  # another user's, or no number of a process
+        pass
+    return True
+
+
 def _open(path: Path) -> tuple[int, bool]:
     """The file at `path`, and whether it was made by this call."""
     # Not truncated by opening: until the lock is ours, what is in the file is the holder's.

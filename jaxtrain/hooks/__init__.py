@@ -14,7 +14,7 @@ from jaxtrain.hooks.csv import CSV
 from jaxtrain.hooks.early_stopping import EarlyStopping
 from jaxtrain.hooks.history import History
 from jaxtrain.hooks.hook import Hook, StatefulHook
-from jaxtrain.hooks.jsonl import JSONL, read_rows
+from jaxtrain.hooks.jsonl import JSONL
 from jaxtrain.hooks.learning_rate import LearningRate
 from jaxtrain.hooks.monitor import Monitor
 from jaxtrain.hooks.nan_guard import NaNGuard
@@ -25,6 +25,7 @@ from jaxtrain.hooks.registry import EPOCH_METRICS, HOOKS
 from jaxtrain.hooks.tensorboard import TensorBoard
 from jaxtrain.hooks.time_limit import TimeLimit
 from jaxtrain.hooks.validation import Validation, run_unless_stopping
+from jaxtrain.tracking.rows import read_rows
 
 __all__ = [
     "CSV",

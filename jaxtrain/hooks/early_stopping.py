@@ -16,8 +16,9 @@ import pydantic
 from jaxtrain.engine import Engine, Events
 from jaxtrain.hooks.monitor import Monitor
 from jaxtrain.hooks.registry import EPOCH_METRICS, HOOKS
-from jaxtrain.hooks.rows import is_count, is_figure
+from jaxtrain.hooks.rows import is_figure
 from jaxtrain.metrics import Mode
+from jaxtrain.tracking import is_count
 
 logger = logging.getLogger(__name__)
 

@@ -9,9 +9,6 @@ or a careless editor has done to single lines.
 
 from __future__ import annotations
 
-import json
-import logging
-import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -19,11 +16,9 @@ from typing import Any
 import pydantic
 
 from jaxtrain.engine import Engine, EngineState, Events
-from jaxtrain.files import append_line, replacing
 from jaxtrain.hooks.registry import EPOCH_METRICS, HOOKS
-from jaxtrain.hooks.rows import completed_epochs, epoch_row, is_count, iteration_row
-
-logger = logging.getLogger(__name__)
+from jaxtrain.hooks.rows import completed_epochs, epoch_row, iteration_row
+from jaxtrain.tracking import LOG, append_row, is_behind, is_count, rewind
 
 
 @HOOKS.register("jsonl")
@@ -57,78 +52,32 @@ class JSONL:
 
     def _rewind(self, engine: Engine) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        if not self.path.exists():
-            return
-        lines = self.path.read_bytes().splitlines(keepends=True)
-        rows = [(line, _row(line)) for line in lines]
-        right = [(line, row) for line, row in rows if row is not None and _can_be_right(row)]
-        if dropped := len(rows) - len(right):
-            garbage = sum(row is None for _, row in rows)
-            whats = {
-                "that are not JSON objects": garbage,
-                "that do not say epoch and iteration": dropped - garbage,
-            }
-            told = " and ".join(f"{count} lines {what}" for what, count in whats.items() if count)
-            logger.warning("%s: dropped %s", self.path, told)
-        kept = [line for line, row in right if _stays(row, engine.state)]
-        if dropped or len(kept) < len(right):
-            with replacing(self.path) as temporary:
-                temporary.write_bytes(b"".join(kept))
+        rewind(
+            self.path,
+            lambda row: _stays(row, engine.state),
+            belongs=_can_be_right,
+            needed="epoch and iteration",
+        )
 
     def _write_iteration(self, engine: Engine) -> None:
-        _append(self.path, {"event": "iteration", **iteration_row(engine)})
+        append_row(self.path, {"event": "iteration", **iteration_row(engine)})
 
     def _write_epoch(self, engine: Engine) -> None:
         # On the disk before the checkpoint of this epoch can be: it must not know of rows that a
         # power cut has taken away.
-        _append(self.path, {"event": "epoch", **epoch_row(engine)}, sync=True)
-
-
-def read_rows(path: str | Path) -> tuple[list[dict[str, Any]], int]:
-    """The rows of a metrics.jsonl.
-
-    Returns:
-        The rows, and how many lines were skipped because they are torn or not JSON objects.
-    """
-    found = [_row(line) for line in Path(path).read_bytes().splitlines(keepends=True)]
-    rows = [row for row in found if row is not None]
-    return rows, len(found) - len(rows)
-
-
-def _row(line: bytes) -> dict[str, Any] | None:
-    """The JSON object that a line is; None where it is torn, or anything else."""
-    if not line.endswith(b"\n"):
-        return None
-    try:
-        row = json.loads(line, parse_constant=_refuse_constant)
-    except (ValueError, RecursionError):  # not JSON, or not even UTF-8
-        return None
-    return row if isinstance(row, dict) else None
-
-
-def _refuse_constant(name: str) -> float:
-    raise ValueError(f"{name} is not JSON")
+        append_row(self.path, {"event": "epoch", **epoch_row(engine)}, sync=True)
 
 
 def _can_be_right(row: Mapping[str, Any]) -> bool:
-    """Whether a row says where in the run it belongs: else nobody knows if it comes again."""
-    return is_count(row.get("iteration")) and is_count(row.get("epoch"))
+    """Whether a row says where in the run it belongs; somebody's may come before the first step."""
+    first = 0 if row.get("event") == LOG else 1
+    return all(is_count(row.get(name), first) for name in ("iteration", "epoch"))
 
 
 def _stays(row: Mapping[str, Any], state: EngineState) -> bool:
     """Whether the run, standing at `state`, has this row behind it."""
     if row.get("event") == "epoch":
         return bool(row["epoch"] <= completed_epochs(state))
+    if row.get("event") == LOG:
+        return is_behind(row, state.iteration, completed_epochs(state))
     return bool(row["iteration"] <= state.iteration)
-
-
-def _line(row: Mapping[str, Any]) -> bytes:
-    finite = {
-        key: None if isinstance(value, float) and not math.isfinite(value) else value
-        for key, value in row.items()
-    }
-    return json.dumps(finite, allow_nan=False).encode() + b"\n"
-
-
-def _append(path: Path, row: Mapping[str, Any], *, sync: bool = False) -> None:
-    append_line(path, _line(row), sync=sync)

@@ -18,9 +18,10 @@ from jaxtrain.engine import Engine, Events
 from jaxtrain.errors import ConfigError
 from jaxtrain.hooks.monitor import Monitor
 from jaxtrain.hooks.registry import EPOCH_METRICS, HOOKS
-from jaxtrain.hooks.rows import is_count, is_figure
+from jaxtrain.hooks.rows import is_figure
 from jaxtrain.metrics import Mode
 from jaxtrain.optim import learning_rate, refuse_fixed_rate, with_learning_rate
+from jaxtrain.tracking import is_count
 
 logger = logging.getLogger(__name__)
 

@@ -12,11 +12,9 @@ from __future__ import annotations
 from typing import Any
 
 from jaxtrain.engine import Engine, EngineState
+from jaxtrain.tracking.rows import BOUND, is_count
 
 Row = dict[str, int | float]
-
-# A number above that nobody has counted to, and no float or device has room for it.
-_BOUND = 2**63
 
 # Parts of other figures: the loss is loss_sum / loss_weight, and `finite` has its own hook.
 _PARTS = frozenset({"loss_sum", "loss_weight", "finite"})
@@ -50,14 +48,9 @@ def epoch_row(engine: Engine) -> Row:
     return {"epoch": state.epoch, "iteration": state.iteration, **epoch_figures(engine)}
 
 
-def is_count(value: Any) -> bool:
-    """Whether it can be an epoch or iteration, as one finds it in a file: from 1 on."""
-    return isinstance(value, int) and not isinstance(value, bool) and 0 < value < _BOUND
-
-
 def is_figure(value: Any) -> bool:
     """Whether it can be a figure, as one finds it in a file."""
-    return isinstance(value, float) or (isinstance(value, int) and -_BOUND < value < _BOUND)
+    return isinstance(value, float) or (isinstance(value, int) and -BOUND < value < BOUND)
 
 
 def is_row(row: Any) -> bool:

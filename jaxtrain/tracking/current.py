@@ -1,0 +1,281 @@
+"""The run that is being recorded now, and how: what a script or a notebook calls.
+
+    from jaxtrain import tracking
+
+    tracking.set_mode("offline")                       # or "disabled"
+    run = tracking.run("digits", name="first", config={"lr": 1e-3}, tags=["trial"])
+    tracking.log({"loss": 0.4}, step=1)                # into the run that was begun last
+    tracking.finish()
+
+    with tracking.run("digits", name="first", resume=True) as run: ...    # goes on
+
+"offline" writes the run's directory and nothing else. "disabled" writes nothing, but checks what it
+is given all the same: a script that runs so runs in the other mode, too. In a run of the command
+line the current run is that run, and its config has the mode: a hook of one's own just calls
+`tracking.log_image(...)`.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import json
+import logging
+import os
+import secrets
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal, Self, get_args
+
+from jaxtrain.errors import ConfigError, TrackingError, did_you_mean
+from jaxtrain.files import inside, make_directory, refuse_links, typed_directory
+from jaxtrain.files.lock import lock
+from jaxtrain.files.names import check_name
+from jaxtrain.tracking.artifacts import Artifact, LoggedArtifact
+from jaxtrain.tracking.metadata import write_metadata
+from jaxtrain.tracking.record import RunRecord
+from jaxtrain.tracking.recorder import Run
+from jaxtrain.tracking.rows import STEP
+
+logger = logging.getLogger(__name__)
+
+Mode = Literal["offline", "disabled"]
+
+_mode: Mode = "offline"
+_open: list[Run] = []
+
+
+def set_mode(mode: Mode) -> None:
+    """Say what becomes of the runs that are begun from now on.
+
+    Raises:
+        ConfigError: there is no such mode.
+    """
+    if mode not in get_args(Mode):
+        raise ConfigError(
+            f"set_mode: expected one of {', '.join(get_args(Mode))}, found {mode!r}"
+            f"{did_you_mean(str(mode), get_args(Mode))}"
+        )
+    global _mode
+    _mode = mode
+
+
+def run(
+    project: str,
+    name: str | None = None,
+    config: Mapping[str, Any] | None = None,
+    tags: Sequence[str] = (),
+    *,
+    root: str | os.PathLike[str] = "runs",
+    resume: bool = False,
+) -> ScriptRun:
+    """Begin a run, `<root>/<project>/<name>`; what is logged from now on goes there.
+
+    Args:
+        project: what it belongs to: letters, digits, '.', '_' and '-'.
+        name: likewise; by default the time and four random digits.
+        config: what it was done with, as nested dicts of JSON values.
+        tags: for finding it again.
+        root: where the projects are.
+        resume: go on with the run of that name, where there is one.
+
+    Raises:
+        ConfigError: a name is none; there is a run of that name and `resume` was not said; or
+            another process has it.
+        TrackingError: the config holds what JSON does not have.
+    """
+    if isinstance(tags, str) or not all(isinstance(tag, str) for tag in tags):
+        raise ConfigError(f"run: tags: expected a list of texts, found {tags!r}")
+    if name is None:
+        if resume:
+            raise ConfigError("run: resume=True wants the name of the run")
+        name = f"{datetime.now():%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+    check_name(project, what="run: project")
+    check_name(name, what="run: name")
+    directory = inside(typed_directory(os.fspath(root), what="run: root"), project, name)
+    begun = ScriptRun(
+        directory.absolute(),
+        project=project,
+        config=dict(config or {}),
+        tags=tags,
+        resume=resume,
+        writes=_mode != "disabled",
+    )
+    _open.append(begun)
+    return begun
+
+
+class ScriptRun(Run):
+    """A run that a script or a notebook has begun: it holds its directory until it is finished.
+
+    A context that finishes it: as completed, as interrupted, or as failed with what was raised. One
+    that nobody finishes is finished when Python ends.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        project: str,
+        config: Mapping[str, Any],
+        tags: Sequence[str],
+        resume: bool,
+        writes: bool,
+    ) -> None:
+        self._project, self._config, self._tags = project, config, tuple(tags)
+        self._held = contextlib.ExitStack()
+        self._finished = False
+        if writes:
+            if (directory / "config.yaml").exists():
+                raise ConfigError(f"{directory}: is a run of the command line; choose another name")
+            there = (directory / "metadata.json").exists()
+            if there and not resume:
+                raise ConfigError(
+                    f"{directory}: there is a run of that name; choose another, or go on with it: "
+                    "run(..., resume=True)"
+                )
+            make_directory(directory)
+            introduce = self._held.enter_context(lock(directory))
+            try:
+                refuse_links(directory)
+                if there:
+                    self._tell_changes(RunRecord.read(directory))
+                introduce()
+                self._note(directory, "running")
+            except BaseException:
+                self._held.close()
+                raise
+        super().__init__(directory, writes=writes)
+
+    def finish(self, status: str = "completed") -> None:
+        """End the run; again it does nothing.
+
+        Args:
+            status: "completed", "interrupted" or "failed: ...".
+        """
+        if self._finished:
+            return
+        self._finished = True
+        if self in _open:
+            _open.remove(self)
+        if self._writes:
+            with self._held:
+                self._note(self.directory, status)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.finish(_status(error))
+
+    def _note(self, directory: Path, status: str) -> None:
+        write_metadata(
+            directory, status, project=self._project, config=self._config, tags=self._tags
+        )
+
+    def _tell_changes(self, before: RunRecord) -> None:
+        config = json.loads(json.dumps(self._config))
+        changed = [
+            key
+            for key in dict.fromkeys([*before.config, *config])
+            if before.config.get(key) != config.get(key)
+        ]
+        if changed:
+            logger.warning(
+                "%s goes on with another config: %s", before.path, ", ".join(map(str, changed))
+            )
+
+
+@contextlib.contextmanager
+def recording(run: Run) -> Iterator[None]:
+    """Let `log` and its like, and hooks, write into `run` for as long as the context lasts."""
+    _open.append(run)
+    try:
+        yield
+    finally:
+        _open.remove(run)
+
+
+def current() -> Run | None:
+    """The run that was begun last and is not finished."""
+    return _open[-1] if _open else None
+
+
+def finish(status: str = "completed") -> None:
+    """End the current run, one of `run`'s.
+
+    Raises:
+        TrackingError: there is none, or it is one of the command line, which ends by itself.
+    """
+    found = _active()
+    if not isinstance(found, ScriptRun):
+        raise TrackingError(f"finish: {found.directory} ends when its training does")
+    found.finish(status)
+
+
+def log(values: Mapping[str, Any], step: int | None = None, *, axis: str = STEP) -> None:
+    """`Run.log` of the current run."""
+    _active().log(values, step, axis=axis)
+
+
+def log_image(name: str, image: Any, step: int | None = None, *, caption: str = "") -> None:
+    """`Run.log_image` of the current run."""
+    _active().log_image(name, image, step, caption=caption)
+
+
+def log_histogram(name: str, values: Any, step: int | None = None, *, bins: int = 64) -> None:
+    """`Run.log_histogram` of the current run."""
+    _active().log_histogram(name, values, step, bins=bins)
+
+
+def log_text(name: str, text: str, step: int | None = None) -> None:
+    """`Run.log_text` of the current run."""
+    _active().log_text(name, text, step)
+
+
+def log_table(
+    name: str, rows: Any, step: int | None = None, *, columns: Iterable[str] | None = None
+) -> None:
+    """`Run.log_table` of the current run."""
+    _active().log_table(name, rows, step, columns=columns)
+
+
+def log_artifact(artifact: Artifact, *, aliases: Sequence[str] = ()) -> LoggedArtifact | None:
+    """`Run.log_artifact` of the current run."""
+    return _active().log_artifact(artifact, aliases=aliases)
+
+
+def use_artifact(reference: str) -> LoggedArtifact:
+    """`Run.use_artifact` of the current run."""
+    return _active().use_artifact(reference)
+
+
+def _active() -> Run:
+    found = current()
+    if found is None:
+        raise TrackingError("no run is being recorded: begin one with tracking.run(project)")
+    return found
+
+
+def _status(error: BaseException | None) -> str:
+    if error is None:
+        return "completed"
+    if isinstance(error, KeyboardInterrupt):
+        return "interrupted"
+    return f"failed: {type(error).__name__}: {error}"
+
+
+@atexit.register
+def _finish_all() -> None:
+    """When Python ends: a run that nobody has finished ends as the script did."""
+    error = getattr(sys, "last_value", None)
+    for run in reversed([run for run in _open if isinstance(run, ScriptRun)]):
+        run.finish(_status(error))

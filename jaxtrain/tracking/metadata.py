@@ -1,0 +1,71 @@
+"""metadata.json: who made a run, where, with which versions, and how it ended."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from jaxtrain.checkpoint import environment
+from jaxtrain.errors import TrackingError
+from jaxtrain.files import replacing
+
+
+def write_metadata(
+    directory: Path,
+    status: str,
+    *,
+    project: str,
+    config: Mapping[str, Any],
+    tags: Iterable[str] = (),
+    **more: Any,
+) -> None:
+    """Write `metadata.json`, whole or not at all.
+
+    Args:
+        directory: of the run.
+        status: "running", "completed", "interrupted" or "failed: …".
+        project: what it belongs to.
+        config: nested dicts of JSON values.
+        tags: for finding it again.
+        more: further JSON values, such as fingerprints and what the model has decided.
+
+    Raises:
+        TrackingError: a value is none that JSON has.
+    """
+    record = {
+        "status": status,
+        "time": datetime.now(UTC).isoformat(timespec="seconds"),
+        "project": project,
+        "tags": list(tags),
+        "command": sys.argv,
+        "host": socket.gethostname(),
+        "pid": os.getpid(),
+        "git_revision": git_revision(),
+        "environment": environment.current(),
+        **more,
+        "config": config,
+    }
+    try:
+        text = json.dumps(record, indent=2)
+    except (TypeError, ValueError) as error:
+        raise TrackingError(f"{directory / 'metadata.json'}: {error}") from None
+    with replacing(directory / "metadata.json") as temporary:
+        temporary.write_text(text + "\n")
+
+
+def git_revision() -> str | None:
+    """The commit that the current directory is at; None where there is none, or no git."""
+    try:
+        found = subprocess.run(
+            ["git", "rev-parse", "HEAD"], capture_output=True, text=True, timeout=5, check=True
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return found.stdout.strip()

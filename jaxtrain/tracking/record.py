@@ -1,0 +1,242 @@
+"""A run as it lies on the disk, to be read by whoever shows, compares or sends it.
+
+    record = RunRecord.read("runs/digits/seed0-1a2b3c4d")
+    record.status, record.tags, record.config["optimizer"]
+    record.series("val/loss")                  # iterations [N], values [N]
+    for record in find_runs("runs"): ...
+    one_run("seed0-1a", "runs")                # by path, id, or the beginning of an id
+
+Reading changes nothing, locks nobody out, and takes a run that goes on as it stands.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from jaxtrain.errors import ConfigError, DataError, did_you_mean
+from jaxtrain.files.lock import seems_held
+from jaxtrain.tracking.artifacts import LoggedArtifact, artifacts_of
+from jaxtrain.tracking.media import KINDS
+from jaxtrain.tracking.rows import LOG, STEP, read_rows
+
+_PLACES = ("epoch", "iteration", "step", "axis", "event")
+_DEPTH = 3
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """A run's directory, read. What is read lazily is read once.
+
+    Attributes:
+        path: the directory.
+        metadata: what metadata.json says.
+    """
+
+    path: Path
+    metadata: Mapping[str, Any]
+
+    @classmethod
+    def read(cls, path: str | os.PathLike[str]) -> RunRecord:
+        """The run at `path`.
+
+        Raises:
+            ConfigError: there is none.
+            DataError: its metadata.json is broken.
+        """
+        path = Path(path)
+        file = path / "metadata.json"
+        if not file.is_file():
+            raise ConfigError(f"{path}: holds no run: there is no metadata.json")
+        try:
+            metadata = json.loads(file.read_bytes())
+            if not isinstance(metadata, dict):
+                raise ValueError(f"expected an object, found a {type(metadata).__name__}")
+        except (ValueError, RecursionError) as error:
+            raise DataError(f"{file}: can't be read: {error}") from None
+        return cls(path, metadata)
+
+    @property
+    def id(self) -> str:
+        """The name of its directory."""
+        return self.path.absolute().name
+
+    @property
+    def project(self) -> str:
+        """What its config says, else the directory that it is in."""
+        found = self.metadata.get("project") or self.config.get("project")
+        return found if isinstance(found, str) else self.path.absolute().parent.name
+
+    @property
+    def config(self) -> Mapping[str, Any]:
+        """The effective config, as nested dicts."""
+        found = self.metadata.get("config")
+        return found if isinstance(found, dict) else {}
+
+    @property
+    def tags(self) -> tuple[str, ...]:
+        """Its tags."""
+        found = self.metadata.get("tags")
+        tags = found if isinstance(found, list) else []
+        return tuple(tag for tag in tags if isinstance(tag, str))
+
+    @property
+    def status(self) -> str:
+        """What it says of itself: "running", "completed", "interrupted" or "failed: ...".
+
+        Where it says that it is running, and no process holds the directory, it is "killed".
+        """
+        said = str(self.metadata.get("status", "unknown"))
+        return "killed" if said == "running" and not seems_held(self.path) else said
+
+    @cached_property
+    def rows(self) -> list[dict[str, Any]]:
+        """Of metrics.jsonl, in their order; see `tracking.rows`."""
+        return self._lines("metrics.jsonl")
+
+    @cached_property
+    def system(self) -> list[dict[str, Any]]:
+        """Of system.jsonl: what the machine did meanwhile, a dict of numbers a row."""
+        return self._lines("system.jsonl")
+
+    @cached_property
+    def media(self) -> list[dict[str, Any]]:
+        """Of media.jsonl: `kind`, `name`, `step` and `file`, a path below the run's directory,
+        `caption` where there is one. Those whose file is not there any more are left out.
+        """
+        return [row for row in self._lines("media.jsonl") if self._is_medium(row)]
+
+    @cached_property
+    def artifacts(self) -> list[LoggedArtifact]:
+        """What it has logged."""
+        return artifacts_of(self.path)
+
+    @cached_property
+    def summary(self) -> Mapping[str, Any]:
+        """Of metrics.json; empty where there is none yet, or a broken one."""
+        try:
+            found = json.loads((self.path / "metrics.json").read_bytes())
+        except (OSError, ValueError, RecursionError):
+            return {}
+        return found if isinstance(found, dict) else {}
+
+    @cached_property
+    def figures(self) -> dict[str, float]:
+        """The last value of everything that has any, by its name; then those of metrics.json."""
+        found: dict[str, float] = {}
+        for row in self.rows:
+            found.update(_figures(row))
+        found.update(_figures(self.summary))
+        return found
+
+    @cached_property
+    def names(self) -> list[str]:
+        """What there are series of, in the order in which they came up."""
+        return list(dict.fromkeys(name for row in self.rows for name in _figures(row)))
+
+    def series(
+        self, name: str, event: str | None = None, axis: str | None = None
+    ) -> tuple[list[int], list[float]]:
+        """The steps at which there is a value of `name`, and the values.
+
+        Args:
+            name: such as "val/loss".
+            event: only those of "iteration", "epoch" or "log".
+            axis: that on which it was logged, "step" for iterations and steps; by default the
+                first on which there is one.
+
+        Returns:
+            Iterations of the run, or steps of an axis of somebody's own, and the values.
+        """
+        steps, values = [], []
+        for row in self.rows:
+            is_log = row.get("event") == LOG
+            place = row.get("step") if is_log else row.get("iteration")
+            on = str(row.get("axis", STEP)) if is_log else STEP
+            wanted = event in (None, row.get("event")) and axis in (None, on)
+            if wanted and name in _figures(row) and isinstance(place, int):
+                axis = on
+                steps.append(place)
+                values.append(float(row[name]))
+        return steps, values
+
+    def axis_of(self, name: str) -> str:
+        """The axis on which `name` was logged first: "step" but for those of somebody's own."""
+        rows = (row for row in self.rows if name in _figures(row))
+        return str(next((row.get("axis", STEP) for row in rows), STEP))
+
+    def _lines(self, name: str) -> list[dict[str, Any]]:
+        file = self.path / name
+        return read_rows(file)[0] if file.is_file() else []
+
+    def _is_medium(self, row: Mapping[str, Any]) -> bool:
+        texts = all(isinstance(row.get(key), str) for key in ("kind", "name", "file"))
+        if not texts or row["kind"] not in KINDS or not isinstance(row.get("step"), int):
+            return False
+        file = self.path / row["file"]
+        inside = file.resolve().is_relative_to((self.path / "media").resolve())
+        return inside and file.is_file()
+
+
+def find_runs(root: str | os.PathLike[str] = "runs") -> Iterator[RunRecord]:
+    """All runs below a directory, by their paths; broken ones are left out.
+
+    Args:
+        root: `runs`, say; a run itself is one, too.
+    """
+    for path in _directories(Path(root), _DEPTH):
+        try:
+            yield RunRecord.read(path)
+        except DataError:
+            continue
+
+
+def one_run(text: str, root: str | os.PathLike[str] = "runs") -> RunRecord:
+    """The run that somebody means.
+
+    Args:
+        text: a path, an id, the beginning of one, or either behind `project/`.
+        root: where to look.
+
+    Raises:
+        ConfigError: no run, or several; they are listed.
+    """
+    if (Path(text) / "metadata.json").is_file():
+        return RunRecord.read(text)
+    known = {f"{record.project}/{record.id}": record for record in find_runs(root)}
+    for names in (
+        lambda full: text in (full, full.partition("/")[2]),
+        lambda full: full.startswith(text) or full.partition("/")[2].startswith(text),
+    ):
+        found = [record for full, record in known.items() if names(full)]
+        if len(found) == 1:
+            return found[0]
+        if found:
+            raise ConfigError(
+                f"{text!r} could be {' or '.join(str(record.path) for record in found[:8])}"
+            )
+    near = did_you_mean(text, [record.id for record in known.values()])
+    raise ConfigError(f"{text!r}: no run of that name or path below {root}{near}")
+
+
+def _directories(root: Path, depth: int) -> Iterator[Path]:
+    if (root / "metadata.json").is_file():
+        yield root
+    elif depth and root.is_dir():
+        for entry in sorted(root.iterdir()):
+            if entry.is_dir() and not entry.is_symlink() and not entry.name.startswith("."):
+                yield from _directories(entry, depth - 1)
+
+
+def _figures(row: Mapping[str, Any]) -> dict[str, float]:
+    return {
+        name: value
+        for name, value in row.items()
+        if isinstance(value, int | float)
+        if name not in _PLACES and not isinstance(value, bool)
+    }
