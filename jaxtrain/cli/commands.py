@@ -18,7 +18,9 @@ from jaxtrain.cli import (
     listing,
     plan,
     predict,
+    report,
     train,
+    watch,
 )
 from jaxtrain.cli.command import Command
 
@@ -32,5 +34,7 @@ COMMANDS: Final[Mapping[str, Command]] = {
     "check": check.COMMAND,
     "plan": plan.COMMAND,
     "checkpoints": checkpoints.COMMAND,
+    "report": report.COMMAND,
+    "watch": watch.COMMAND,
     "list": listing.COMMAND,
 }

@@ -8,17 +8,19 @@ A history is a list of one dict an epoch, as `hooks.History` keeps it.
 """
 
 from jaxtrain.report.curves import LearningCurves, draw_curves
-from jaxtrain.report.page import write_page
+from jaxtrain.report.page import PageServer, write_comparison, write_page
 from jaxtrain.report.schedule import plot_lr_find, plot_schedule
 from jaxtrain.report.summary import read_summary, summarize, write_summary
 
 __all__ = [
     "LearningCurves",
+    "PageServer",
     "draw_curves",
     "plot_lr_find",
     "plot_schedule",
     "read_summary",
     "summarize",
+    "write_comparison",
     "write_page",
     "write_summary",
 ]

@@ -116,21 +116,24 @@ def add_config(content: Content, record: RunRecord) -> None:
     """Add the config; what is no default is marked where metadata.json says it."""
     said = record.metadata.get("non_defaults")
     other = {str(key) for key in said} if isinstance(said, list) else set()
-    rows = []
+    rows, changed = [], []
     for key, value in flat(record.config):
         differs = any(key == one or key.startswith(f"{one}.") for one in other)
+        cell = element("td", value_text(value), class_="value")
+        if differs:
+            changed.append([_row_name(key), cell])
         mark = element("span", "●", class_="mark", role="img", aria_label="no default")
         name = element("th", key, " " if differs else None, mark if differs else None, scope="row")
-        rows.append((differs, [name, element("td", value_text(value), class_="value")]))
+        rows.append([name, cell])
     if not rows:
         return
     header = ["key", "value"]
-    changed = [row for differs, row in rows if differs]
+
     parts = []
     if changed:
         parts.append(element("p", "What is not at its default:", class_="note"))
         parts.append(table(header, changed, caption="what is not at its default"))
-    whole = table(header, [row for _, row in rows], caption="config")
+    whole = table(header, rows, caption="config")
     title = f"all {len(rows)} keys"
     parts.append(
         element("details", element("summary", title), whole, open=not changed and len(rows) < 25)

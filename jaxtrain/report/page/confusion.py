@@ -73,7 +73,7 @@ def add_confusion(content: Content, record: RunRecord) -> None:
         parts.append(panel(key, f"{title} of the test set", said, tools=False, wide=True))
         if worst:
             items = [element("li", one) for one in worst]
-            parts.append(element("p", "Most often taken for another:"))
+            parts.append(element("p", "Most often:"))
             parts.append(element("ol", *items, class_="worst"))
         if len(matrix) <= _TABLE:
             parts.append(_as_table(matrix, names, title))
@@ -99,10 +99,11 @@ def matrix_figure(matrix: Matrix, names: Sequence[str]) -> FigureJson:
                 for other, cell, share in zip(labels, row, of_row, strict=True)
             ]
         )
-    wrong = [share or 0.0 for i, row in enumerate(shares) for j, share in enumerate(row) if i != j]
+    mistakes = [
+        share or 0.0 for i, row in enumerate(shares) for j, share in enumerate(row) if i != j
+    ]
     common = {
         "type": "heatmap",
-        "text": text,
         "texttemplate": "%{text}" if classes <= _WRITTEN else "",
         "hovertext": hover,
         "hovertemplate": "%{hovertext}<extra></extra>",
@@ -111,8 +112,9 @@ def matrix_figure(matrix: Matrix, names: Sequence[str]) -> FigureJson:
         "ygap": 1,
         "zmin": 0,
     }
-    right = [[s if i == j else None for j, s in enumerate(row)] for i, row in enumerate(shares)]
-    others = [[None if i == j else s for j, s in enumerate(row)] for i, row in enumerate(shares)]
+    right, wrong = (
+        {"z": _of(shares, None, on=on), "text": _of(text, "", on=on)} for on in (True, False)
+    )
     ticks = {
         "tickmode": "array",
         "tickvals": list(range(classes)),
@@ -124,11 +126,11 @@ def matrix_figure(matrix: Matrix, names: Sequence[str]) -> FigureJson:
     return {
         "kind": "plain",
         "data": [
-            {**common, "z": right, "zmax": 1, "colorscale": _scale("var(--c0)"), "name": "right"},
+            {**common, **right, "zmax": 1, "colorscale": _scale("var(--c0)"), "name": "right"},
             {
                 **common,
-                "z": others,
-                "zmax": max([0.01, *wrong]),
+                **wrong,
+                "zmax": max([0.01, *mistakes]),
                 "colorscale": _scale("var(--c1)"),
                 "name": "mistakes",
             },
@@ -141,6 +143,14 @@ def matrix_figure(matrix: Matrix, names: Sequence[str]) -> FigureJson:
         },
         "width": min(46 * classes + 140, 900) if classes <= _WRITTEN else 0,
     }
+
+
+def _of(cells: Sequence[Sequence[Any]], other: Any, *, on: bool) -> list[list[Any]]:
+    """The cells on the diagonal, or those beside it, and `other` in place of the rest."""
+    return [
+        [cell if (i == j) is on else other for j, cell in enumerate(row)]
+        for i, row in enumerate(cells)
+    ]
 
 
 def _scale(colour: str) -> list[list[Any]]:
@@ -169,7 +179,7 @@ def _worst(matrix: Matrix, names: Sequence[str], count: int = 5) -> list[str]:
     found = []
     for cell, i, j in cells[:count]:
         total = None if None in matrix[i] else sum(other or 0 for other in matrix[i])
-        found.append(f"{names[i]} for {names[j]}: {figure(cell)} of {figure(total)}")
+        found.append(f"{names[i]} taken for {names[j]}: {figure(cell)} of {figure(total)}")
     return found
 
 

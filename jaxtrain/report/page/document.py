@@ -45,6 +45,7 @@ def document(content: Content, *, live: float | None = None, revision: str = "")
             element("meta", http_equiv="Content-Security-Policy", content=allowed),
             element("meta", name="viewport", content="width=device-width, initial-scale=1"),
             element("title", content.title),
+            element("link", rel="icon", href="data:,"),
             element("style", Html(_own("page.css"))),
         ]
     )

@@ -13,7 +13,7 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-_EMPTY = frozenset({"input", "img", "meta", "col"})
+_EMPTY = frozenset({"input", "img", "meta", "link"})
 # What would end a <script>, or begin a comment in one.
 _IN_A_SCRIPT = str.maketrans({"<": "\\u003c", ">": "\\u003e", "&": "\\u0026"})
 

@@ -72,11 +72,11 @@ function curvesFigure(figure, key) {
   const data = curves.flatMap((curve) => curveTraces(curve, figure.smooths));
   const shapes = [];
   if (figure.point) {
-    const [iteration, epoch, y, label] = figure.point;
+    const [iteration, epoch, y] = figure.point;
     const x = state.over === "epoch" ? epoch : iteration;
     shapes.push({ type: "line", x0: x, x1: x, yref: "paper", y0: 0, y1: 1, layer: "below",
       line: { color: "var(--quiet)", width: 1, dash: "dot" } });
-    data.push({ type: "scatter", mode: "markers", x: [x], y: [y], name: label, hoverinfo: "skip",
+    data.push({ type: "scatter", mode: "markers", x: [x], y: [y], hoverinfo: "skip", showlegend: false,
       marker: { size: 10, color: "var(--paper)", line: { color: "var(--c1)", width: 2 } } });
   }
   const below = isLog ? curves.flatMap((curve) => curve.y).filter((y) => y !== null && y <= 0).length : 0;
@@ -94,18 +94,20 @@ function curvesFigure(figure, key) {
       tickformat: figure.share ? "~%" : undefined,
       hoverformat: figure.share ? ".2%" : ".5~g",
       title: figure.unit ? { text: figure.unit, standoff: 6 } : undefined,
-      exponentformat: "power", nticks: 6,
+      nticks: 6,
       uirevision: `${isLog}`,
     },
   };
-  const notes = [figure.note, below ? `not on a logarithm's axis: ${below} values of 0 or below` : ""];
+  const best = figure.point ? `○ ${figure.point[3]}` : "";
+  const notes = [best, figure.note, below ? `not on a logarithm's axis: ${below} values of 0 or below` : ""];
   return { data, layout, note: notes.filter(Boolean).join("; ") };
 }
 
 function built(figure, key) {
   const { data, layout, note } = figure.kind === "curves"
     ? curvesFigure(figure, key) : { note: "", ...figure };
-  const axis = { gridcolor: "var(--line)", linecolor: "var(--line)", zeroline: false, automargin: true };
+  const axis = { gridcolor: "var(--line)", linecolor: "var(--line)", zeroline: false, automargin: true,
+    exponentformat: "power" };
   const common = {
     paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
     font: { family: getComputedStyle(document.body).fontFamily, size: 12, color: "var(--quiet)" },
@@ -123,7 +125,9 @@ function draw(place) {
   const figure = content.figures[place.dataset.plot];
   if (!figure || !window.Plotly) return;
   const { data, layout, note } = built(figure, place.dataset.plot);
-  if (figure.width) place.style.minWidth = `${Math.min(figure.width, 900)}px`;
+  if (figure.width) {
+    [place.style.minWidth, place.style.maxWidth] = [`${figure.width}px`, `${1.5 * figure.width}px`];
+  }
   if (layout.height) place.style.height = `${layout.height}px`;
   Plotly.react(place, data, layout, { displayModeBar: false, responsive: true });
   const said = place.closest(".panel, .medium").querySelector(".note");
@@ -187,8 +191,9 @@ function sortTable(button) {
   const up = head.getAttribute("aria-sort") !== "ascending";
   for (const other of head.parentElement.children) other.removeAttribute("aria-sort");
   head.setAttribute("aria-sort", up ? "ascending" : "descending");
-  const text = (row) => row.children[head.cellIndex]?.textContent.trim() ?? "";
-  const number = (row) => Number.parseFloat(text(row).replace(/[★,\s]/g, ""));
+  const cell = (row) => row.children[head.cellIndex];
+  const text = (row) => cell(row)?.dataset.value ?? cell(row)?.textContent.trim() ?? "";
+  const number = (row) => Number.parseFloat(text(row).replaceAll(",", ""));
   const body = head.closest("table").tBodies[0];
   const order = [...body.rows].sort((a, b) => {
     const [x, y] = [number(a), number(b)];
@@ -266,7 +271,7 @@ async function follow(seconds) {
   for (let lost = false; ; await wait(seconds)) {
     try {
       const answer = await fetch(`data.json?known=${content.revision}`, { cache: "no-store" });
-      if (!answer.ok) throw new Error(`${answer.status}`);
+      if (!answer.ok) throw new Error((await answer.text()).slice(0, 300) || `${answer.status}`);
       if (answer.status === 200) update(await answer.json());
       if (lost) tell(content.status);
       lost = false;

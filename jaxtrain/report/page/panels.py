@@ -36,6 +36,7 @@ class Curve:
         series: its values.
         faint: whether it is the background of the others.
         dash: as plotly calls it.
+        run: the number of its run, where there are several.
     """
 
     label: str
@@ -43,6 +44,7 @@ class Curve:
     series: Series
     faint: bool = False
     dash: str = "solid"
+    run: int | None = None
 
 
 @dataclass(frozen=True)
@@ -207,6 +209,7 @@ def _curve_json(curve: Curve) -> dict[str, Any]:
         "colour": curve.colour,
         "dash": curve.dash,
         "faint": curve.faint,
+        "run": curve.run,
         "points": len(series.xs) <= _FEW,
         "x": series.xs,
         "epochs": series.epochs,
