@@ -45,6 +45,7 @@ from jaxtrain.run.resuming import (
 from jaxtrain.run.task import Task
 from jaxtrain.run.wiring import direction, make_hooks, make_store
 from jaxtrain.step import TrainState
+from jaxtrain.tracking import Run, recording
 
 logger = logging.getLogger(__name__)
 
@@ -68,6 +69,8 @@ class Experiment:
         evaluator: the evaluating engine.
         history: one row of metrics an epoch.
         store: where checkpoints go.
+        record: what is logged besides the figures; `tracking.log_image` and its like write there
+            while `train` runs.
 
     Raises:
         ConfigError: a hook of the config can't be made.
@@ -113,6 +116,8 @@ class Experiment:
             logger.info("%s: updated on the host, and so computed in evaluations alone", on_host)
         self.history = History()
         self.store = make_store(config, directory)
+        writes = config.tracking.mode != "disabled"
+        self.record = Run(directory.path, writes=writes)
         hooks = make_hooks(
             task,
             directory,
@@ -120,6 +125,7 @@ class Experiment:
             loader=self.loader,
             history=self.history,
             store=self.store,
+            record=self.record,
         )
         for name, hook in hooks.items():
             self.trainer.attach(hook, name)
@@ -193,7 +199,8 @@ class Experiment:
             for finding in self.task.data.remarks:
                 logger.warning("%s: %s", finding.name, finding.detail)
             try:
-                return self._train(standing)
+                with recording(self.record):
+                    return self._train(standing)
             except BaseException as error:
                 status = "interrupted" if isinstance(error, Preempted) else f"failed: {error}"
                 # A full disk, or a directory that is gone: `error` tells of it already.

@@ -73,6 +73,10 @@ class Run:
         """What is on the disk by now."""
         return RunRecord.read(self.directory)
 
+    def follow(self, position: Position) -> None:
+        """Take where an engine stands for the step of what is logged; see `hooks.Tracking`."""
+        self._position = position
+
     def add_sink(self, sink: Sink) -> None:
         """Have `sink` hear of what is logged from now on."""
         self._sinks.append(sink)
@@ -211,6 +215,8 @@ class Run:
             path = self.directory / file
             if path.resolve().is_relative_to((self.directory / "media").resolve()):
                 path.unlink(missing_ok=True)
+        for left in (self.directory / "media").rglob(".*.tmp"):  # by a kill
+            left.unlink()
         self._last = self._last_steps()
 
     def _log(self, medium: Medium, name: str, step: int | None, caption: str = "") -> None:
