@@ -20,6 +20,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from jaxtrain.checkpoint import RunMeta, Saved
 from jaxtrain.config import ExperimentConfig, imported_digests
 from jaxtrain.data import prefetch_to_device
@@ -43,6 +45,7 @@ from jaxtrain.run.resuming import (
     warn_of_other_weights,
 )
 from jaxtrain.run.task import Task
+from jaxtrain.run.testing import MISTAKES, log_mistakes, make_tester
 from jaxtrain.run.wiring import direction, make_hooks, make_store
 from jaxtrain.step import TrainState
 from jaxtrain.tracking import Run, recording
@@ -365,9 +368,12 @@ class Experiment:
         loader = self.task.data.eval_loader("test")
         try:
             state = self._load(best)
-            test = run_unless_stopping(self.trainer, self.evaluator, loader, state).metrics
+            tester = make_tester(self.task, state)
+            test = dict(run_unless_stopping(self.trainer, tester, loader, state).metrics)
         except Interrupted:
             raise self._preempted() from None
+        if MISTAKES in test:
+            log_mistakes(self.record, self.task.data.sets["test"], np.asarray(test.pop(MISTAKES)))
         return write_summary(
             self.directory / "metrics.json",
             self.history.epochs,
