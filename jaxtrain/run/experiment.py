@@ -391,6 +391,7 @@ class Experiment:
             status,
             data=self.task.data.fingerprints(),
             model_facts=self.task.facts(),
+            label_names=list(getattr(self.task.data.train, "label_names", ())),
             **({"weights": self._weights} if self._weights else {}),
         )
 
