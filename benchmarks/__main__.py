@@ -9,6 +9,7 @@ BENCHMARKS = {
     "gpu": "all that is claimed for GPUs, on the one that is there, in ten minutes",
     "lm": "a language model: training and writing, here and with transformers; loss, attention",
     "lora": "adapters: a step here and with PEFT; merging; what phases forget, and protections",
+    "logs": "what recording costs: logs, TensorBoard's events, pictures, beside a step",
     "loop": "steps a second: this engine, a loop written by hand, the peers",
     "models": "models of the catalogue: rows a second, here and with PyTorch",
     "saves": "checkpoints: seconds a save takes, and how long it holds the training up",

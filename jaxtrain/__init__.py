@@ -149,6 +149,7 @@ __all__ = [
     "retention",
     "run",
     "step",
+    "tracking",
 ]
 
 

@@ -20,7 +20,7 @@ from jaxtrain.files.names import PATTERN
 # A run that says nothing, and leaves nothing to look at, has few friends.
 DEFAULT_HOOKS = ("progress", "console", "jsonl", "csv", "nan_guard")
 
-RESERVED_HOOKS = ("validation", "history", "curves", "checkpoint")
+RESERVED_HOOKS = ("validation", "history", "tracking", "curves", "checkpoint")
 """What the program calls the hooks that every run has; a config can't have others so called."""
 
 Name = Annotated[str, Field(pattern=PATTERN)]
@@ -213,6 +213,13 @@ class CheckpointSection(Section):
     asynchronous: bool = True
 
 
+class TrackingSection(Section):
+    """What of a run is recorded besides its figures; see `jaxtrain.tracking`."""
+
+    mode: Literal["offline", "disabled"] = "offline"
+    tags: tuple[str, ...] = ()  # for finding the run again
+
+
 class NamedSection(Section):
     """One of several components; each has a key of the user's choice, which `name` defaults to."""
 
@@ -254,6 +261,7 @@ class ExperimentConfig(Section):
     train: TrainSection = TrainSection()
     metrics: dict[str, MetricSection] | None = None
     checkpoint: CheckpointSection = CheckpointSection()
+    tracking: TrackingSection = TrackingSection()
     hooks: dict[str, HookSection] = Field(
         default_factory=lambda: FrozenDict({name: HookSection(name=name) for name in DEFAULT_HOOKS})
     )

@@ -36,6 +36,7 @@ class Dataset:
         task: "classification" or "regression".
         num_outputs: the classes, or D (1 for targets `[B]`): what the model must put out.
         label_names: the name of each class, where they have names.
+        image_shape: `(H, W)` or `(H, W, C)` where an input is a picture, flat or not.
 
     Raises:
         DataError: no rows, inputs and labels of different lengths, or an impossible `num_outputs`.
@@ -48,6 +49,7 @@ class Dataset:
     task: Task = "classification"
     num_outputs: int = 1
     label_names: tuple[str, ...] = ()
+    image_shape: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         if self.inputs.ndim < 1 or self.labels.ndim < 1 or len(self.inputs) != len(self.labels):

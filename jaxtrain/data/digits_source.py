@@ -53,7 +53,12 @@ def digits(
     )
     kept, held_out = split_indices(len(rows), validation_fraction, seed)
     everything = Dataset(
-        inputs, labels, name="digits", num_outputs=10, label_names=tuple("0123456789")
+        inputs,
+        labels,
+        name="digits",
+        num_outputs=10,
+        label_names=tuple("0123456789"),
+        image_shape=(8, 8),
     )
     return Splits(
         train=everything.select(rows[kept]),

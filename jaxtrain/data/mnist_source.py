@@ -180,6 +180,7 @@ def _load(
             name=image_set.name,
             num_outputs=classes,
             label_names=image_set.label_names,
+            image_shape=pixels.shape[1:],
         )
 
     return Splits(

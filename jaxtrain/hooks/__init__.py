@@ -24,6 +24,7 @@ from jaxtrain.hooks.reduce_on_plateau import ReduceOnPlateau
 from jaxtrain.hooks.registry import EPOCH_METRICS, HOOKS
 from jaxtrain.hooks.tensorboard import TensorBoard
 from jaxtrain.hooks.time_limit import TimeLimit
+from jaxtrain.hooks.tracking import Tracking
 from jaxtrain.hooks.validation import Validation, run_unless_stopping
 from jaxtrain.tracking.rows import read_rows
 
@@ -46,6 +47,7 @@ __all__ = [
     "StatefulHook",
     "TensorBoard",
     "TimeLimit",
+    "Tracking",
     "Validation",
     "read_rows",
     "refuse_unfit",

@@ -17,6 +17,7 @@ from jaxtrain.metrics.mean import Loss, Mean
 from jaxtrain.metrics.mean_absolute_error import MeanAbsoluteError
 from jaxtrain.metrics.mean_squared_error import MeanSquaredError
 from jaxtrain.metrics.metric import Metric, naming
+from jaxtrain.metrics.mistakes import WorstMistakes
 from jaxtrain.metrics.model_output_metric import ModelOutputMetric, as_metric
 from jaxtrain.metrics.monoid import MonoidMetric
 from jaxtrain.metrics.one_vs_rest import OneVsRest, ScoresRead
@@ -80,6 +81,7 @@ __all__ = [
     "TokenAccuracy",
     "TokenMetric",
     "Tokens",
+    "WorstMistakes",
     "as_metric",
     "better",
     "improves",

@@ -31,6 +31,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 import reprlib
 from collections.abc import Mapping
 from pathlib import Path
@@ -40,6 +41,9 @@ from jaxtrain.errors import DataError
 from jaxtrain.files.atomic import replacing
 from jaxtrain.metrics import Mode, better, rank
 from jaxtrain.report.epochs import Epochs, best, column
+
+# A row of a matrix, which `json` would give a line a number.
+_ROW = re.compile(r"\[[^][{}]*\]")
 
 
 def summarize(
@@ -86,7 +90,8 @@ def write_summary(path: str | os.PathLike[str], epochs: Epochs, **options: Any) 
     """Write `summarize(epochs, **options)` to `path`, whole or not at all, and return it."""
     fields = summarize(epochs, **options)
     with replacing(path) as temporary:
-        temporary.write_text(json.dumps(fields, indent=2, allow_nan=False) + "\n")
+        text = json.dumps(fields, indent=2, allow_nan=False)
+        temporary.write_text(_ROW.sub(lambda row: " ".join(row[0].split()), text) + "\n")
     return fields
 
 

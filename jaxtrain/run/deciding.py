@@ -30,6 +30,7 @@ _MAY_CHANGE_IN_A_RUN = {
     "project",
     "device",
     "hooks",
+    "tracking",
     "start.path",
     "checkpoint.every",
     "checkpoint.every_epochs",

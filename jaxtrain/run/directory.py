@@ -18,18 +18,15 @@ import contextlib
 import hashlib
 import json
 import os
-import socket
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from jaxtrain.checkpoint import environment, vouched
+from jaxtrain import tracking
+from jaxtrain.checkpoint import vouched
 from jaxtrain.config import ExperimentConfig, dump, imported_digests, non_defaults, to_dict
 from jaxtrain.errors import ConfigError
-from jaxtrain.files import inside, make_directory, refuse_gone, refuse_links, replacing, unfinished
+from jaxtrain.files import inside, make_directory, refuse_gone, refuse_links, unfinished
 from jaxtrain.files.lock import NAME as LOCK
 from jaxtrain.files.lock import lock
 from jaxtrain.files.paths import typed_directory
@@ -41,6 +38,7 @@ from jaxtrain.run.same_run import refuse_another_run, tell_of_lost_record
 # What a run writes by `replacing`: what a kill may leave half of.
 _REPLACED = (
     "config.yaml",
+    "media.jsonl",
     "metadata.json",
     "metrics.json",
     JSONL.FILE_NAME,
@@ -186,21 +184,16 @@ class RunDirectory:
             status: "running", "completed", "interrupted" or "failed: …".
             more: further JSON values, such as fingerprints and what the model has decided.
         """
-        record = {
-            "status": status,
-            "time": datetime.now(UTC).isoformat(timespec="seconds"),
-            "command": sys.argv,
-            "host": socket.gethostname(),
-            "pid": os.getpid(),
-            "git_revision": _git_revision(),
-            "seed": config.seed,
-            "environment": environment.current(),
-            "plugins": imported_digests(config.plugins),
-            "config": to_dict(config),
+        tracking.write_metadata(
+            self.path,
+            status,
+            project=config.project,
+            tags=config.tracking.tags,
+            config=to_dict(config),
+            seed=config.seed,
+            plugins=imported_digests(config.plugins),
             **more,
-        }
-        with replacing(self / "metadata.json") as temporary:
-            temporary.write_text(json.dumps(record, indent=2) + "\n")
+        )
 
 
 def run_id(config: ExperimentConfig) -> str:
@@ -208,13 +201,3 @@ def run_id(config: ExperimentConfig) -> str:
     told = {key: value for key, _, value in non_defaults(config) if decides(key, config)}
     text = json.dumps(told, sort_keys=True, default=repr)
     return f"seed{config.seed}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
-
-
-def _git_revision() -> str | None:
-    try:
-        found = subprocess.run(
-            ["git", "rev-parse", "HEAD"], capture_output=True, text=True, timeout=5, check=True
-        )
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return found.stdout.strip()

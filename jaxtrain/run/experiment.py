@@ -20,6 +20,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from jaxtrain.checkpoint import RunMeta, Saved
 from jaxtrain.config import ExperimentConfig, imported_digests
 from jaxtrain.data import prefetch_to_device
@@ -43,8 +45,10 @@ from jaxtrain.run.resuming import (
     warn_of_other_weights,
 )
 from jaxtrain.run.task import Task
+from jaxtrain.run.testing import MISTAKES, log_mistakes, make_tester
 from jaxtrain.run.wiring import direction, make_hooks, make_store
 from jaxtrain.step import TrainState
+from jaxtrain.tracking import Run, recording
 
 logger = logging.getLogger(__name__)
 
@@ -68,6 +72,8 @@ class Experiment:
         evaluator: the evaluating engine.
         history: one row of metrics an epoch.
         store: where checkpoints go.
+        record: what is logged besides the figures; `tracking.log_image` and its like write there
+            while `train` runs.
 
     Raises:
         ConfigError: a hook of the config can't be made.
@@ -113,6 +119,8 @@ class Experiment:
             logger.info("%s: updated on the host, and so computed in evaluations alone", on_host)
         self.history = History()
         self.store = make_store(config, directory)
+        writes = config.tracking.mode != "disabled"
+        self.record = Run(directory.path, writes=writes)
         hooks = make_hooks(
             task,
             directory,
@@ -120,6 +128,7 @@ class Experiment:
             loader=self.loader,
             history=self.history,
             store=self.store,
+            record=self.record,
         )
         for name, hook in hooks.items():
             self.trainer.attach(hook, name)
@@ -193,7 +202,8 @@ class Experiment:
             for finding in self.task.data.remarks:
                 logger.warning("%s: %s", finding.name, finding.detail)
             try:
-                return self._train(standing)
+                with recording(self.record):
+                    return self._train(standing)
             except BaseException as error:
                 status = "interrupted" if isinstance(error, Preempted) else f"failed: {error}"
                 # A full disk, or a directory that is gone: `error` tells of it already.
@@ -358,9 +368,12 @@ class Experiment:
         loader = self.task.data.eval_loader("test")
         try:
             state = self._load(best)
-            test = run_unless_stopping(self.trainer, self.evaluator, loader, state).metrics
+            tester = make_tester(self.task, state)
+            test = dict(run_unless_stopping(self.trainer, tester, loader, state).metrics)
         except Interrupted:
             raise self._preempted() from None
+        if MISTAKES in test:
+            log_mistakes(self.record, self.task.data.sets["test"], np.asarray(test.pop(MISTAKES)))
         return write_summary(
             self.directory / "metrics.json",
             self.history.epochs,
@@ -378,6 +391,7 @@ class Experiment:
             status,
             data=self.task.data.fingerprints(),
             model_facts=self.task.facts(),
+            label_names=list(getattr(self.task.data.train, "label_names", ())),
             **({"weights": self._weights} if self._weights else {}),
         )
 

@@ -14,13 +14,14 @@ from typing import Any
 from jaxtrain.checkpoint import CheckpointStore, environment
 from jaxtrain.config import ExperimentConfig, imported_digests, to_dict
 from jaxtrain.engine import Engine
-from jaxtrain.hooks import HOOKS, Checkpoint, History, Validation
+from jaxtrain.hooks import HOOKS, Checkpoint, History, Tracking, Validation
 from jaxtrain.metrics import Direction, better
 from jaxtrain.report import LearningCurves
 from jaxtrain.run.directory import RunDirectory
 from jaxtrain.run.learnt import Learnt
 from jaxtrain.run.task import Task
 from jaxtrain.run.writers import refuse_two_writers
+from jaxtrain.tracking import Run
 
 
 def direction(config: ExperimentConfig) -> Direction:
@@ -49,6 +50,7 @@ def make_hooks(
     loader: Any,
     history: History,
     store: CheckpointStore,
+    record: Run,
 ) -> dict[str, Any]:
     """Every hook of a run by its name, in the order in which they are to be attached.
 
@@ -59,6 +61,7 @@ def make_hooks(
         loader: what the trainer reads.
         history: the rows of it are what the curves show.
         store: where checkpoints go.
+        record: what is logged besides goes there.
 
     Raises:
         ConfigError: a hook of the config can't be made.
@@ -68,6 +71,7 @@ def make_hooks(
     if "validation" in data.sets:
         hooks["validation"] = Validation(evaluator, data.eval_loader("validation"))
     hooks["history"] = history
+    hooks["tracking"] = Tracking(record)
     for name, section in config.hooks.items():
         hooks[name] = HOOKS.build(section, directory=directory.path)
     refuse_two_writers({name: hooks[name] for name in config.hooks})

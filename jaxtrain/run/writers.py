@@ -16,9 +16,12 @@ from jaxtrain.errors import ConfigError
 
 OWN_FILES = (
     ".lock",
+    "artifacts",
     "checkpoints",
     "config.yaml",
     "learning_curves.png",
+    "media",
+    "media.jsonl",
     "metadata.json",
     "metrics.json",
 )

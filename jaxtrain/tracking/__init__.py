@@ -34,10 +34,12 @@ from jaxtrain.tracking.metadata import write_metadata
 from jaxtrain.tracking.record import RunRecord, find_runs, one_run
 from jaxtrain.tracking.recorder import Run, Sink
 from jaxtrain.tracking.rows import LOG, append_row, is_behind, is_count, read_rows, rewind
+from jaxtrain.tracking.tensorboard import EventFile
 
 __all__ = [
     "LOG",
     "Artifact",
+    "EventFile",
     "LoggedArtifact",
     "Run",
     "RunRecord",

@@ -251,7 +251,8 @@ def _store(run: Path, artifact: Artifact, digests: Mapping[str, str], target: Pa
     }
     make_directory(target.parent)
     staged = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-    shutil.rmtree(staged, ignore_errors=True)
+    for left in target.parent.glob(f".{target.name}.*.tmp"):  # by a kill: the run is ours alone
+        shutil.rmtree(left)
     for name, source in artifact.files.items():
         place = staged / name
         place.parent.mkdir(parents=True, exist_ok=True)

@@ -73,6 +73,10 @@ class Run:
         """What is on the disk by now."""
         return RunRecord.read(self.directory)
 
+    def follow(self, position: Position) -> None:
+        """Take where an engine stands for the step of what is logged; see `hooks.Tracking`."""
+        self._position = position
+
     def add_sink(self, sink: Sink) -> None:
         """Have `sink` hear of what is logged from now on."""
         self._sinks.append(sink)
@@ -184,6 +188,11 @@ class Run:
         append_row(self.directory / "artifacts" / "used.jsonl", used)
         return found
 
+    def forget_media(self, beginning: str) -> None:
+        """Take back pictures, texts and the like whose names begin so: they are logged anew."""
+        index = self.directory / "media.jsonl"
+        self._remove(rewind(index, lambda row: not str(row.get("name")).startswith(beginning)))
+
     def rewind(self, iteration: int, epochs: int) -> None:
         """Take back what was logged beyond a point: the engine that goes on there logs it again.
 
@@ -205,12 +214,9 @@ class Run:
             needed="epoch and iteration",
         )
         index = self.directory / "media.jsonl"
-        gone = rewind(index, stays, belongs=is_right, needed="epoch and iteration")
-        kept = {row.get("file") for row in (read_rows(index)[0] if index.is_file() else [])}
-        for file in {row["file"] for row in gone if isinstance(row.get("file"), str)} - kept:
-            path = self.directory / file
-            if path.resolve().is_relative_to((self.directory / "media").resolve()):
-                path.unlink(missing_ok=True)
+        self._remove(rewind(index, stays, belongs=is_right, needed="epoch and iteration"))
+        for left in (self.directory / "media").rglob(".*.tmp"):  # by a kill
+            left.unlink()
         self._last = self._last_steps()
 
     def _log(self, medium: Medium, name: str, step: int | None, caption: str = "") -> None:
@@ -235,6 +241,16 @@ class Run:
         append_row(self.directory / "media.jsonl", row)
         for sink in self._sinks:
             sink.medium(medium, name, step)
+
+    def _remove(self, gone: list[dict[str, Any]]) -> None:
+        """Remove the files of lines that were taken back, but for those that others have, too."""
+        if not gone:
+            return
+        kept = {row.get("file") for row in read_rows(self.directory / "media.jsonl")[0]}
+        for file in {row["file"] for row in gone if isinstance(row.get("file"), str)} - kept:
+            path = self.directory / file
+            if path.resolve().is_relative_to((self.directory / "media").resolve()):
+                path.unlink(missing_ok=True)
 
     def _at(self) -> dict[str, int]:
         """Where the run stands: what is logged now comes again if it goes on from before."""

@@ -74,7 +74,7 @@ def test_every_problem_is_told_at_once(registries, write):
         "x.yaml:5: modell: unknown key; did you mean 'model'? (known: seed, device, precision, "
         "project, workdir, plugins, data, model, start, lora, loss, optimizer, schedule, train, "
         "metrics, "
-        "checkpoint, hooks)",
+        "checkpoint, tracking, hooks)",
         "x.yaml:6: model.name: unknown model 'mpl'; did you mean 'mlp'? "
         "(known: cnn, mlp, wide; a plugin can add others)",
         "x.yaml:7: loss: expected a section, found 3",

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import yaml
 
+from jaxtrain import tracking
 from jaxtrain.config import RESERVED_HOOKS
 from jaxtrain.engine import Engine, Events
 from jaxtrain.errors import (
@@ -22,11 +23,13 @@ from jaxtrain.errors import (
     ConfigError,
     NonFiniteError,
     Preempted,
+    TrackingError,
 )
 from jaxtrain.files.lock import NAME as LOCK
 from jaxtrain.run import Experiment, RunData, Task, make_config
 from jaxtrain.run.data import train_loader
 from jaxtrain.run.directory import RunDirectory
+from jaxtrain.tracking import RunRecord
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 # Dropout, shuffling, accumulation, a ragged last batch: what could make a resumed run differ.
@@ -591,3 +594,44 @@ def test_a_change_of_directory_moves_no_run(tmp_path, monkeypatch):
     experiment.train()
     assert list((tmp_path / "elsewhere").iterdir()) == []
     assert (tmp_path / "run/metrics.json").exists()
+
+
+def test_a_run_is_a_tracked_run(tmp_path):
+    """What a handler logs is the run's, goes on with it, and is found again by its tags."""
+
+    def logging(workdir: Path, *overrides: str) -> Experiment:
+        experiment = make(workdir, 'tracking.tags=["wide", "second try"]', *overrides)
+
+        @experiment.trainer.on(Events.EPOCH_COMPLETED)
+        def tell(engine):
+            tracking.log({"twice": 2 * engine.state.epoch})
+            tracking.log_image("filters", np.full((2, 2), engine.state.epoch, np.uint8))
+
+        return experiment
+
+    logging(tmp_path / "whole").train()
+    expected = RunRecord.read(tmp_path / "whole")
+    assert expected.series("twice") == ([27, 54, 81], [2.0, 4.0, 6.0])
+    assert (expected.status, expected.tags) == ("completed", ("wide", "second try"))
+    assert expected.config["seed"] == 0
+    with pytest.raises(TrackingError, match="no run"):
+        tracking.log({"a": 1})
+
+    stopped = logging(tmp_path / "stopped")
+    # Beyond the last checkpoint, that of iteration 56.
+    stopped.trainer.on(Events.ITERATION_COMPLETED(once=60))(_fail)
+    with pytest.raises(ZeroDivisionError):
+        stopped.train()
+    assert RunRecord.read(tmp_path / "stopped").status.startswith("failed")
+    logging(tmp_path / "stopped").train()
+    found = RunRecord.read(tmp_path / "stopped")
+    assert (found.rows, found.media) == (expected.rows, expected.media)
+
+    logging(tmp_path / "silent", "tracking.mode=disabled", "train.epochs=1").train()
+    silent = RunRecord.read(tmp_path / "silent")
+    assert (silent.series("twice"), silent.media) == (([], []), [])
+    assert silent.names
+
+
+def _fail(engine: Engine) -> None:
+    raise ZeroDivisionError

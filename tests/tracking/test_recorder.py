@@ -1,0 +1,241 @@
+"""What is logged is on the disk, in order, and comes back the same after a kill."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from jaxtrain.errors import ConfigError, TrackingError
+from jaxtrain.tracking import Artifact, Run, RunRecord, read_rows, write_metadata
+
+
+@pytest.fixture
+def run(tmp_path):
+    write_metadata(tmp_path, "running", project="p", config={})
+    return Run(tmp_path)
+
+
+def logged(run):
+    rows, skipped = read_rows(run.directory / "metrics.jsonl")
+    assert not skipped
+    return rows
+
+
+def test_numbers_at_their_steps(run):
+    run.log({"loss": 0.5, "val/a": np.float32(2)}, step=0)
+    run.log({"loss": 0.25}, step=10)
+    run.log({"loss": math.nan}, 10)
+    run.log({"loss": 0.125})
+    assert logged(run) == [
+        {"event": "log", "epoch": 0, "iteration": 0, "step": 0, "loss": 0.5, "val/a": 2.0},
+        {"event": "log", "epoch": 0, "iteration": 10, "step": 10, "loss": 0.25},
+        {"event": "log", "epoch": 0, "iteration": 10, "step": 10, "loss": None},
+        {"event": "log", "epoch": 0, "iteration": 11, "step": 11, "loss": 0.125},
+    ]
+    assert RunRecord.read(run.directory).series("loss") == ([0, 10, 11], [0.5, 0.25, 0.125])
+
+
+def test_the_first_step_is_1_where_nobody_says_it(run):
+    run.log({"a": 1})
+    run.log({"a": 1})
+    assert [row["step"] for row in logged(run)] == [1, 2]
+
+
+def test_steps_go_up_on_each_axis_by_itself(run):
+    run.log({"a": 1}, step=5)
+    run.log({"f": 1}, step=2, axis="fold")
+    run.log({"f": 2}, axis="fold")
+    with pytest.raises(TrackingError, match=r"log: step 4 comes after 5; .*axis=\"\.\.\.\""):
+        run.log({"a": 2}, step=4)
+    with pytest.raises(TrackingError, match="log: fold 2 comes after 3"):
+        run.log({"f": 3}, step=2, axis="fold")
+    assert [(row.get("axis"), row["step"], row["iteration"]) for row in logged(run)] == [
+        (None, 5, 5),
+        ("fold", 2, 5),
+        ("fold", 3, 5),
+    ]
+    record = RunRecord.read(run.directory)
+    assert record.series("f") == ([2, 3], [1.0, 2.0])
+    assert (record.axis_of("f"), record.axis_of("a")) == ("fold", "step")
+    assert record.series("f", axis="step") == ([], [])
+
+
+@pytest.mark.parametrize(
+    ("values", "step", "told"),
+    [
+        ({}, 1, "found none"),
+        ({"a": "b"}, 1, "log: a: expected a number, found str"),
+        ({"a": 1, "b": [1, 2]}, 1, "log: b"),
+        ({"step": 3}, 1, "'step' can't be the name"),
+        ({3: 3}, 1, "3 can't be the name"),
+        ({"": 3}, 1, "'' can't be the name"),
+        ({"a": 1}, -1, "expected a whole step from 0 on, found -1"),
+        ({"a": 1}, 1.5, "expected a whole step"),
+        ({"a": 1}, "1", "the step: expected a number"),
+        ({"a": 1}, 2**63, "expected a whole step"),
+    ],
+)
+def test_nothing_of_what_can_not_be_is_written(run, values, step, told):
+    with pytest.raises(TrackingError, match=told):
+        run.log(values, step)
+    assert not (run.directory / "metrics.jsonl").exists()
+
+
+def test_media_are_plain_files_with_a_line_each(run):
+    run.log({"a": 1}, step=7)
+    run.log_image("filters/first", np.zeros((2, 3)), caption="of the start")
+    run.log_histogram("weights", np.arange(5), step=3, bins=2)
+    run.log_text("said", "hello", step=9)
+    run.log_table("worst", [["a", 1]], columns=["x", "y"], step=9)
+    media = RunRecord.read(run.directory).media
+    assert [(m["kind"], m["name"], m["step"]) for m in media] == [
+        ("image", "filters/first", 7),
+        ("histogram", "weights", 3),
+        ("text", "said", 9),
+        ("table", "worst", 9),
+    ]
+    assert media[0]["caption"] == "of the start"
+    assert media[0]["file"].startswith("media/images/filters/first/7-")
+    assert (run.directory / media[2]["file"]).read_text() == "hello"
+
+
+@pytest.mark.parametrize(
+    "name", ["../x", "a/../../x", "/x", "a b", "a//b", "", "a%2e", "a\\b", "a\0"]
+)
+def test_names_of_media_that_lead_elsewhere(run, name):
+    with pytest.raises(ConfigError):
+        run.log_text(name, "x", 1)
+    assert not (run.directory / "media.jsonl").exists()
+    assert not (run.directory / "media").exists()
+
+
+def test_a_link_in_the_place_of_media_is_not_followed(run, tmp_path_factory):
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    (run.directory / "media").symlink_to(elsewhere)
+    with pytest.raises(ConfigError, match="leads out"):
+        run.log_text("a", "x", 1)
+    assert list(elsewhere.iterdir()) == []
+
+
+def test_with_an_engine_the_step_is_where_it_stands(tmp_path):
+    write_metadata(tmp_path, "running", project="p", config={})
+    place = [3, 0]
+    run = Run(tmp_path, position=lambda: tuple(place))
+    run.log({"a": 1})
+    run.log_text("t", "x")
+    place[:] = [6, 2]
+    run.log({"a": 1})
+    assert [(r["step"], r["iteration"], r["epoch"]) for r in logged(run)] == [(3, 3, 0), (6, 6, 2)]
+    assert run.record.media[0]["step"] == 3
+
+
+def whole(directory):
+    files = {p.relative_to(directory): p for p in directory.rglob("*") if p.is_file()}
+    return {str(k): p.read_bytes() for k, p in files.items() if p.name != "metadata.json"}
+
+
+def test_taken_back_and_logged_again_all_files_are_the_same(tmp_path):
+    def tell(run, place, until):
+        for number in range(place[0] + 1, until + 1):
+            place[:] = [number, (number - 1) // 3]
+            run.log({"a": number, "b": 0.5})
+            run.log_image("p", np.full((2, 2), number, np.uint8))
+            if number % 3 == 0:
+                place[1] = number // 3
+                run.log({"whole": number})
+                run.log_text("t", f"epoch {place[1]}")
+
+    for name, back in [("whole", None), ("early", (4, 1)), ("on", (6, 1)), ("none", (0, 0))]:
+        (tmp_path / name).mkdir()
+        place = [0, 0]
+        run = Run(tmp_path / name, position=lambda place=place: tuple(place))
+        if back is not None:
+            tell(run, place, 8)
+            with (tmp_path / name / "metrics.jsonl").open("ab") as stream:
+                stream.write(b'{"event": "log", "torn')
+            (tmp_path / name / "media/images/p/.9-ab.png.77.tmp").write_bytes(b"half")
+            run = Run(tmp_path / name, position=lambda place=place: tuple(place))
+            run.rewind(*back)
+            place[:] = back
+            if back == (6, 1):  # the event of the epoch's end comes again
+                place[1] = 2
+                run.log({"whole": 6})
+                run.log_text("t", "epoch 2")
+        tell(run, place, 9)
+    expected = whole(tmp_path / "whole")
+    assert len(expected) == 2 + 9 + 3
+    for name in ("early", "on", "none"):
+        assert whole(tmp_path / name) == expected, name
+
+
+def test_a_picture_that_stays_is_not_taken_with_one_that_goes(tmp_path):
+    run = Run(tmp_path)
+    run.log({"a": 1}, step=1)
+    run.log_text("t", "x", step=5)  # behind a run of one iteration
+    run.log({"a": 1}, step=2)
+    run.log_text("t", "x", step=5)  # the same file
+    run.rewind(1, 0)
+    (row,) = read_rows(tmp_path / "media.jsonl")[0]
+    assert (tmp_path / row["file"]).is_file()
+
+
+def test_rewinding_follows_no_name_that_somebody_wrote_into_the_index(tmp_path):
+    outside = tmp_path / "precious"
+    outside.write_text("x")
+    (tmp_path / "run").mkdir()
+    line = '{"kind": "text", "name": "t", "epoch": 9, "iteration": 9, "step": 9, "file": "%s"}\n'
+    (tmp_path / "run/media.jsonl").write_text(line % "../precious" + line % outside)
+    Run(tmp_path / "run").rewind(1, 0)
+    assert outside.read_text() == "x"
+
+
+def test_sinks_hear_what_is_logged(run):
+    heard = []
+
+    class Sink:
+        def figures(self, values, step, axis):
+            heard.append((dict(values), step, axis))
+
+        def medium(self, medium, name, step):
+            heard.append((medium.kind, name, step))
+
+    sink = Sink()
+    run.add_sink(sink)
+    run.log({"a": np.float64(1)}, 2, axis="x")
+    run.log_text("t", "x", 3)
+    run.remove_sink(sink)
+    run.log({"a": 1}, 3)
+    assert heard == [({"a": 1.0}, 2, "x"), ("text", "t", 3)]
+
+
+def test_one_that_does_not_write_checks_all_the_same(tmp_path):
+    run = Run(tmp_path, writes=False)
+    run.log({"a": 1}, step=3)
+    with pytest.raises(TrackingError, match="comes after"):
+        run.log({"a": 1}, step=2)
+    with pytest.raises(TrackingError, match="expected a str"):
+        run.log_text("t", 3)
+    with pytest.raises(ConfigError):
+        run.log_text("../t", "x")
+    file = tmp_path / "f"
+    file.write_text("x")
+    assert run.log_artifact(Artifact("m", "model").add_file(file)) is None
+    assert [p.name for p in tmp_path.iterdir()] == ["f"]
+
+
+def test_using_an_artifact_of_another_run_is_noted(tmp_path):
+    runs = []
+    for name in ("a", "b"):
+        (tmp_path / "p" / name).mkdir(parents=True)
+        write_metadata(tmp_path / "p" / name, "completed", project="p", config={})
+        runs.append(Run(tmp_path / "p" / name))
+    file = tmp_path / "f"
+    file.write_text("x")
+    logged = runs[0].log_artifact(Artifact("m", "model").add_file(file))
+    found = runs[1].use_artifact("m")
+    assert found.version == logged.version
+    assert (found.path / "f").read_text() == "x"
+    (row,) = read_rows(tmp_path / "p/b/artifacts/used.jsonl")[0]
+    assert (row["name"], row["version"]) == ("m", found.version)
