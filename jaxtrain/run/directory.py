@@ -191,6 +191,7 @@ class RunDirectory:
             tags=config.tracking.tags,
             config=to_dict(config),
             seed=config.seed,
+            non_defaults=[key for key, _, _ in non_defaults(config)],
             plugins=imported_digests(config.plugins),
             **more,
         )

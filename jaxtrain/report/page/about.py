@@ -21,7 +21,7 @@ from jaxtrain.tracking import RunRecord
 
 _KINDS = ("running", "completed", "interrupted", "failed", "killed")
 _SHOWN_ELSEWHERE = {
-    "config", "environment", "status", "time", "project", "tags", "non_defaults", "class_names",
+    "config", "environment", "status", "time", "project", "tags", "non_defaults", "label_names",
 }  # fmt: skip
 
 

@@ -40,7 +40,7 @@ def matrices_of(summary: Mapping[str, Any]) -> dict[str, Matrix]:
 
 def class_names(record: RunRecord, classes: int) -> list[str]:
     """What metadata.json calls the classes, else their numbers."""
-    said = record.metadata.get("class_names")
+    said = record.metadata.get("label_names")
     if isinstance(said, list) and len(said) == classes:
         return [str(name) for name in said]
     return [str(number) for number in range(classes)]
@@ -70,11 +70,10 @@ def add_confusion(content: Content, record: RunRecord) -> None:
         worst = _worst(matrix, names)
         title = name.removeprefix(_PREFIX).replace("_", " ")
         said = f"{title} of the test set" + (f": {'; '.join(worst)}" if worst else "")
-        parts.append(panel(key, f"{title} of the test set", said, tools=False, wide=True))
-        if worst:
-            items = [element("li", one) for one in worst]
-            parts.append(element("p", "Most often:"))
-            parts.append(element("ol", *items, class_="worst"))
+        place = panel(key, f"{title} of the test set", said, tools=False, wide=True)
+        items = [element("li", one) for one in worst]
+        beside = [element("p", "Most often:"), element("ol", *items)] if worst else []
+        parts.append(element("div", place, element("div", *beside), class_="beside"))
         if len(matrix) <= _TABLE:
             parts.append(_as_table(matrix, names, title))
     content.add("confusion", "Confusion", joined(parts))

@@ -130,7 +130,7 @@ function draw(place) {
   }
   if (layout.height) place.style.height = `${layout.height}px`;
   Plotly.react(place, data, layout, { displayModeBar: false, responsive: true });
-  const said = place.closest(".panel, .medium").querySelector(".note");
+  const said = place.closest(".panel, .medium").querySelector(".note:not(.step)");
   if (said) [said.textContent, said.hidden] = [note, !note];
 }
 
@@ -173,6 +173,8 @@ function showFrame(medium) {
     slider.setAttribute("aria-valuetext", told);
     medium.querySelector("output").textContent = `${told} (${at + 1} of ${frames.length})`;
   }
+  const step = medium.querySelector(".step");
+  if (step) step.textContent = told;
   if (frame.figure) {
     content.figures[`${key}:one`] = frame.figure;
     const place = [...medium.querySelectorAll("[data-plot]")].at(-1);
@@ -322,7 +324,7 @@ function update(fresh) {
   redraw();
   document.querySelectorAll(".medium").forEach(showFrame);
   if (before !== fresh.status) {
-    tell(fresh.status === "running" && before ? `The run went on: it was ${before}.` : fresh.status);
+    tell(fresh.status === "running" && before ? `The run goes on; it was ${before}.` : fresh.status);
   }
 }
 

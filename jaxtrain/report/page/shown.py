@@ -118,6 +118,8 @@ def _medium(content: Content, kind: str, name: str) -> Html:
         inner = _plot(f"{key}:one", f"{name}: {frames[-1]['said']}")
     else:
         inner = element("div", class_="frame")
+    mistake = name.startswith(MISTAKES)  # they are of one step, the last
+    step = None if mistake else element("p", f"step {frames[-1]['step']}", class_="note step")
     slider = element(
         "label",
         element(
@@ -129,10 +131,10 @@ def _medium(content: Content, kind: str, name: str) -> Html:
     )  # fmt: skip
     return element(
         "figure",
-        element("figcaption", element("span", name, class_="name")),
+        element("figcaption", element("span", name.removeprefix(MISTAKES), class_="name")),
         over,
         inner,
-        slider if len(frames) > 1 else element("p", f"step {frames[-1]['step']}", class_="note"),
+        slider if len(frames) > 1 else step,
         class_="medium keep",
         data_media=key,
     )
