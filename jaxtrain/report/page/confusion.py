@@ -198,6 +198,6 @@ def _is_matrix(value: Any) -> bool:
     return all(
         isinstance(row, list)
         and len(row) == len(value)
-        and all(cell is None or (is_number(cell) and math.isfinite(cell)) for cell in row)
+        and all(cell is None or is_number(cell) for cell in row)
         for row in value
     )

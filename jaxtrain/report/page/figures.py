@@ -33,6 +33,8 @@ _SUFFIXES = {
     "_per_second": "per s",
     "_count": "",
 }
+_LARGE = 1e9
+_BOUND = 1e300
 _BINARY = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 
 
@@ -44,9 +46,9 @@ def figure(value: float | int | None) -> str:
     """
     if value is None:
         return "–"
-    if isinstance(value, int) or (value == int(value) and abs(value) < 1e15):
+    if isinstance(value, int) or (abs(value) < _LARGE and value == int(value)):
         return f"{int(value):,}"
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+    return f"{value:,.0f}" if 1000 <= abs(value) < _LARGE else f"{value:.4g}"
 
 
 def is_share(name: str) -> bool:
@@ -132,5 +134,9 @@ def without_unit(name: str) -> str:
 
 
 def is_number(value: Any) -> TypeGuard[float]:
-    """Whether it is a number of JSON's; true and false are none."""
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    """Whether it is a number of JSON's that can be drawn; true and false are none, nor is 1e999.
+
+    >>> is_number(3), is_number(True), is_number(float("inf")), is_number(10**400)
+    (True, False, False, False)
+    """
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < _BOUND

@@ -8,7 +8,6 @@ Axes: K bins.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
@@ -30,7 +29,7 @@ def histogram_figure(found: Mapping[str, Any]) -> tuple[FigureJson, str]:
         ValueError, KeyError, TypeError: it holds something else.
     """
     edges, counts = found["edges"], found["counts"]
-    if len(edges) != len(counts) + 1 or not all(_is_finite(each) for each in [*edges, *counts]):
+    if len(edges) != len(counts) + 1 or not all(is_number(each) for each in [*edges, *counts]):
         raise ValueError("expected edges, and one count less")
     said = "; ".join(
         f"{label} {figure(found[key])}"
@@ -117,7 +116,3 @@ def _rebinned(
             part = inside / (right - left) if right > left else 1.0
             rows[row] += count * max(part, 0.0) / total
     return [float(f"{row:.4g}") for row in rows]
-
-
-def _is_finite(value: Any) -> bool:
-    return is_number(value) and math.isfinite(value)

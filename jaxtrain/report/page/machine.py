@@ -5,7 +5,6 @@ add_machine(content, record)
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -76,14 +75,14 @@ def _column(rows: Sequence[Mapping[str, Any]], name: str, time: str, size: float
     series = Series(name, time, "system")
     for row in rows:
         x, y = row.get(time), row.get(name)
-        if not is_number(x) or not is_number(y):
+        if not is_number(x) or not isinstance(y, int | float):
             continue
         x = float(f"{x / size:.6g}")
         if series.xs and x < series.xs[-1]:
             series.xs.append(series.xs[-1])
             series.ys.append(None)
         series.xs.append(x)
-        series.ys.append(float(y) if math.isfinite(y) else None)
+        series.ys.append(float(y) if is_number(y) else None)
     return counted(series)
 
 

@@ -15,7 +15,7 @@ from typing import Any
 from jaxtrain.metrics import Mode
 from jaxtrain.report.epochs import best
 from jaxtrain.report.page.content import Content, FigureJson, panel
-from jaxtrain.report.page.figures import figure, figure_of, is_share, unit_of
+from jaxtrain.report.page.figures import figure, figure_of, is_number, is_share, unit_of
 from jaxtrain.report.page.markup import Html, element, for_plotly, joined
 from jaxtrain.report.page.series import Series, drawn, points_each, series_of, thinned
 from jaxtrain.tracking import RunRecord
@@ -102,6 +102,9 @@ def panels_of(series: Mapping[tuple[str, str], Series]) -> list[Panel]:
         if group in _GROUPS and bare:
             curve = Curve(_GROUPS[group], _COLOURS[group], one)
             grouped.setdefault((bare, axis), []).append(curve)
+    order = list(_GROUPS.values())
+    for curves in grouped.values():
+        curves.sort(key=lambda curve: order.index(curve.label))
     told = set(grouped)
     for (name, axis), one in series.items():
         group, _, bare = name.partition("/")
@@ -112,11 +115,11 @@ def panels_of(series: Mapping[tuple[str, str], Series]) -> list[Panel]:
             grouped[name, axis].insert(0, single)
         else:
             grouped.setdefault((name, axis), []).append(Curve(name, "var(--c0)", one))
-    order = sorted(grouped, key=lambda key: (key not in told, key[0] != "loss"))
-    titles = [title for title, _ in order]
+    keys = sorted(grouped, key=lambda key: (key not in told, key[0] != "loss"))
+    titles = [title for title, _ in keys]
     return [
         Panel(title if titles.count(title) == 1 else f"{title} by {axis}", axis, tuple(curves))
-        for (title, axis) in order
+        for (title, axis) in keys
         for curves in [grouped[title, axis]]
     ]
 
@@ -194,7 +197,7 @@ def best_epoch(record: RunRecord) -> tuple[Mapping[str, Any] | None, str]:
     said = section.get("mode")
     mode: Mode = "min" if said == "min" else "max" if said == "max" else "auto"
     rows = [
-        {key: value for key, value in row.items() if isinstance(value, int | float)}
+        {key: value for key, value in row.items() if is_number(value)}
         for row in record.rows
         if row.get("event") == "epoch"
         and all(isinstance(row.get(key), int) for key in ("epoch", "iteration"))

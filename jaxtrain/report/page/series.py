@@ -11,7 +11,6 @@ stretch: no spike gets lost, and the panel says so. Values have seven digits, as
 
 from __future__ import annotations
 
-import math
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -26,6 +25,7 @@ POINTS = 2000
 
 _ALL_POINTS = 250_000
 
+_VALUES = int | float | None
 _PLACES = frozenset({"epoch", "iteration", "step", "axis", "event"})
 
 
@@ -74,11 +74,11 @@ def series_of(rows: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str], Series
             continue
         axis = str(row.get("axis", STEP)) if event == LOG else STEP
         for name, value in row.items():
-            if name in _PLACES or not (value is None or is_number(value)):
+            if name in _PLACES or isinstance(value, bool) or not isinstance(value, _VALUES):
                 continue
             one = found.setdefault((name, axis), Series(name, axis, event))
             one.xs.append(int(x))  # type: ignore[arg-type]
-            one.ys.append(None if value is None or not math.isfinite(value) else float(value))
+            one.ys.append(float(value) if is_number(value) else None)
             if place.known and axis == STEP:
                 one.epochs.append(place.of(int(x)))  # type: ignore[arg-type]
     return {key: counted(one) for key, one in found.items()}

@@ -40,7 +40,7 @@ def add_sweep(
     numbers = {
         key: [float(value) for value in values]
         for key, values in differing.items()
-        if all(is_number(value) and math.isfinite(value) for value in values)
+        if all(is_number(value) for value in values)
     }
     monitor, figures = objective(records)
     known = [place for place, value in enumerate(figures) if value is not None]
@@ -83,7 +83,8 @@ def objective(records: Sequence[RunRecord]) -> tuple[str, list[float | None]]:
     names.sort(key=lambda name: (name != "val/loss", name != "loss"))
     if not names:
         return "", [None] * len(records)
-    return names[0], [record.figures[names[0]] for record in records]
+    found = [record.figures[names[0]] for record in records]
+    return names[0], [value if is_number(value) else None for value in found]
 
 
 def parallel(
