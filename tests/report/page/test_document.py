@@ -20,16 +20,20 @@ class Parts(HTMLParser):
 
     def __init__(self, page):
         super().__init__()
-        self.found, self.scripts = [], []
+        self.found, self.scripts, self.is_inside = [], [], False
         self.feed(page)
 
     def handle_starttag(self, tag, attrs):
         self.found.append((tag, dict(attrs)))
-        if tag == "script":
+        self.is_inside = tag == "script"
+        if self.is_inside:
             self.scripts.append("")
 
+    def handle_endtag(self, tag):
+        self.is_inside = False
+
     def handle_data(self, data):
-        if self.found and self.found[-1][0] == "script":
+        if self.is_inside:
             self.scripts[-1] += data
 
 
