@@ -137,6 +137,7 @@ def test_all_of_it_leaves_the_heavy_libraries_alone_until_they_are_used():
         "tensorboardX",
         "orbax",
         "pyarrow",
+        "plotly",
     ]  # rich: flax imports it itself
     code = (
         "import sys, jaxtrain\n"

@@ -62,7 +62,7 @@ def test_every_command_has_words_and_every_word_a_command(capsys):
     assert "--config.SECTION.KEY=VALUE" in said
     for name in COMMANDS:
         assert f"\n    {name}" in said
-        words = [name, "run"] if name == "checkpoints" else [name]
+        words = [name, "run"] if name in ("checkpoints", "report", "watch") else [name]
         assert parse_words(words)[0].command == name
         with pytest.raises(SystemExit) as raised:
             parse_words([name, "--help"])
