@@ -38,6 +38,7 @@ from jaxtrain.run.same_run import refuse_another_run, tell_of_lost_record
 # What a run writes by `replacing`: what a kill may leave half of.
 _REPLACED = (
     "config.yaml",
+    "confusion_matrix.png",
     "media.jsonl",
     "metadata.json",
     "metrics.json",

@@ -34,6 +34,7 @@ from jaxtrain.run.data import RunData
 from jaxtrain.run.device import choose_device
 from jaxtrain.run.directory import RunDirectory
 from jaxtrain.run.monitors import refuse_unknown_monitors
+from jaxtrain.run.reporting import draw_matrix
 from jaxtrain.run.resuming import (
     Resume,
     Standing,
@@ -374,6 +375,7 @@ class Experiment:
             raise self._preempted() from None
         if MISTAKES in test:
             log_mistakes(self.record, self.task.data.sets["test"], np.asarray(test.pop(MISTAKES)))
+        draw_matrix(self.directory, test, self.task.data.sets["test"])
         return write_summary(
             self.directory / "metrics.json",
             self.history.epochs,
