@@ -16,7 +16,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext, suppress
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -159,6 +159,11 @@ class Experiment:
     def config(self) -> ExperimentConfig:
         """The config of the task."""
         return self.task.config
+
+    @cached_property
+    def tester(self) -> Engine:
+        """The engine that evaluates the best checkpoint on the test set when the run is over."""
+        return make_tester(self.task, self.task.abstract_state())
 
     # -- runs ----------------------------------------------------------------------------------
 
@@ -369,8 +374,7 @@ class Experiment:
         loader = self.task.data.eval_loader("test")
         try:
             state = self._load(best)
-            tester = make_tester(self.task, state)
-            test = dict(run_unless_stopping(self.trainer, tester, loader, state).metrics)
+            test = dict(run_unless_stopping(self.trainer, self.tester, loader, state).metrics)
         except Interrupted:
             raise self._preempted() from None
         if MISTAKES in test:
