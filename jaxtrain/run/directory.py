@@ -196,6 +196,8 @@ class RunDirectory:
             "seed": config.seed,
             "environment": environment.current(),
             "plugins": imported_digests(config.plugins),
+            # By their keys: who reads this can't know the defaults of components.
+            "changed": [key for key, _, _ in non_defaults(config)],
             "config": to_dict(config),
             **more,
         }
