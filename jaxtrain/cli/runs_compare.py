@@ -182,7 +182,9 @@ def _curve_row(name: str, curves: Sequence[Curve | None]) -> tuple[str, list[str
 
 
 def _value(value: Any) -> str:
-    return cut(printable(str(value)), _VALUE)
+    from jaxtrain.cli.runs_config import told
+
+    return cut(printable(told(value)), _VALUE)
 
 
 def _print(title: str, heads: Sequence[str], rows: Sequence[tuple[str, Sequence[str]]]) -> None:

@@ -9,6 +9,7 @@ only the components know, stand there all the same. What a script has given is a
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import Any
@@ -25,6 +26,15 @@ def changed(record: RunRecord) -> dict[str, Any]:
     if not (record.path / "config.yaml").is_file():
         return found
     return {k: v for k, v in found.items() if k not in _defaults() or _defaults()[k] != v}
+
+
+def told(value: Any) -> str:
+    """A value as one types it in a config, or behind `--config.KEY=`.
+
+    >>> told(None), told([64, 0.5]), told("adamw"), told(True)
+    ('null', '[64, 0.5]', 'adamw', 'true')
+    """
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def leaves(config: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:

@@ -138,7 +138,12 @@ def _print(found: Sequence[Facts], names: Sequence[tuple[str, str]], wanted: Seq
             Column("tags", [printable(", ".join(run.record.tags)) for run in found], 2, least=8),
             Column("when", [_when(run) for run in found], worth=4),
             Column("epochs", [_epochs(run) for run in found], worth=8, right=True),
-            Column("steps", [f"{run.steps:,}" for run in found], worth=1, right=True),
+            Column(
+                "steps",
+                [f"{run.steps:,}" if run.steps else "" for run in found],
+                worth=1,
+                right=True,
+            ),
             *(
                 Column(
                     printable(name),
@@ -176,12 +181,14 @@ def _epochs(run: Facts) -> str:
 
 def _differences(found: Sequence[Facts]) -> list[str]:
     """What is not the default, first of all that in which the runs of a project differ."""
+    from jaxtrain.cli.runs_config import told
+
     values: dict[tuple[str, str], list[str]] = defaultdict(list)
-    runs = Counter(run.record.project for run in found)
+    runs = Counter(run.record.project for run in found if run.changed)
     for run in found:
         for key, value in run.changed.items():
             values[run.record.project, key].append(repr(value))
-    told = []
+    texts = []
     for run in found:
         project = run.record.project
         same = {
@@ -190,8 +197,8 @@ def _differences(found: Sequence[Facts]) -> list[str]:
             if key not in _ELSEWHERE
         }
         keys = sorted(same, key=same.__getitem__)
-        told.append(", ".join(printable(f"{key}={run.changed[key]}") for key in keys))
-    return told
+        texts.append(", ".join(printable(f"{key}={told(run.changed[key])}") for key in keys))
+    return texts
 
 
 COMMAND = Command("the runs that there are, a line each", _add_words, _list)

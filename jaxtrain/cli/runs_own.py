@@ -99,8 +99,9 @@ def remove(run: Path) -> None:
         ConfigError: as `refuse_others`. Nothing was removed then.
         OSError: a file can't be removed.
     """
+    _refuse_strangers(run)  # before there is a lock file, which would make a run of anything
     with lock(run) as introduce:
-        _refuse_strangers(run)
+        _refuse_strangers(run)  # somebody may have written meanwhile
         _refuse_elsewhere(run)
         introduce()
         _say_remnant(run)

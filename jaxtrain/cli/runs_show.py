@@ -49,6 +49,7 @@ def _add_words(parser: argparse.ArgumentParser) -> None:
 
 
 def _show(options: argparse.Namespace, overrides: list[str]) -> int:
+    from jaxtrain.cli.runs_config import told
     from jaxtrain.cli.runs_facts import Facts, print_json
     from jaxtrain.cli.runs_named import meant
 
@@ -63,7 +64,7 @@ def _show(options: argparse.Namespace, overrides: list[str]) -> int:
     _print_section("test", _tests(run))
     _print_section("media", _media(run.record))
     _print_section("artifacts", _artifacts(run.record))
-    _print_section("config", [f"{key} = {value}" for key, value in run.changed.items()])
+    _print_section("config", [f"{key} = {told(value)}" for key, value in run.changed.items()])
     _print_section("next", [f"{what:9} {how}" for what, how in _next(run).items()])
     return 0
 
@@ -88,8 +89,10 @@ def _head(run: Facts) -> Iterator[tuple[str, str]]:
         where += [f"{key} {environment[key]}" for key in keys if environment.get(key)]
     if where:
         yield "where", ", ".join(where)
-    planned = "" if run.planned is None else f" of {run.planned}"
-    yield "so far", f"{run.epochs}{planned} epochs, {run.steps:,} steps"
+    if run.record.rows:
+        planned = "" if run.planned is None else f" of {run.planned}"
+        epochs = f"{run.epochs}{planned} epochs, " if run.epochs or planned else ""
+        yield "so far", f"{epochs}{run.steps:,} steps"
     if run.monitored is not None:
         best = run.monitored
         yield "best", f"{run.monitor} {number(best.best)}, at {best.steps[best.at]:,}"
