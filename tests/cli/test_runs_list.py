@@ -31,7 +31,7 @@ def root(tmp_path_factory):
     old = epochs_run(root, "old", {}, project="cats")
     note(old, "project", "tags", "config")
     note(epochs_run(root, "killed", {}, project="cats"), status="running")
-    torn = epochs_run(root, "torn", {"val/loss": [0.5]}, project="cats")
+    torn = epochs_run(root, "torn", {"mine": [0.5]}, project="cats")
     (torn / "metadata.json").write_text('{"status": "compl')
     (root / "cats/foreign").mkdir()
     (root / "cats/foreign/metadata.json").write_text('{"x": 1}')
@@ -59,9 +59,8 @@ def ids(said):
 
 def test_each_is_listed_as_what_it_is(listed):
     lines = listed().splitlines()
-    assert lines[0].split() == (
-        "run project status tags when epochs steps best val/loss curve differs".split()
-    )
+    titles = "run project status tags when epochs steps best curve differs"
+    assert " ".join(lines[0].split()) == titles
     states = {line.split()[0]: line.split()[2] for line in lines[1:]}
     assert states == {
         "seed0-1a2b3c4d": "completed",
@@ -73,7 +72,7 @@ def test_each_is_listed_as_what_it_is(listed):
         "foreign": "unknown",
     }
     assert [line.split()[0] for line in lines[1:3]] == ["seed0-1a2b3c4d", "seed1-1a2b3c4d"]
-    assert "  3/3     30         0.4000  █▁▄ " in lines[1]
+    assert "  3/3     30  0.4000 val/loss  █▁▄ " in lines[1]
     assert lines[1].endswith("width=64, train.epochs=3")
     assert "  a, b  2026-07-02 " in lines[2]
 
