@@ -8,6 +8,7 @@ import pytest
 
 from jaxtrain.errors import ConfigError
 from jaxtrain.main import main
+from jaxtrain.tracking import append_row
 from tests.some_runs import epochs_run
 
 LOSSES = {"train/loss": [1.0, 0.5], "val/loss": [0.9, 0.4], "val/f1": [0.5, 0.7], "lr": [0.1, 0.1]}
@@ -31,6 +32,8 @@ def root(tmp_path):
                 "parameters": len(name),
             }
             (run / "metrics.json").write_text(json.dumps(report))
+            row = {"event": "iteration", "epoch": 2, "iteration": 20, "grad_norm": float(len(name))}
+            append_row(run / "metrics.jsonl", row)
     return tmp_path
 
 
@@ -61,6 +64,7 @@ def test_the_best_of_each_row_is_marked_by_its_direction(compared):
         "val/f1, best": ("0.7000*", "0.6000"),
         "lr": ("0.1000", "0.1000"),
         "lr, best": ("0.1000", "0.1000"),
+        "grad_norm": ("5.0000", "6.0000"),
         "test_f1": ("0.7000*", "0.6000"),
         "parameters": ("5", "6"),
     }

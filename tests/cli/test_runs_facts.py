@@ -34,6 +34,8 @@ def test_the_config_says_what_is_monitored_and_which_way(tmp_path):
     other = facts(tmp_path / "x", checkpoint={"monitor": "val/f1", "mode": "min"})
     assert (other.monitored.best, other.as_json()["direction"]) == (0.1, "min")
     assert other.curve("val/loss").best == 0.3
+    odd = facts(tmp_path / "y", checkpoint={"monitor": "val/loss", "mode": "max"})
+    assert (odd.monitored.best, odd.curve("train/loss").best) == (0.8, 0.4)
     report = other.record.path / "metrics.json"
     report.write_text('{"monitor": "train/loss"}')
     assert Facts(RunRecord.read(other.record.path)).monitor == "train/loss"

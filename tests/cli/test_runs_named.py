@@ -104,6 +104,12 @@ def test_handles_are_short_and_mean_the_run(tmp_path):
     assert {pair[0] for pair in handles(records)} >= {"birds/b", "cats/b", "birds/latest"}
 
 
+def test_a_short_handle_is_not_the_word_for_the_newest(tmp_path):
+    make(tmp_path, "birds/latest-run", time="2026-06-01T09:00:00+00:00")
+    make(tmp_path, "birds/newer")
+    assert handles(list(find_runs(tmp_path)))[0] == ("latest-run", "latest-run")
+
+
 def test_what_is_no_path_among_media_is_no_medium(tmp_path):
     make(tmp_path, "birds/a")
     rows = [
