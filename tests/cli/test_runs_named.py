@@ -8,7 +8,7 @@ import pytest
 
 from jaxtrain.cli.runs_named import handles, meant, newest_first
 from jaxtrain.errors import ConfigError
-from jaxtrain.tracking import RunRecord, find_runs
+from jaxtrain.tracking import RunRecord, find_runs, one_run
 
 
 def make(root, *names, time="2026-07-01T00:00:00+00:00", project=None):
@@ -39,8 +39,9 @@ def test_nothing_means_no_run(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path / "birds/only")
     with pytest.raises(ConfigError, match="expected a run"):
         meant("", tmp_path)
-    with pytest.raises(ConfigError, match="no run"):
-        meant("x\0", tmp_path)
+    for text in ("", "x\0"):
+        with pytest.raises(ConfigError, match="no run"):
+            one_run(text, tmp_path)
 
 
 def test_two_runs_of_one_name_are_two(tmp_path):

@@ -87,6 +87,8 @@ def test_a_trained_run(show, tmp_path):
     assert small_run.command("train", "--config", run / "config.yaml", "--workdir", run)[0] == 0
     said = show(str(run))
     assert "\ntest\n  loss " in said
+    words = {line.split()[0]: len(line.split()) for line in said.splitlines() if line}
+    assert (words["val/loss"], words["grad_norm"]) == (6, 4)  # a gradient has no best
     assert "  train " not in said
     assert "  evaluate  python -m jaxtrain.main evaluate " in said
     assert "learning_curves.png\n" in said
