@@ -1,6 +1,7 @@
 """The commands by name.
 
 COMMANDS["plan"].run(options, ["train.epochs=5"])
+COMMANDS["runs list"]                    # of two words, which both have to stand first
 """
 
 from __future__ import annotations
@@ -18,6 +19,10 @@ from jaxtrain.cli import (
     listing,
     plan,
     predict,
+    runs_compare,
+    runs_list,
+    runs_rm,
+    runs_show,
     train,
 )
 from jaxtrain.cli.command import Command
@@ -33,4 +38,8 @@ COMMANDS: Final[Mapping[str, Command]] = {
     "plan": plan.COMMAND,
     "checkpoints": checkpoints.COMMAND,
     "list": listing.COMMAND,
+    "runs list": runs_list.COMMAND,
+    "runs show": runs_show.COMMAND,
+    "runs compare": runs_compare.COMMAND,
+    "runs rm": runs_rm.COMMAND,
 }

@@ -1,6 +1,6 @@
 """A metric that decides something: which epoch was the best, when to stop.
 
-    monitor = Monitor("val/accuracy")            # larger is better; see metrics/direction.py
+    monitor = Monitor("val/accuracy")            # larger is better; see jaxtrain/direction.py
     value = monitor.read(engine.state.metrics)
     if monitor.improves(value, best):
         best = value

@@ -193,6 +193,8 @@ class RunDirectory:
             config=to_dict(config),
             seed=config.seed,
             plugins=imported_digests(config.plugins),
+            # By their keys: who reads this can't know the defaults of components.
+            changed=[key for key, _, _ in non_defaults(config)],
             **more,
         )
 
