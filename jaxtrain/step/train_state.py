@@ -19,6 +19,7 @@ import optax
 from jaxtrain.batch import Batch
 from jaxtrain.errors import ConfigError
 from jaxtrain.models import Model
+from jaxtrain.optim import evaluation_params
 from jaxtrain.step.precision import LossScale, Policy, policy
 from jaxtrain.step.update import average_of
 
@@ -61,6 +62,14 @@ class TrainState:
         """
         variables = {"params": self.params if params is None else params, **self.model_state}
         return variables | {"frozen": self.frozen} if self.frozen else variables
+
+    def evaluated(self) -> Any:
+        """The parameters that are to be evaluated, kept and handed on.
+
+        The moving average, where there is one; else that of an optimizer that trains others than
+        these (`jaxtrain.optim.evaluation_params`); else `params`.
+        """
+        return evaluation_params(self.opt_state, self.params) if self.ema is None else self.ema
 
 
 TrainStep: TypeAlias = Callable[[TrainState, Batch], tuple[TrainState, dict[str, Any]]]
