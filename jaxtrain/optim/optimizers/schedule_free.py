@@ -34,7 +34,7 @@ Share: TypeAlias = Annotated[float, pydantic.Field(gt=0, lt=1)]
 def schedule_free_sgd(
     learning_rate: optax.ScalarOrSchedule, *, b1: Share = 0.9, weight_decay: WeightDecay = 0.0
 ) -> optax.GradientTransformationExtraArgs:
-    """Schedule-free stochastic gradient descent.
+    """Stochastic gradient descent without a schedule, evaluated at an average.
 
     A run evaluates, chooses and exports the average of what it trains. The running means of batch
     norm are those of what is trained.
@@ -64,7 +64,7 @@ def schedule_free_adamw(
     eps: Epsilon = 1e-8,
     weight_decay: WeightDecay = 0.0,
 ) -> optax.GradientTransformationExtraArgs:
-    """Schedule-free AdamW.
+    """AdamW without a schedule, evaluated at an average.
 
     A run evaluates, chooses and exports the average of what it trains. The running means of batch
     norm are those of what is trained.
