@@ -20,6 +20,7 @@ from jaxtrain.batch import Batch
 from jaxtrain.errors import ConfigError
 from jaxtrain.models import Model
 from jaxtrain.optim import evaluation_params
+from jaxtrain.step.once import once
 from jaxtrain.step.precision import LossScale, Policy, policy
 from jaxtrain.step.update import average_of
 
@@ -141,7 +142,7 @@ def create_train_state(
             ema=average_of(params) if ema else None,
         )
 
-    made = jax.jit(create)(rng, dict(batch), params)
+    made = once(create, rng, dict(batch), params)
     if params is not None:
         made = _laid_out(made, tx, params)
     return _all_committed(made.replace(**given))
