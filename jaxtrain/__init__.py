@@ -71,7 +71,17 @@ _ROOMS = (
 )
 # Below or above what one works with, and so not listed; but `jt.batch` is there all the same, not
 # only once somebody has imported it.
-_UNLISTED = ("batch", "blame", "cli", "files", "main", "registry", "sharding")
+_UNLISTED = (
+    "batch",
+    "blame",
+    "cli",
+    "direction",
+    "files",
+    "main",
+    "pictures",
+    "registry",
+    "sharding",
+)
 _NAMES = {
     "CheckpointStore": "checkpoint",
     "ConfigDict": "config",

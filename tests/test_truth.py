@@ -361,10 +361,7 @@ def test_one_that_is_taken_away_at_the_very_end_is_told(task, tmp_path):
     """When all is saved, and the report alone is missing."""
     run = tmp_path / "run"
     experiment = Experiment(task, run)
-    evaluator = experiment.evaluator
-    experiment.trainer.on(Events.COMPLETED)(
-        lambda: evaluator.attach_handler(Events.COMPLETED, lambda: WAYS["replaced"](run))
-    )
+    experiment.tester.attach_handler(Events.COMPLETED, lambda: WAYS["replaced"](run))
     with pytest.raises(CheckpointError, match="the directory is gone"):
         experiment.train()
     assert list(run.iterdir()) == []

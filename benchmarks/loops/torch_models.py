@@ -35,8 +35,8 @@ _TRIALS = 3
 _TRIAL_SECONDS = 0.3
 
 
-def torch_model(task: Task) -> nn.Module:
-    torch.manual_seed(0)
+def torch_model(task: Task, *, seed: int = 0) -> nn.Module:
+    torch.manual_seed(seed)
     if task.model == "mlp":
         return nn.Sequential(*_dense(task.row[0], task))
     if task.model == "cnn":

@@ -1,6 +1,7 @@
 """The commands by name.
 
 COMMANDS["plan"].run(options, ["train.epochs=5"])
+COMMANDS["runs list"]                    # of two words, which both have to stand first
 """
 
 from __future__ import annotations
@@ -19,6 +20,10 @@ from jaxtrain.cli import (
     plan,
     predict,
     report,
+    runs_compare,
+    runs_list,
+    runs_rm,
+    runs_show,
     train,
     watch,
 )
@@ -37,4 +42,8 @@ COMMANDS: Final[Mapping[str, Command]] = {
     "report": report.COMMAND,
     "watch": watch.COMMAND,
     "list": listing.COMMAND,
+    "runs list": runs_list.COMMAND,
+    "runs show": runs_show.COMMAND,
+    "runs compare": runs_compare.COMMAND,
+    "runs rm": runs_rm.COMMAND,
 }

@@ -84,11 +84,19 @@ def checkpoint_line(found: Found, uses: list[str]) -> str:
     said = "" if found.saved is None else f"iteration {found.saved.iteration}"
     if found.saved is not None and isinstance(found.saved.meta.get("metrics"), dict):
         figures = {name: found.saved.value(name) for name in found.saved.meta["metrics"]}
-        # A name may be anything, escape sequences for a terminal included.
-        shown = {n if n.isprintable() else ascii(n): v for n, v in figures.items()}
-        said += "".join(f", {n} {v:.4f}" for n, v in shown.items() if v is not None)
+        told = {printable(name): value for name, value in figures.items()}
+        said += "".join(f", {n} {v:.4f}" for n, v in told.items() if v is not None)
     verdict = f"good{': ' if uses else ''}{', '.join(uses)}" if not found.fault else found.fault
     return f"{found.path.name:14} {said:40}  {verdict}"
+
+
+def printable(text: str) -> str:
+    """A name from a file, which may be anything, escape sequences for a terminal included.
+
+    >>> printable("val/loss"), printable("\x1b[2J")
+    ('val/loss', "'\\\\x1b[2J'")
+    """
+    return text if text.isprintable() else ascii(text)
 
 
 def error_line(error: JaxtrainError) -> str:

@@ -28,6 +28,7 @@ signal or a time limit and saved: the same command goes on"""
 
 _PREFIX = "--config."
 _OF_NO_COMMAND = ("-h", "--help", "--version")
+_GROUPS = {name.partition(" ")[0] for name in COMMANDS if " " in name}
 
 
 def parse_words(words: list[str]) -> tuple[argparse.Namespace, list[str]]:
@@ -49,7 +50,7 @@ def parse_words(words: list[str]) -> tuple[argparse.Namespace, list[str]]:
             known = parser._option_string_actions
             raise ConfigError(f"{command}: unknown option {word}{options_meant(word, known)}")
     for word in left:
-        if word in COMMANDS and not os.path.exists(word):
+        if word in (*COMMANDS, *_GROUPS) and not os.path.exists(word):
             raise ConfigError(f"{command}: {word!r} is a command, which has to stand first")
         COMMANDS[command].take(options, word)
     return options, overrides
@@ -62,12 +63,29 @@ def _command(words: list[str]) -> tuple[str, list[str]]:
     first = words[0]
     if first in COMMANDS:
         return first, words[1:]
+    if first in _GROUPS:
+        return _command_of(first, words)
     if first.endswith(SUFFIXES) or os.sep in first or os.path.exists(first):
         return "train", words
     raise ConfigError(
-        f"{first!r} is neither a command nor a file{did_you_mean(first, COMMANDS)} "
+        f"{first!r} is neither a command nor a file{did_you_mean(first, [*COMMANDS, *_GROUPS])} "
         f"(commands: {', '.join(COMMANDS)}; without one, a config file to train)"
     )
+
+
+def _command_of(group: str, words: list[str]) -> tuple[str, list[str]]:
+    """Of commands with two words, such as `runs list`."""
+    seconds = [name.partition(" ")[2] for name in COMMANDS if name.startswith(f"{group} ")]
+    second = words[1] if len(words) > 1 else None
+    if second in ("-h", "--help"):
+        _overview(group).parse_args(words[1:2])
+    if second not in seconds:
+        found = "nothing" if second is None else repr(second)
+        raise ConfigError(
+            f"{group}: expected one of {', '.join(seconds)} behind it, found {found}"
+            f"{did_you_mean(second or '', seconds)}"
+        )
+    return f"{group} {second}", words[2:]
 
 
 def _behind_dashes(words: list[str]) -> tuple[list[str], list[str]]:
@@ -114,15 +132,17 @@ def _parser_of(command: str) -> _Parser:
     return parser
 
 
-def _overview() -> _Parser:
+def _overview(group: str = "") -> _Parser:
     parser = _Parser(
-        prog="jaxtrain",
-        description="Train, evaluate and check models from a config file.",
-        epilog=_EPILOG,
+        prog=f"jaxtrain {group}".rstrip(),
+        description=None if group else "Train, evaluate and check models from a config file.",
+        epilog=None if group else _EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--version", action="version", version=f"jaxtrain {__version__}")
+    if not group:
+        parser.add_argument("--version", action="version", version=f"jaxtrain {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND")
     for name, command in COMMANDS.items():
-        commands.add_parser(name, help=command.help)
+        if name.startswith(f"{group} ".lstrip()):
+            commands.add_parser(name.removeprefix(f"{group} ".lstrip()), help=command.help)
     return parser

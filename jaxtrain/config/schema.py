@@ -209,7 +209,7 @@ class CheckpointSection(Section):
     keep: int = Field(default=2, ge=1)  # of the newest
     keep_best: int = Field(default=1, ge=1)  # of the best by `monitor`, besides
     monitor: str = "val/loss"
-    mode: Literal["auto", "min", "max"] = "auto"  # auto: by the name; see metrics/direction.py
+    mode: Literal["auto", "min", "max"] = "auto"  # auto: by the name; see jaxtrain/direction.py
     asynchronous: bool = True
 
 

@@ -1,6 +1,7 @@
-"""Ends a run that has stopped getting better.
+"""Ends a run that has stopped getting better, or is as good as it has to be.
 
     trainer.attach(EarlyStopping(monitor="val/loss", patience=5))
+    trainer.attach(EarlyStopping(monitor="val/accuracy", patience=20, target=0.98))
 
 The count goes on where it stood when a run is resumed.
 """
@@ -25,7 +26,7 @@ logger = logging.getLogger(__name__)
 
 @HOOKS.register("early_stopping")
 class EarlyStopping:
-    """Terminates after `patience` epochs in a row without a better value.
+    """Terminates after `patience` epochs in a row without a better value, or at a `target`.
 
     Epochs that were not validated don't count. A NaN is no improvement.
 
@@ -35,6 +36,7 @@ class EarlyStopping:
         mode: "min" where smaller is better, "max" where larger is; "auto" goes by the name
             of the metric (`jaxtrain.metrics.better`).
         min_delta: a value has to be better by more than this.
+        target: the run ends with the first epoch whose value is as good as this, or better.
 
     Raises:
         ConfigError: when the run begins, where nobody provides a metric of that name; after the
@@ -48,9 +50,11 @@ class EarlyStopping:
         patience: pydantic.PositiveInt = 5,
         mode: Mode = "auto",
         min_delta: Annotated[float, pydantic.Field(ge=0)] = 0.0,
+        target: float | None = None,
     ) -> None:
         self.monitor = Monitor(monitor, mode, min_delta)
         self.patience = patience
+        self.target = target
         self.best: float | None = None
         self.best_epoch: int | None = None
         self.waited = 0  # epochs since the best one
@@ -92,14 +96,29 @@ class EarlyStopping:
         if seen and self.monitor.name not in metrics:
             return  # an epoch without validation
         value = self.monitor.read(metrics)
-        if self.monitor.improves(value, self.best):
+        # What reaches the target ends the run, so it is the best, by however little.
+        if self.monitor.improves(value, self.best) or self._is_there(value):
             self.best, self.best_epoch, self.waited = value, engine.state.epoch, 0
         else:
             self.waited += 1
         self._stop_if_over(engine)
 
+    def _is_there(self, value: float | None) -> bool:
+        if value is None or self.target is None:
+            return False
+        return self.monitor.reaches(value, self.target)
+
     def _stop_if_over(self, engine: Engine) -> None:
-        if self.waited >= self.patience:
+        if self._is_there(self.best):
+            logger.info(
+                "stopped: %s is %.6g, and %.6g was to be reached (epoch %s)",
+                self.monitor.name,
+                self.best,
+                self.target,
+                self.best_epoch,
+            )
+            engine.terminate()
+        elif self.waited >= self.patience:
             best = "no value yet" if self.best is None else f"{self.best:.6g}"
             logger.info(
                 "stopped early: %s has not improved for %d epochs (best: %s, epoch %s)",

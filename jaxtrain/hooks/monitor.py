@@ -1,6 +1,6 @@
 """A metric that decides something: which epoch was the best, when to stop.
 
-    monitor = Monitor("val/accuracy")            # larger is better; see metrics/direction.py
+    monitor = Monitor("val/accuracy")            # larger is better; see jaxtrain/direction.py
     value = monitor.read(engine.state.metrics)
     if monitor.improves(value, best):
         best = value
@@ -78,6 +78,14 @@ class Monitor:
                 f"{reprlib.repr(value)}"
             )
         return value
+
+    def reaches(self, value: float, bound: float) -> bool:
+        """Whether `value` is as good as `bound`, or better; a NaN is not.
+
+        >>> Monitor("val/loss").reaches(0.5, 0.5), Monitor("val/accuracy").reaches(0.4, 0.5)
+        (True, False)
+        """
+        return value <= bound if self.direction == "min" else value >= bound
 
     def improves(self, value: float | None, best: float | None) -> bool:
         """Whether `value` is better than `best`, as `jaxtrain.metrics.improves` says.

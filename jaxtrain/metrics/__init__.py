@@ -1,5 +1,6 @@
 """Metrics: pure functions on small states, that merge across batches, devices and hosts."""
 
+from jaxtrain.direction import Direction, Mode, better, improves, rank
 from jaxtrain.metrics.accuracy import Accuracy
 from jaxtrain.metrics.average_precision import AveragePrecision, ExactAveragePrecision
 from jaxtrain.metrics.averaged import AveragedMetric
@@ -8,7 +9,6 @@ from jaxtrain.metrics.class_counts import ClassCounts
 from jaxtrain.metrics.class_metric import ClassMetric
 from jaxtrain.metrics.collected import CollectedMetric
 from jaxtrain.metrics.confusion_matrix import ConfusionMatrix, ConfusionState
-from jaxtrain.metrics.direction import Direction, Mode, better, improves, rank
 from jaxtrain.metrics.exact import Count, Sum
 from jaxtrain.metrics.fbeta import FBeta
 from jaxtrain.metrics.histogram import HistogramState

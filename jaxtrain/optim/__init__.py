@@ -23,6 +23,7 @@ from jaxtrain.optim.optimizers.prodigy import prodigy
 from jaxtrain.optim.optimizers.radam import radam
 from jaxtrain.optim.optimizers.rmsprop import rmsprop
 from jaxtrain.optim.optimizers.schedule_free import (
+    averaged_leaves,
     evaluates_others,
     evaluation_params,
     schedule_free_adamw,
@@ -48,6 +49,7 @@ __all__ = [
     "adam",
     "adamax",
     "adamw",
+    "averaged_leaves",
     "chain",
     "constant",
     "cosine",

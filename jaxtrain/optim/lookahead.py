@@ -16,6 +16,7 @@ import jax.numpy as jnp
 import optax
 
 from jaxtrain.errors import ConfigError
+from jaxtrain.optim.optimizers.schedule_free import evaluates_others
 
 
 class LookaheadState(NamedTuple):
@@ -45,7 +46,8 @@ def lookahead(
 
     Raises:
         ConfigError: `every` is less than 1, or `share` is not above 0 and at most 1; (from
-            `update`) it is given no parameters.
+            `update`) it is given no parameters; (from `init`) what `tx` trains is not what is to be
+            evaluated.
     """
     if every < 1:
         raise ConfigError(f"lookahead: expected every to be at least 1, found {every}")
@@ -55,7 +57,13 @@ def lookahead(
 
     def init(params: Any) -> LookaheadState:
         slow = jax.tree.map(lambda param: jnp.array(param, copy=True), params)
-        return LookaheadState(inner.init(params), slow, jnp.zeros((), jnp.int32))
+        state = inner.init(params)
+        if evaluates_others(state):
+            raise ConfigError(
+                "lookahead: the optimizer keeps an average of its own, which slow weights would "
+                "move it away from; leave out one of them"
+            )
+        return LookaheadState(state, slow, jnp.zeros((), jnp.int32))
 
     def update(
         updates: Any, state: LookaheadState, params: Any = None, **extra: Any

@@ -7,6 +7,7 @@
 A history is a list of one dict an epoch, as `hooks.History` keeps it.
 """
 
+from jaxtrain.report.confusion import draw_confusion
 from jaxtrain.report.curves import LearningCurves, draw_curves
 from jaxtrain.report.page import PageServer, write_comparison, write_page
 from jaxtrain.report.schedule import plot_lr_find, plot_schedule
@@ -15,6 +16,7 @@ from jaxtrain.report.summary import read_summary, summarize, write_summary
 __all__ = [
     "LearningCurves",
     "PageServer",
+    "draw_confusion",
     "draw_curves",
     "plot_lr_find",
     "plot_schedule",

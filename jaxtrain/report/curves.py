@@ -12,12 +12,14 @@ import logging
 import os
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+import numpy as np
 
 from jaxtrain.engine import Engine, Events
 from jaxtrain.errors import CheckpointError
-from jaxtrain.files.atomic import replacing
 from jaxtrain.metrics import Mode
+from jaxtrain.pictures import FAINT, INK, LINE, legend_above, new_figure, tidy, written
 from jaxtrain.report.epochs import Epochs, best, column
 
 if TYPE_CHECKING:
@@ -25,10 +27,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-# Two colours that stay apart for colour-blind eyes and in grey.
-_COLOURS = {"train": "#8da9c4", "val": "#d1495b"}
+_COLOURS = {"train": FAINT, "val": LINE}
 _NAMES = {"train": "training", "val": "validation"}
-_INK = "#333333"
 
 # Drawing takes a third of a second: once a minute it costs the training nothing to speak of.
 _SECONDS_BETWEEN = 60.0
@@ -117,27 +117,16 @@ def draw_curves(
 
     A panel without one finite value, and the picture of no epoch at all, says so.
     """
-    # Figure, not pyplot: no global state, no window, no backend to choose.
-    from matplotlib.figure import Figure
-    from matplotlib.layout_engine import ConstrainedLayoutEngine
-
     names = _panels(epochs) or ["loss"]
     best_row = best(epochs, monitor, mode)
     rows, columns = -(-len(names) // 2), min(len(names), 2)
-    layout = ConstrainedLayoutEngine(w_pad=0.15, h_pad=0.12)  # inches
-    figure = Figure(figsize=(5.2 * columns, 3.8 * rows), layout=layout)
-    grid = figure.subplots(rows, columns, squeeze=False).flat
+    figure, axes = new_figure(5.2 * columns, 3.8 * rows, rows=rows, columns=columns, title=title)
+    grid = np.atleast_1d(axes).flat
     for axes, name in zip(grid, names, strict=False):
         _draw_panel(axes, name, epochs, None if best_row is None else int(best_row["epoch"]))
     for axes in grid[len(names) :]:
         axes.set_visible(False)
-    if title:
-        # A title is a name, not TeX: "$" is a dollar.
-        figure.suptitle(
-            title, x=0.02, ha="left", fontsize=14, fontweight="bold", color=_INK, parse_math=False
-        )
-    with replacing(path) as temporary:
-        figure.savefig(temporary, format="png", dpi=150)
+    written(figure, path)
 
 
 def _panels(epochs: Epochs) -> list[str]:
@@ -163,17 +152,17 @@ def _draw_panel(axes: Axes, name: str, epochs: Epochs, best_epoch: int | None) -
                 label=_NAMES[group],
             )  # fmt: skip
     # Above the axes stands the legend, where no curve can run through it, and above that the title.
-    axes.set_title(name.replace("_", " "), loc="left", fontsize=12, color=_INK, pad=24)
-    _tidy(axes)
+    axes.set_title(name.replace("_", " "), loc="left", fontsize=12, color=INK, pad=24)
+    tidy(axes)
     if not values_seen:
         axes.text(
-            0.5, 0.5, "no finite value", transform=axes.transAxes, ha="center", color=_INK
+            0.5, 0.5, "no finite value", transform=axes.transAxes, ha="center", color=INK
         )  # fmt: skip
         axes.set(xticks=[], yticks=[])
         return
     if best_epoch is not None:
         _mark_best(axes, name, epochs, best_epoch)
-    axes.set_xlabel("epoch", color=_INK)
+    axes.set_xlabel("epoch", color=INK)
     axes.xaxis.set_major_locator(MaxNLocator(steps=[1, 2, 5, 10], integer=True, min_n_ticks=1))
     first, last = int(epochs[0]["epoch"]), int(epochs[-1]["epoch"])
     # Never as far as epoch 0, which does not exist.
@@ -181,10 +170,7 @@ def _draw_panel(axes: Axes, name: str, epochs: Epochs, best_epoch: int | None) -
     axes.set_xlim(first - margin, last + margin)
     axes.margins(y=0.05 if last > first else 0.3)
     _scale(axes, name, values_seen)
-    axes.legend(
-        loc="lower left", bbox_to_anchor=(0, 1), ncols=3, frameon=False, labelcolor=_INK,
-        fontsize=9, borderpad=0.4, borderaxespad=0, handlelength=1.4, columnspacing=1.4,
-    )  # fmt: skip
+    legend_above(axes)
 
 
 def _scale(axes: Axes, name: str, values: list[float]) -> None:
@@ -203,7 +189,7 @@ def _scale(axes: Axes, name: str, values: list[float]) -> None:
 def _mark_best(axes: Axes, name: str, epochs: Epochs, best_epoch: int) -> None:
     """A line at the best epoch, a ring around its validation value, and the value beside it."""
     if len(epochs) > 1:  # one epoch is the best without a line saying so
-        axes.axvline(best_epoch, color=_INK, linewidth=1, linestyle=(0, (2, 3)), zorder=0)
+        axes.axvline(best_epoch, color=INK, linewidth=1, linestyle=(0, (2, 3)), zorder=0)
     xs, ys = column(epochs, f"val/{name}")
     if best_epoch not in xs:
         return
@@ -223,12 +209,3 @@ def _is_share(name: str) -> bool:
 def _percent(share: float) -> str:
     """No more digits than there are: 97.08%, 97.5%, 100%."""
     return f"{round(100 * share, 2):g}%"
-
-
-def _tidy(axes: Any) -> None:
-    """Nothing that carries no information: no box, a faint grid, quiet ticks."""
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.spines[["left", "bottom"]].set_color("#bbbbbb")
-    axes.grid(axis="y", color="#e6e6e6", linewidth=0.8)
-    axes.set_axisbelow(True)
-    axes.tick_params(colors=_INK, length=0, which="both")

@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-from jaxtrain.metrics import Mode, better, rank
+from jaxtrain.direction import Mode, better, rank
 
 Epochs = Sequence[Mapping[str, int | float]]
 

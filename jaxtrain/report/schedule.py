@@ -8,21 +8,17 @@ plot_lr_find(lr_find(step, state, loader), "lr_find.png")
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from jaxtrain.errors import ConfigError
-from jaxtrain.files.atomic import replacing
+from jaxtrain.pictures import FAINT, INK, LINE, legend_above, new_figure, tidy, written
 from jaxtrain.step import RateSweep
 
 if TYPE_CHECKING:
     import optax
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-_LINE, _FAINT = "#d1495b", "#8da9c4"
-_INK = "#333333"
 
 
 def plot_schedule(
@@ -51,15 +47,16 @@ def plot_schedule(
     """
     if total_steps < 1:
         raise ConfigError(f"total_steps: expected at least 1, found {total_steps}")
-    figure, axes = _figure(title)
+    figure, axes = new_figure(6.4, 3.8, title=title)
+    tidy(axes)
     steps = np.arange(total_steps)
     xs = steps / steps_per_epoch if steps_per_epoch else steps
-    axes.plot(xs, _rates(schedule, steps), color=_LINE, linewidth=2)
-    axes.set_xlabel("epochs done" if steps_per_epoch else "steps done", color=_INK)
-    axes.set_ylabel("learning rate", color=_INK)
+    axes.plot(xs, _rates(schedule, steps), color=LINE, linewidth=2)
+    axes.set_xlabel("epochs done" if steps_per_epoch else "steps done", color=INK)
+    axes.set_ylabel("learning rate", color=INK)
     axes.set_ylim(bottom=0)
     axes.yaxis.set_major_formatter("{x:g}")
-    return _written(figure, path)
+    return written(figure, path)
 
 
 def plot_lr_find(found: RateSweep, path: str | os.PathLike[str], *, title: str = "") -> Figure:
@@ -73,23 +70,21 @@ def plot_lr_find(found: RateSweep, path: str | os.PathLike[str], *, title: str =
     Returns:
         The figure that was written.
     """
-    figure, axes = _figure(title)
-    axes.plot(found.rates, found.losses, color=_FAINT, linewidth=1, label="loss")
-    axes.plot(found.rates, found.smoothed, color=_LINE, linewidth=2, label="smoothed")
+    figure, axes = new_figure(6.4, 3.8, title=title)
+    tidy(axes)
+    axes.plot(found.rates, found.losses, color=FAINT, linewidth=1, label="loss")
+    axes.plot(found.rates, found.smoothed, color=LINE, linewidth=2, label="smoothed")
     if found.suggestion is not None:
         at = found.smoothed[found.rates.index(found.suggestion)]
         axes.plot(
             found.suggestion, at, "o", markersize=9, markerfacecolor="white",
-            markeredgecolor=_LINE, markeredgewidth=2, label=f"suggested: {found.suggestion:.3g}",
+            markeredgecolor=LINE, markeredgewidth=2, label=f"suggested: {found.suggestion:.3g}",
         )  # fmt: skip
     axes.set_xscale("log")
-    axes.set_xlabel("learning rate", color=_INK)
-    axes.set_ylabel("loss", color=_INK)
-    axes.legend(
-        loc="lower left", bbox_to_anchor=(0, 1), ncols=3, frameon=False, labelcolor=_INK,
-        fontsize=9, borderaxespad=0, handlelength=1.4, columnspacing=1.4,
-    )  # fmt: skip
-    return _written(figure, path)
+    axes.set_xlabel("learning rate", color=INK)
+    axes.set_ylabel("loss", color=INK)
+    legend_above(axes)
+    return written(figure, path)
 
 
 def _rates(schedule: optax.ScalarOrSchedule, steps: np.ndarray) -> np.ndarray:
@@ -99,29 +94,3 @@ def _rates(schedule: optax.ScalarOrSchedule, steps: np.ndarray) -> np.ndarray:
     import jax
 
     return np.asarray(jax.jit(jax.vmap(schedule))(steps.astype(np.int32)), np.float64)
-
-
-def _figure(title: str) -> tuple[Figure, Axes]:
-    # Figure, not pyplot: no global state, no window, no backend to choose.
-    from matplotlib.figure import Figure
-    from matplotlib.layout_engine import ConstrainedLayoutEngine
-
-    figure = Figure(figsize=(6.4, 3.8), layout=ConstrainedLayoutEngine(w_pad=0.15, h_pad=0.12))
-    axes: Any = figure.subplots()
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.spines[["left", "bottom"]].set_color("#bbbbbb")
-    axes.grid(axis="y", color="#e6e6e6", linewidth=0.8)
-    axes.set_axisbelow(True)
-    axes.tick_params(colors=_INK, length=0, which="both")
-    if title:
-        # A title is a name, not TeX: "$" is a dollar.
-        figure.suptitle(
-            title, x=0.02, ha="left", fontsize=14, fontweight="bold", color=_INK, parse_math=False
-        )
-    return figure, axes
-
-
-def _written(figure: Figure, path: str | os.PathLike[str]) -> Figure:
-    with replacing(path) as temporary:
-        figure.savefig(temporary, format="png", dpi=150)
-    return figure

@@ -14,18 +14,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from jaxtrain.files.atomic import replacing
+from jaxtrain.pictures import INK, LINE, SCALE, new_figure, written
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.patches import Patch
 
     from jaxtrain.retention.report import RetentionReport
-
-_INK = "#333333"
-_FRAME = "#d1495b"
-# Rises evenly in brightness, and tells the same to colour-blind eyes and in grey.
-_COLOURS = "cividis"
 
 
 def draw_retention(
@@ -38,21 +33,13 @@ def draw_retention(
         path: the PNG file; it is replaced whole or not at all.
         title: written above the picture.
     """
-    # Figure, not pyplot: no global state, no window, no backend to choose.
-    from matplotlib.figure import Figure
-    from matplotlib.layout_engine import ConstrainedLayoutEngine
-
     names = (*report.tasks, *report.untrained)
     values = np.array(
         [[row[name].value if name in row else np.nan for name in names] for row in report.scores]
     )
     rows, columns = values.shape
-    figure = Figure(
-        figsize=(2.6 + 1.35 * columns, 1.7 + 0.85 * rows),
-        layout=ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.1),  # inches
-    )
-    axes = figure.subplots()
-    image = axes.imshow(np.ma.masked_invalid(values), cmap=_COLOURS, vmin=0, vmax=1, aspect="auto")
+    figure, axes = new_figure(2.6 + 1.35 * columns, 1.7 + 0.85 * rows, title=title)
+    image = axes.imshow(np.ma.masked_invalid(values), cmap=SCALE, vmin=0, vmax=1, aspect="auto")
     axes.set_facecolor("#eeeeee")
     for k in range(rows):
         for g, name in enumerate(names):
@@ -65,20 +52,14 @@ def draw_retention(
     bar = figure.colorbar(image, ax=axes, label="score, %", pad=0.02)
     bar.set_ticks([0, 0.25, 0.5, 0.75, 1], labels=["0", "25", "50", "75", "100"])
     bar.outline.set_visible(False)
-    if title:
-        # A title is a name, not TeX: "$" is a dollar.
-        figure.suptitle(
-            title, x=0.02, ha="left", fontsize=14, fontweight="bold", color=_INK, parse_math=False
-        )
-    with replacing(path) as temporary:
-        figure.savefig(temporary, format="png", dpi=150)
+    written(figure, path)
 
 
 def _write(axes: Axes, report: RetentionReport, k: int, g: int, name: str) -> None:
     """The figures of a cell, in the ink that can be read on its colour."""
     score = report.scores[k].get(name)
     if score is None:
-        axes.text(g, k, "not\nevaluated", ha="center", va="center", fontsize=7, color=_INK)
+        axes.text(g, k, "not\nevaluated", ha="center", va="center", fontsize=7, color=INK)
         return
     ink = "white" if score.value < 0.5 else "black"
     low, high = 100 * score.low, 100 * score.high
@@ -95,7 +76,7 @@ def _write(axes: Axes, report: RetentionReport, k: int, g: int, name: str) -> No
 def _frame(j: int) -> Patch:
     from matplotlib.patches import Rectangle
 
-    return Rectangle((j - 0.47, j + 0.53), 0.94, 0.94, fill=False, edgecolor=_FRAME, linewidth=3)
+    return Rectangle((j - 0.47, j + 0.53), 0.94, 0.94, fill=False, edgecolor=LINE, linewidth=3)
 
 
 def _label(axes: Axes, report: RetentionReport, names: tuple[str, ...]) -> None:
@@ -104,9 +85,9 @@ def _label(axes: Axes, report: RetentionReport, names: tuple[str, ...]) -> None:
     axes.set_xticks(range(len(names)), marked, parse_math=False)
     axes.set_yticks(range(len(phases)), phases, parse_math=False)
     axes.xaxis.tick_top()
-    axes.tick_params(colors=_INK, length=0, which="both", labelsize=9)
+    axes.tick_params(colors=INK, length=0, which="both", labelsize=9)
     axes.spines[:].set_visible(False)
     axes.set_xlabel(
         "score with its 95 % interval, and held-out loss; framed: a task after its own phase",
-        fontsize=8, color=_INK, labelpad=8,
+        fontsize=8, color=INK, labelpad=8,
     )  # fmt: skip

@@ -1,7 +1,8 @@
-"""The model that a config means: what its `model` section names, with its adapter beside it.
+"""The model that a config means, with its adapter beside it; and the form of its optimizer's state.
 
     base = base_model(config, num_outputs, example)
     model = with_adapter(base, config)
+    opt_state = jax.eval_shape(optimizer_form(config).init, params)
 
 An adapter's parameters are the model's, and the parameters of the base are its `frozen`.
 """
@@ -12,12 +13,14 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import optax
 
 from jaxtrain import lora
-from jaxtrain.config import ExperimentConfig
+from jaxtrain.config import ExperimentConfig, ScheduleSection
 from jaxtrain.errors import ConfigError
 from jaxtrain.lora import LoRAConfig, Protection
 from jaxtrain.models import MODELS, Model
+from jaxtrain.optim import make_optimizer
 
 # Of the section `lora`: what is no option of an adapter, but of how it is trained.
 _OF_TRAINING = ("form", "protect", "quantize")
@@ -61,6 +64,22 @@ def with_adapter(base: Model, config: ExperimentConfig) -> Model:
         form=config.lora.form,
         protection=protection_of(config),
         quantize=config.lora.quantize,
+    )
+
+
+def optimizer_form(config: ExperimentConfig) -> optax.GradientTransformation:
+    """An optimizer whose state has the form of that of the run, as far as it is read.
+
+    How long schedule and warm-up are no form depends on, and a checkpoint doesn't say it; but for
+    whether there is a warm-up. Beside another schedule nothing is read of the state.
+    """
+    section = config.schedule
+    warms_up = section.warmup_steps or section.warmup_epochs or section.warmup_fraction
+    return make_optimizer(
+        config.optimizer,
+        ScheduleSection(warmup_steps=1 if warms_up else 0),
+        2,
+        batch_size=config.data.batch_size,
     )
 
 

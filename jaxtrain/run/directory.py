@@ -38,6 +38,7 @@ from jaxtrain.run.same_run import refuse_another_run, tell_of_lost_record
 # What a run writes by `replacing`: what a kill may leave half of.
 _REPLACED = (
     "config.yaml",
+    "confusion_matrix.png",
     "media.jsonl",
     "metadata.json",
     "metrics.json",
@@ -193,6 +194,8 @@ class RunDirectory:
             seed=config.seed,
             non_defaults=[key for key, _, _ in non_defaults(config)],
             plugins=imported_digests(config.plugins),
+            # By their keys: who reads this can't know the defaults of components.
+            changed=[key for key, _, _ in non_defaults(config)],
             **more,
         )
 

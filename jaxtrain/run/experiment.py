@@ -16,7 +16,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext, suppress
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,7 @@ from jaxtrain.run.data import RunData
 from jaxtrain.run.device import choose_device
 from jaxtrain.run.directory import RunDirectory
 from jaxtrain.run.monitors import refuse_unknown_monitors
+from jaxtrain.run.reporting import draw_matrix
 from jaxtrain.run.resuming import (
     Resume,
     Standing,
@@ -158,6 +159,11 @@ class Experiment:
     def config(self) -> ExperimentConfig:
         """The config of the task."""
         return self.task.config
+
+    @cached_property
+    def tester(self) -> Engine:
+        """The engine that evaluates the best checkpoint on the test set when the run is over."""
+        return make_tester(self.task, self.task.abstract_state())
 
     # -- runs ----------------------------------------------------------------------------------
 
@@ -368,12 +374,12 @@ class Experiment:
         loader = self.task.data.eval_loader("test")
         try:
             state = self._load(best)
-            tester = make_tester(self.task, state)
-            test = dict(run_unless_stopping(self.trainer, tester, loader, state).metrics)
+            test = dict(run_unless_stopping(self.trainer, self.tester, loader, state).metrics)
         except Interrupted:
             raise self._preempted() from None
         if MISTAKES in test:
             log_mistakes(self.record, self.task.data.sets["test"], np.asarray(test.pop(MISTAKES)))
+        draw_matrix(self.directory, test, self.task.data.sets["test"])
         return write_summary(
             self.directory / "metrics.json",
             self.history.epochs,

@@ -29,7 +29,13 @@ from jaxtrain.lora import Penalty
 from jaxtrain.metrics import HostMetric, Metric, is_host_metric, refuse_misfit
 from jaxtrain.models import Model
 from jaxtrain.optim import evaluates_others, held_patterns, make_optimizer
-from jaxtrain.run.building import adapter_config, base_model, protection_of, with_adapter
+from jaxtrain.run.building import (
+    adapter_config,
+    base_model,
+    optimizer_form,
+    protection_of,
+    with_adapter,
+)
 from jaxtrain.run.data import RunData
 from jaxtrain.run.device import refuse_other_device
 from jaxtrain.run.figures import loss_for, metrics_for
@@ -109,6 +115,7 @@ class Task:
             _refuse_no_distribution(data)
         base, model = model, with_adapter(model, config)
         loss = loss_for(config, class_counts=data.class_counts()) if by_config else loss
+        own_tx = tx is not None
         if tx is None:
             steps = data.loader.steps_per_epoch
             tx = make_optimizer(
@@ -131,6 +138,7 @@ class Task:
             config.start,
         )
         task = cls(data, model, loss, tx, train_step, eval_step, parameters)
+        task._refuse_misfit_average(whose, own_tx=own_tx)
         task._refuse_misfit(whose, by_config=by_config)
         return task
 
@@ -229,6 +237,38 @@ class Task:
             found.setdefault("penalty", Penalty(protection))
         return found
 
+    def _refuse_misfit_average(self, model: str, *, own_tx: bool) -> None:
+        """An optimizer that averages what it trains wants no schedule, and no average beside it.
+
+        Args:
+            model: what to call it.
+            own_tx: whether the optimizer is not the config's.
+        """
+        config = self.config
+        with _fitting(model):
+            state = self.abstract_state()
+            said = jax.eval_shape(optimizer_form(config).init, state.params) if own_tx else None
+        name = f"optimizer {config.optimizer.name!r}"
+        if own_tx and (evaluates_others(state.opt_state) or evaluates_others(said)):
+            raise ConfigError(
+                "tx: what it trains, or what the config's optimizer would, is not what is to be "
+                "evaluated, and who reads a checkpoint goes by the config; name the optimizer in "
+                "the config (a plugin can add one), or take it with an engine of your own"
+            )
+        if not evaluates_others(state.opt_state):
+            return
+        if config.schedule.name != "constant":
+            raise ConfigError(
+                f"schedule: {name} averages what it trains in the place of a schedule, and wants a "
+                f"rate that stays (a warm-up may stand before it); found {config.schedule.name!r}; "
+                "take schedule.name=constant"
+            )
+        if config.train.ema is not None:
+            raise ConfigError(
+                f"train.ema: {name} keeps an average of its own, and that is what is evaluated; "
+                "leave out train.ema, or take another optimizer"
+            )
+
     def _refuse_misfit(self, model: str, *, by_config: bool) -> None:
         """Shapes and dtypes that don't go together show themselves before anything is computed.
 
@@ -240,12 +280,6 @@ class Task:
         with _fitting(model):
             state = self.abstract_state()
             seen = jax.eval_shape(self._pass, state, self.data.example())
-        if evaluates_others(state.opt_state):
-            raise ConfigError(
-                "the optimizer: what it trains is not what is to be evaluated (see "
-                "jaxtrain.optim.evaluation_params), and a run evaluates, saves and exports what is "
-                "trained; take it with an engine of your own"
-            )
         if by_config:
             refuse_other_outputs(self.data, seen.outputs, self.data.example(), model=model)
         with _fitting(

@@ -21,7 +21,6 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 
 from jaxtrain import lora
 from jaxtrain.batch import ROW_MASK
@@ -33,8 +32,9 @@ from jaxtrain.errors import CheckpointError, ConfigError, NonFiniteError
 from jaxtrain.lora import Adapter
 from jaxtrain.models import Model
 from jaxtrain.models.causal_lm import max_length_of
+from jaxtrain.optim import evaluates_others
 from jaxtrain.run.answering import answers
-from jaxtrain.run.building import build_model, protection_of
+from jaxtrain.run.building import build_model, optimizer_form, protection_of
 from jaxtrain.run.data import differences, evaluation_loader, fingerprints, read_splits
 from jaxtrain.run.figures import loss_for, metrics_for
 from jaxtrain.run.found import find_checkpoint
@@ -86,8 +86,8 @@ class Trained:
         config: the config that it was trained with, with what may be said otherwise now.
         learnt: what there was to learn, and what was fitted.
         model: the config's.
-        state: the TrainState, without an optimizer's; where the run kept an average of the
-            parameters, that stands in their place.
+        state: the TrainState, without an optimizer's; its `params` are those that the run has
+            evaluated: an average of what it trained, where it kept one.
     """
 
     path: Path
@@ -402,19 +402,22 @@ def _configured(
 def _read(
     store: CheckpointStore, checkpoint: Saved, template: TrainState, config: ExperimentConfig
 ) -> TrainState:
-    """The state without what training alone needs; of an average and the parameters, the first."""
-    averaged = config.train.ema is not None
-    unread = ("opt_state", "loss_scale", "params" if averaged else "ema")
+    """The state without what training alone needs; its `params` are those that were evaluated."""
+    unread = ["loss_scale"]
     wanted = template
-    if averaged:
-        wanted = template.replace(params=None, ema=jax.eval_shape(average_of, template.params))
+    if config.train.ema is not None:
+        unread += ["opt_state", "params"]
+        average = jax.eval_shape(average_of, template.params)
+        wanted = template.replace(params=None, opt_state=(), ema=average)
+    else:
+        unread += ["ema"] if evaluates_others(template.opt_state) else ["ema", "opt_state"]
     state, _ = store.load(
         checkpoint, wanted, part="train_state", without=[f"train_state/{n}" for n in unread]
     )
-    if not averaged:
+    if state.evaluated() is state.params:
         return state
-    params = jax.tree.map(lambda x, as_: x.astype(as_.dtype), state.ema, template.params)
-    return state.replace(params=params, ema=None)
+    params = jax.tree.map(lambda x, as_: x.astype(as_.dtype), state.evaluated(), template.params)
+    return state.replace(params=params, opt_state=(), ema=None)
 
 
 def _template(model: Model, config: ExperimentConfig, learnt: Learnt) -> TrainState:
@@ -423,8 +426,9 @@ def _template(model: Model, config: ExperimentConfig, learnt: Learnt) -> TrainSt
     def create() -> TrainState:
         batch = {n: jnp.zeros(x.shape, x.dtype) for n, x in learnt.batch().items()}
         key = jax.random.key(config.seed)
-        made = create_train_state(model, optax.identity(), batch, rng=key, frozen="init")
-        return made.replace(opt_state=())
+        made = create_train_state(model, optimizer_form(config), batch, rng=key, frozen="init")
+        # Of most optimizers nothing is read.
+        return made if evaluates_others(made.opt_state) else made.replace(opt_state=())
 
     state: TrainState = jax.eval_shape(create)
     return state

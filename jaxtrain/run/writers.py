@@ -19,6 +19,7 @@ OWN_FILES = (
     "artifacts",
     "checkpoints",
     "config.yaml",
+    "confusion_matrix.png",
     "learning_curves.png",
     "media",
     "media.jsonl",

@@ -42,7 +42,8 @@ def make_eval_step(
         rngs: give the model random keys, for sampling or dropout that stays on. They depend on
             `state.rng` and `state.step` alone: every batch of an evaluation gets the same ones,
             and so does the same evaluation done again.
-        ema: evaluate the moving average in the place of the parameters.
+        ema: evaluate the moving average in the place of the parameters. Without, these are those
+            that the optimizer wants evaluated: of a schedule-free one its average.
 
     Returns:
         `step(state, batch) -> (state, output)`, with the output of `jaxtrain.step.output`.
@@ -55,7 +56,8 @@ def make_eval_step(
                 "make_eval_step(ema=True): the state has no average; make it with "
                 "create_train_state(..., ema=True) and train it with ema_decay"
             )
-        variables = state.variables(state.ema if ema else None)
+        params = (state if ema else state.replace(ema=None)).evaluated()
+        variables = state.variables(params)
         keys = {}
         if rngs:
             own = jax.random.fold_in(jax.random.fold_in(state.rng, state.step), _EVALUATION)

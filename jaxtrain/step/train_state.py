@@ -19,6 +19,8 @@ import optax
 from jaxtrain.batch import Batch
 from jaxtrain.errors import ConfigError
 from jaxtrain.models import Model
+from jaxtrain.optim import evaluation_params
+from jaxtrain.step.once import once
 from jaxtrain.step.precision import LossScale, Policy, policy
 from jaxtrain.step.update import average_of
 
@@ -61,6 +63,14 @@ class TrainState:
         """
         variables = {"params": self.params if params is None else params, **self.model_state}
         return variables | {"frozen": self.frozen} if self.frozen else variables
+
+    def evaluated(self) -> Any:
+        """The parameters that are to be evaluated, kept and handed on.
+
+        The moving average, where there is one; else that of an optimizer that trains others than
+        these (`jaxtrain.optim.evaluation_params`); else `params`.
+        """
+        return evaluation_params(self.opt_state, self.params) if self.ema is None else self.ema
 
 
 TrainStep: TypeAlias = Callable[[TrainState, Batch], tuple[TrainState, dict[str, Any]]]
@@ -132,7 +142,7 @@ def create_train_state(
             ema=average_of(params) if ema else None,
         )
 
-    made = jax.jit(create)(rng, dict(batch), params)
+    made = once(create, rng, dict(batch), params)
     if params is not None:
         made = _laid_out(made, tx, params)
     return _all_committed(made.replace(**given))

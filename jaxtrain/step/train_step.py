@@ -29,7 +29,7 @@ import optax
 from jaxtrain.batch import Batch
 from jaxtrain.errors import ConfigError
 from jaxtrain.models import Model
-from jaxtrain.optim import held, learning_rate
+from jaxtrain.optim import averaged_leaves, evaluates_others, held, learning_rate
 from jaxtrain.step.clipping import clip_leaves, clip_values
 from jaxtrain.step.forward import forward
 from jaxtrain.step.gradient import accumulated, scaled, value
@@ -121,7 +121,7 @@ def make_train_step(
     apply = update(tx)
 
     def step(state: TrainState, batch: Batch) -> tuple[TrainState, dict[str, Any]]:
-        _refuse_misfit_state(state, policy(precision), ema_decay)
+        _refuse_misfit_state(state, policy(precision), ema_decay, freeze)
         key = step_key(state)
         found = differentiate(state, batch, key)
         said = output(found.total, found.weight, found.seen, batch)
@@ -231,8 +231,24 @@ def _refuse_misfits(
         raise ConfigError(f"ema_decay: expected 0 or more and less than 1, found {ema_decay}")
 
 
-def _refuse_misfit_state(state: TrainState, chosen: Policy, ema_decay: float | None) -> None:
+def _refuse_misfit_state(
+    state: TrainState, chosen: Policy, ema_decay: float | None, freeze: Sequence[str]
+) -> None:
     """A state made for another step would train on without what it, or the step, was made for."""
+    if ema_decay is not None and evaluates_others(state.opt_state):
+        raise ConfigError(
+            "ema_decay: the optimizer keeps an average of its own, and that is what is to be "
+            "evaluated; leave out one of them"
+        )
+    if freeze and evaluates_others(state.opt_state):
+        averaged = averaged_leaves(state.opt_state, state.params)
+        both = jax.tree.map(lambda stays, own: stays and own, held(state.params, freeze), averaged)
+        if any(jax.tree.leaves(both)):
+            raise ConfigError(
+                "freeze: the optimizer averages what is to stay as it is, and would evaluate "
+                "something else; give make_train_step one that knows it, as grouped(...) with "
+                "optax.set_to_zero() for what is frozen"
+            )
     if (state.ema is None) != (ema_decay is None):
         raise ConfigError(
             "the state has an average that this step does not move; give make_train_step an "

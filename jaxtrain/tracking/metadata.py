@@ -12,7 +12,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from jaxtrain.checkpoint import environment
 from jaxtrain.errors import TrackingError
 from jaxtrain.files import replacing
 
@@ -39,6 +38,9 @@ def write_metadata(
     Raises:
         TrackingError: a value is none that JSON has.
     """
+    # Here, since who only reads runs needs neither JAX nor the seconds that it takes.
+    from jaxtrain.checkpoint import environment
+
     record = {
         "status": status,
         "time": datetime.now(UTC).isoformat(timespec="seconds"),

@@ -23,10 +23,11 @@ from jaxtrain.errors import ConfigError, DataError, did_you_mean
 from jaxtrain.files.lock import seems_held
 from jaxtrain.tracking.artifacts import LoggedArtifact, artifacts_of
 from jaxtrain.tracking.media import KINDS
-from jaxtrain.tracking.rows import LOG, STEP, read_rows
+from jaxtrain.tracking.rows import BOUND, LOG, STEP, read_rows
 
 _PLACES = ("epoch", "iteration", "step", "axis", "event")
-_DEPTH = 3
+# runs/PROJECT/ID, and below that the runs of phases, in phases/NUMBER-NAME.
+_DEPTH = 4
 
 
 @dataclass(frozen=True)
@@ -36,10 +37,12 @@ class RunRecord:
     Attributes:
         path: the directory.
         metadata: what metadata.json says.
+        fault: why it can't be read, of a run that `find_runs(broken=True)` has found.
     """
 
     path: Path
     metadata: Mapping[str, Any]
+    fault: str = ""
 
     @classmethod
     def read(cls, path: str | os.PathLike[str]) -> RunRecord:
@@ -89,8 +92,11 @@ class RunRecord:
     def status(self) -> str:
         """What it says of itself: "running", "completed", "interrupted" or "failed: ...".
 
-        Where it says that it is running, and no process holds the directory, it is "killed".
+        Where it says that it is running, and no process holds the directory, it is "killed". Where
+        nobody knows what it says, it is "broken: ...".
         """
+        if self.fault:
+            return f"broken: {self.fault}"
         said = str(self.metadata.get("status", "unknown"))
         return "killed" if said == "running" and not seems_held(self.path) else said
 
@@ -179,64 +185,103 @@ class RunRecord:
         if not texts or row["kind"] not in KINDS or not isinstance(row.get("step"), int):
             return False
         file = self.path / row["file"]
-        inside = file.resolve().is_relative_to((self.path / "media").resolve())
-        return inside and file.is_file()
+        try:
+            inside = file.resolve().is_relative_to((self.path / "media").resolve())
+            return inside and file.is_file()
+        except (ValueError, OSError):  # it can't be a path at all
+            return False
 
 
-def find_runs(root: str | os.PathLike[str] = "runs") -> Iterator[RunRecord]:
-    """All runs below a directory, by their paths; broken ones are left out.
+def find_runs(
+    root: str | os.PathLike[str] = "runs", *, broken: bool = False
+) -> Iterator[RunRecord]:
+    """All runs below a directory, by their paths.
 
     Args:
         root: `runs`, say; a run itself is one, too.
+        broken: those, too, that can't be read, as records with a `fault`; else they are left out.
     """
     for path in _directories(Path(root), _DEPTH):
         try:
-            yield RunRecord.read(path)
-        except DataError:
+            record = _read(path)
+        except FileNotFoundError:  # deleted just now
             continue
+        if broken or not record.fault:
+            yield record
 
 
-def one_run(text: str, root: str | os.PathLike[str] = "runs") -> RunRecord:
+def one_run(text: str, root: str | os.PathLike[str] = "runs", *, broken: bool = False) -> RunRecord:
     """The run that somebody means.
 
     Args:
         text: a path, an id, the beginning of one, or either behind `project/`.
         root: where to look.
+        broken: whether it may be one that can't be read; see `find_runs`.
 
     Raises:
         ConfigError: no run, or several; they are listed.
+        DataError: a path at which there is one that can't be read.
     """
-    if (Path(text) / "metadata.json").is_file():
-        return RunRecord.read(text)
-    known = {f"{record.project}/{record.id}": record for record in find_runs(root)}
+    if text and _is_run(Path(text)):
+        return _read(Path(text)) if broken else RunRecord.read(text)
+    known = [(f"{one.project}/{one.id}", one) for one in find_runs(root, broken=broken)]
     for names in (
         lambda full: text in (full, full.partition("/")[2]),
         lambda full: full.startswith(text) or full.partition("/")[2].startswith(text),
     ):
-        found = [record for full, record in known.items() if names(full)]
+        found = [record for full, record in known if text and names(full)]
         if len(found) == 1:
             return found[0]
         if found:
+            more = f" or one of {len(found) - 8} more" if len(found) > 8 else ""
             raise ConfigError(
-                f"{text!r} could be {' or '.join(str(record.path) for record in found[:8])}"
+                f"{text!r} could be {' or '.join(str(record.path) for record in found[:8])}{more}"
             )
-    near = did_you_mean(text, [record.id for record in known.values()])
+    near = did_you_mean(text, [record.id for _, record in known])
     raise ConfigError(f"{text!r}: no run of that name or path below {root}{near}")
+
+
+def _read(path: Path) -> RunRecord:
+    """The run at `path`, with its fault where it has one.
+
+    Raises:
+        FileNotFoundError: there is nothing any more.
+    """
+    try:
+        return RunRecord.read(path)
+    except ConfigError:
+        path.stat()
+        return RunRecord(path, {}, "there is no metadata.json")
+    except DataError:
+        return RunRecord(path, {}, "metadata.json is torn, or no JSON")
+    except PermissionError as error:
+        return RunRecord(path, {}, f"metadata.json: {error.strerror}")
+
+
+def _is_run(path: Path) -> bool:
+    """Whether a run was begun there: its config comes first, then its metadata."""
+    return any((path / name).is_file() for name in ("metadata.json", "config.yaml"))
 
 
 def _directories(root: Path, depth: int) -> Iterator[Path]:
     if (root / "metadata.json").is_file():
         yield root
-    elif depth and root.is_dir():
-        for entry in sorted(root.iterdir()):
-            if entry.is_dir() and not entry.is_symlink() and not entry.name.startswith("."):
-                yield from _directories(entry, depth - 1)
+        return
+    below = False
+    for entry in sorted(root.iterdir()) if depth and root.is_dir() else ():
+        if entry.is_dir() and not entry.is_symlink() and not entry.name.startswith("."):
+            for path in _directories(entry, depth - 1):
+                below = True
+                yield path
+    if not below and _is_run(root):  # else the config is that of the phases below
+        yield root
 
 
 def _figures(row: Mapping[str, Any]) -> dict[str, float]:
     return {
         name: value
         for name, value in row.items()
-        if isinstance(value, int | float)
-        if name not in _PLACES and not isinstance(value, bool)
+        if isinstance(value, float)
+        or (isinstance(value, int) and not isinstance(value, bool) and -BOUND < value < BOUND)
+        if name not in _PLACES
     }

@@ -62,10 +62,13 @@ def test_every_command_has_words_and_every_word_a_command(capsys):
     assert "--config.SECTION.KEY=VALUE" in said
     for name in COMMANDS:
         assert f"\n    {name}" in said
-        words = [name, "run"] if name in ("checkpoints", "report", "watch") else [name]
+        wants_a_run = name in {
+            "checkpoints", "report", "watch", "runs show", "runs compare", "runs rm",
+        }  # fmt: skip
+        words = [*name.split(), *(["run"] if wants_a_run else [])]
         assert parse_words(words)[0].command == name
         with pytest.raises(SystemExit) as raised:
-            parse_words([name, "--help"])
+            parse_words([*name.split(), "--help"])
         assert raised.value.code == 0
         assert "--traceback" in capsys.readouterr().out
 

@@ -34,6 +34,36 @@ def test_max_mode_and_min_delta(make_engine):
     assert run(make_engine, [0.5, 0.55, 0.58, 0.9], hook).epoch == 3
 
 
+@pytest.mark.parametrize(
+    ("name", "values", "target", "epoch"),
+    [
+        ("val/accuracy", [0.5, 0.98, 0.99], 0.98, 2),
+        ("val/accuracy", [0.5, 0.9, 0.97], 0.98, 3),
+        ("val/loss", [0.5, math.nan, 0.2, 0.1], 0.2, 3),
+    ],
+)
+def test_a_target_ends_the_run_when_it_is_reached(make_engine, caplog, name, values, target, epoch):
+    hook = EarlyStopping(monitor=name, patience=9, target=target)
+    with caplog.at_level(logging.INFO):
+        state = run(make_engine, values, hook)
+    assert state.epoch == epoch
+    reached = f"stopped: {name} is {values[epoch - 1]:g}, and {target:g} was to be reached"
+    assert (reached in caplog.text) == (values[epoch - 1] in (0.98, 0.2))
+
+
+def test_what_reached_its_target_is_not_trained_further(make_engine, saved):
+    """Also where it got there by less than counts as better."""
+    values, options = [0.59, 0.6, 0.7], {"patience": 9, "target": 0.6, "min_delta": 0.5}
+    engine = make_engine(epochs={"val/accuracy": values})
+    engine.attach(EarlyStopping(monitor="val/accuracy", **options))
+    engine.run([0], max_epochs=3)
+    again = make_engine(epochs={"val/accuracy": values})
+    hook = again.attach(EarlyStopping(monitor="val/accuracy", **options))
+    again.restore(*saved(engine))
+    again.run([0], max_epochs=3)
+    assert (hook.best, again.state.epoch) == (0.6, 2)
+
+
 def test_nan_is_no_improvement(make_engine):
     hook = EarlyStopping(patience=3)
     assert run(make_engine, [math.nan] * 5, hook).epoch == 3

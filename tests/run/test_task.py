@@ -18,7 +18,7 @@ from jaxtrain.engine import Engine
 from jaxtrain.errors import ConfigError, DataError
 from jaxtrain.metrics import Loss, MeanAbsoluteError, R2Score, Rescaled
 from jaxtrain.models import MODELS, from_linen
-from jaxtrain.optim import learning_rate, schedule_free_adamw
+from jaxtrain.optim import learning_rate
 from jaxtrain.run import Experiment, RunData, Task, make_config
 from jaxtrain.run.directory import run_id
 
@@ -436,9 +436,3 @@ def test_the_schedule_knows_the_epochs_of_the_data_and_the_rate_the_batch(digits
     assert rate_after(steps) == pytest.approx(0.4)
     assert rate_after(2 * steps - 1) == pytest.approx(0.4)
     assert rate_after(2 * steps) == pytest.approx(0.2)
-
-
-def test_an_optimizer_that_wants_other_parameters_evaluated_is_refused(digits):
-    """A run would evaluate, save and export those that it trains."""
-    with pytest.raises(ConfigError, match="what it trains is not what is to be evaluated"):
-        Task.of(RunData.of(digits()), tx=schedule_free_adamw(1e-3))

@@ -4,12 +4,13 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 from flax import nnx
 
 from jaxtrain.errors import ConfigError
 from jaxtrain.models import Model, from_linen, from_nnx
-from jaxtrain.optim import sgd
+from jaxtrain.optim import evaluation_params, grouped, schedule_free_sgd, sgd
 from jaxtrain.step import create_train_state, cross_entropy, make_eval_step, make_train_step
 
 
@@ -100,3 +101,43 @@ def test_evaluation_reads_a_leaf_without_rows(linear, make_batch):
     np.testing.assert_allclose(
         output["outputs"], 2 * batch["inputs"] @ state.params["w"], rtol=1e-5
     )
+
+
+def test_where_the_optimizer_averages_that_is_evaluated(linear, prepare, make_batch):
+    state, step = prepare(linear, schedule_free_sgd(0.5))
+    batch = make_batch()
+    for _ in range(3):
+        state, _ = step(state, batch)
+    x = evaluation_params(state.opt_state, state.params)
+    assert np.abs(x["w"] - state.params["w"]).max() > 1e-3
+    np.testing.assert_array_equal(state.evaluated()["w"], x["w"])
+    evaluate = make_eval_step(linear, cross_entropy())
+    seen, plain = (evaluate(s, batch)[1] for s in (state, state.replace(params=x, opt_state=())))
+    np.testing.assert_allclose(seen["outputs"], plain["outputs"], rtol=1e-6)
+    other = state.replace(ema={"w": jnp.zeros((6, 3))})
+    assert other.evaluated() is other.ema
+    np.testing.assert_array_equal(evaluate(other, batch)[1]["outputs"], seen["outputs"])
+
+
+def test_a_second_average_and_one_of_what_is_frozen_are_refused(linear, make_batch):
+    batch, tx = make_batch(), schedule_free_sgd(0.5)
+    state = create_train_state(linear, tx, batch, rng=jax.random.key(0), ema=True)
+    with pytest.raises(ConfigError, match="ema_decay: the optimizer keeps an average of its own"):
+        make_train_step(linear, cross_entropy(), tx, ema_decay=0.9)(state, batch)
+
+    def init(rng, batch):
+        return {"params": {"w": jnp.ones((6, 3)), "v": jnp.ones(3)}}
+
+    def apply(variables, batch, *, train, rngs=None):
+        params = variables["params"]
+        return batch["inputs"] @ params["w"] + params["v"], {}
+
+    model = Model(init=init, apply=apply)
+    state = create_train_state(model, tx, batch, rng=jax.random.key(0))
+    with pytest.raises(ConfigError, match="freeze: the optimizer averages what is to stay"):
+        make_train_step(model, cross_entropy(), tx, freeze=["v"])(state, batch)
+    tx = grouped({"": tx, "held": optax.set_to_zero()}, {"held": ["v"]})
+    state = create_train_state(model, tx, batch, rng=jax.random.key(0))
+    after, _ = make_train_step(model, cross_entropy(), tx, freeze=["v"])(state, batch)
+    np.testing.assert_array_equal(after.evaluated()["v"], np.ones(3))
+    assert not np.array_equal(after.evaluated()["w"], state.params["w"])

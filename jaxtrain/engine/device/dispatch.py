@@ -52,7 +52,7 @@ class Dispatch:
             None  # the last one's, for the batches that `_seen_data` has
         )
         self._observers = Observers({}, ())
-        self._seen: Packed = self._observers.empty()
+        self._packed: Packed | None = None  # of what was seen; None until something is asked of it
         self._state = _State(train_state)
         self._watched_from: int | None = None
         self._output: Callable[[], Any] = lambda: None
@@ -84,11 +84,24 @@ class Dispatch:
 
     def _rebuild(self) -> None:
         """Other observers: what the present ones have seen is kept."""
-        before = self.seen()
+        # What nothing has been seen by yet is not moved: that would compile five small programs.
+        before = None if self._packed is None else self.seen()
         self._forget_programs()
         self._observers = Observers(self.metrics, tuple(self._windows))
-        self._seen = self._observers.empty()
-        self.restore(before)
+        self._packed = None
+        if before is not None:
+            self.restore(before)
+
+    @property
+    def _seen(self) -> Packed:
+        """What the observers have seen."""
+        if self._packed is None:
+            self._packed = self._observers.empty()
+        return self._packed
+
+    @_seen.setter
+    def _seen(self, packed: Packed) -> None:
+        self._packed = packed
 
     # -- between two events --------------------------------------------------------------------
 

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from jaxtrain.config import MISSING
+from jaxtrain.direction import better, rank
 from jaxtrain.errors import ConfigError
 from jaxtrain.files.atomic import replacing
-from jaxtrain.metrics import better, rank
 from jaxtrain.report.page.about import badge, flat, value_text
 from jaxtrain.report.page.content import Content
 from jaxtrain.report.page.document import document

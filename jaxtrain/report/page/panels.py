@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from jaxtrain.metrics import Mode
+from jaxtrain.direction import Mode
 from jaxtrain.report.epochs import best
 from jaxtrain.report.page.content import Content, FigureJson, panel
 from jaxtrain.report.page.figures import figure, figure_of, is_number, is_share, unit_of

@@ -11,7 +11,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from jaxtrain.metrics import better, rank
+from jaxtrain.direction import better, rank
 from jaxtrain.report.page.content import Content, FigureJson, panel
 from jaxtrain.report.page.figures import figure, figure_of, is_number, is_share
 from jaxtrain.report.page.markup import element, for_plotly, joined

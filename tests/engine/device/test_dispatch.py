@@ -473,3 +473,29 @@ def test_a_state_that_was_lost_says_so():
     with pytest.raises(RuntimeError, match="the state went with a step that failed on the device"):
         _ = engine.state.train_state
     assert float(engine.run(BATCHES, state=zero()).train_state["sum"]) == 6
+
+
+def test_what_nothing_was_seen_by_yet_is_not_moved(caplog):
+    """Each of five small programs would be compiled for it, per hook that looks at something."""
+    with jax.log_compiles(True):
+        engine = Engine(add, zero())
+        engine.add_metrics({"train/other": Mean("loss")})
+        engine.add_metrics({"train/mean": Mean("loss")})
+    assert "Finished XLA compilation" not in caplog.text
+    with jax.log_compiles(True):
+        engine.run(BATCHES, max_epochs=1)
+        engine.add_metrics({"train/again": Mean("loss")})
+    assert "Finished XLA compilation of jit(unpack)" in caplog.text
+    engine.run(BATCHES, max_epochs=2)
+    assert engine.state.metrics["train/mean"] == pytest.approx((7 + 9 + 12) / 3)
+
+
+def test_what_was_seen_in_half_an_epoch_stays_when_another_looks_on():
+    engine = Engine(add, zero())
+    engine.add_metrics({"mean": Mean("loss")})
+
+    engine.on(Events.ITERATION_COMPLETED(once=2))(Engine.interrupt)
+    engine.run(BATCHES, max_epochs=1)
+    engine.track("loss")
+    engine.run(BATCHES, max_epochs=1)
+    assert engine.state.metrics == pytest.approx({"mean": (1 + 3 + 6) / 3})

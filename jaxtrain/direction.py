@@ -4,7 +4,8 @@
     better("val/accuracy")               # "max", and so are "val/r2" and "val/f1"
     better("val/accuracy", "min")        # "min": who says so has the last word
 
-What picks a best epoch (the checkpoints, early stopping, the reports) asks here.
+What picks a best epoch (the checkpoints, early stopping, the reports) asks here. `jaxtrain.metrics`
+exports it; it is no part of it, since what only reads the files of runs does without JAX.
 """
 
 from __future__ import annotations

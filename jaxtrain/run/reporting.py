@@ -1,0 +1,46 @@
+"""What a finished run shows to people: pictures that no figure depends on.
+
+    draw_matrix(directory, test_figures, rows)
+
+For want of a picture no run fails, and no other error is hidden: what can't be drawn costs a
+warning.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from jaxtrain.data import Rows
+from jaxtrain.report import draw_confusion
+from jaxtrain.run.directory import RunDirectory
+
+logger = logging.getLogger(__name__)
+
+MATRIX = "confusion_matrix"
+
+
+def draw_matrix(directory: RunDirectory, figures: Mapping[str, Any], rows: Rows) -> None:
+    """Draw `confusion_matrix.png`, where the figures of the test set have one `[K, K]`."""
+    matrix = figures.get(MATRIX)
+    if matrix is None or np.ndim(matrix) != 2:  # of several labels a row there are as many
+        return
+    path = directory / f"{MATRIX}.png"
+    names = getattr(rows, "label_names", ())
+    with _warning_at_most(path):
+        draw_confusion(matrix, path, names=names, title=directory.path.name)
+
+
+@contextlib.contextmanager
+def _warning_at_most(path: Path) -> Iterator[None]:
+    try:
+        yield
+    # As broad as that on purpose: matplotlib has no error of its own; a bad font, a broken
+    # matplotlibrc or a full disk end in anything from ImportError to OSError.
+    except Exception as error:
+        logger.warning("%s was not made: %s: %s", path, type(error).__name__, error)
