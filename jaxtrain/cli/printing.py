@@ -70,7 +70,7 @@ def outcome(figures: Mapping[str, Any], directory: Path) -> str:
     where = shown(directory)
     return (
         f"test: {test} (epoch {figures['checkpoint_epoch']}, best by {figures['monitor']})\n"
-        f"report: {where / 'learning_curves.png'}, {where / 'metrics.json'}"
+        f"report: {where / 'report.html'}, {where / 'metrics.json'}"
     )
 
 

@@ -34,7 +34,7 @@ from jaxtrain.run.data import RunData
 from jaxtrain.run.device import choose_device
 from jaxtrain.run.directory import RunDirectory
 from jaxtrain.run.monitors import refuse_unknown_monitors
-from jaxtrain.run.reporting import draw_matrix
+from jaxtrain.run.reporting import draw_matrix, make_page
 from jaxtrain.run.resuming import (
     Resume,
     Standing,
@@ -298,6 +298,7 @@ class Experiment:
             raise self._preempted()
         figures = self._report()
         self._note("completed")
+        make_page(self.directory)
         return figures
 
     def _is_finished(self) -> bool:

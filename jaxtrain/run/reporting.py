@@ -1,6 +1,7 @@
 """What a finished run shows to people: pictures that no figure depends on.
 
     draw_matrix(directory, test_figures, rows)
+    make_page(directory)                             # report.html, of all that is on the disk
 
 For want of a picture no run fails, and no other error is hidden: what can't be drawn costs a
 warning.
@@ -17,12 +18,14 @@ from typing import Any
 import numpy as np
 
 from jaxtrain.data import Rows
-from jaxtrain.report import draw_confusion
+from jaxtrain.report import draw_confusion, write_page
 from jaxtrain.run.directory import RunDirectory
+from jaxtrain.tracking import RunRecord
 
 logger = logging.getLogger(__name__)
 
 MATRIX = "confusion_matrix"
+REPORT = "report.html"
 
 
 def draw_matrix(directory: RunDirectory, figures: Mapping[str, Any], rows: Rows) -> None:
@@ -36,11 +39,18 @@ def draw_matrix(directory: RunDirectory, figures: Mapping[str, Any], rows: Rows)
         draw_confusion(matrix, path, names=names, title=directory.path.name)
 
 
+def make_page(directory: RunDirectory) -> None:
+    """Write `report.html`, when all else of the run is written."""
+    path = directory / REPORT
+    with _warning_at_most(path):
+        write_page(RunRecord.read(directory.path), path)
+
+
 @contextlib.contextmanager
 def _warning_at_most(path: Path) -> Iterator[None]:
     try:
         yield
-    # As broad as that on purpose: matplotlib has no error of its own; a bad font, a broken
-    # matplotlibrc or a full disk end in anything from ImportError to OSError.
+    # As broad as that on purpose: matplotlib and plotly have no errors of their own; a bad font, a
+    # broken matplotlibrc or a full disk end in anything from ImportError to OSError.
     except Exception as error:
         logger.warning("%s was not made: %s: %s", path, type(error).__name__, error)

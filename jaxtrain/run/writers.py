@@ -25,6 +25,7 @@ OWN_FILES = (
     "media.jsonl",
     "metadata.json",
     "metrics.json",
+    "report.html",
 )
 """What the run itself writes into its directory."""
 

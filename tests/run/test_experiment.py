@@ -89,6 +89,7 @@ def test_writes_what_the_run_directory_promises(whole):
         "metrics.csv",
         "metrics.json",
         "metrics.jsonl",
+        "report.html",
     }
     figures = json.loads((workdir / "metrics.json").read_text())
     for name in (
