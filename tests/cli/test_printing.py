@@ -52,7 +52,7 @@ def test_the_outcome_names_the_test_figures_and_the_files():
     said = outcome({**figures, "checkpoint_epoch": 2, "monitor": "val/loss"}, Path("runs/a"))
     assert said.splitlines() == [
         "test: loss 0.2500, accuracy 1.0000 (epoch 2, best by val/loss)",
-        "report: runs/a/learning_curves.png, runs/a/metrics.json",
+        "report: runs/a/report.html, runs/a/metrics.json",
     ]
 
 
