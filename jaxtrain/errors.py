@@ -10,6 +10,7 @@
     ├── WorkerError                   1   a process that reads data died
     ├── NonFiniteError                3   NaN or Inf in the loss or the gradient
     ├── TrackingError                 1   what was logged can't be: another step, name or value
+    ├── ServerError                   1   a tracking server can't be reached, or refuses
     ├── CheckpointError               4   a checkpoint could not be written or read
     │   └── CheckpointMismatchError   2   a checkpoint of another model, optimizer or data set
     ├── Interrupted                  75   a handler could not finish, since the run is to stop
@@ -86,6 +87,19 @@ class TrackingError(JaxtrainError, ValueError):
 
     Nothing of it was written.
     """
+
+
+class ServerError(JaxtrainError):
+    """A tracking server can't be reached, or refuses. What is on the disk is whole.
+
+    Args:
+        message: what it was asked, and what came.
+        passing: whether to ask once more may help: nobody has answered, or it was too much.
+    """
+
+    def __init__(self, message: str, *, passing: bool = False) -> None:
+        super().__init__(message)
+        self.passing = passing
 
 
 class CheckpointError(JaxtrainError):
