@@ -92,9 +92,10 @@ def ending_of(record: RunRecord) -> tuple[str, int | None]:
     if status == "RUNNING":
         return status, None
     file = record.path / "metrics.jsonl"
+    end = _written(record)
     if record.status == "killed" and file.is_file():
-        return status, max(int(file.stat().st_mtime * 1000), began_of(record))
-    return status, _milliseconds(record.metadata.get("time")) or _written(record)
+        end = int(file.stat().st_mtime * 1000)
+    return status, max(end, began_of(record))  # `time` is in whole seconds, `started` is not
 
 
 def _leaves(value: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
