@@ -1,10 +1,10 @@
 """A real `mlflow server` on sqlite and loopback, and a way to it that can be cut.
 
-    with serving(directory) as uri: ...
-    with Way(uri) as way:                        # way.uri leads to the server
-        way.cut()                                # nobody answers there any more
-        way.mend()
-        way.cut_after(3)                         # the third answer is lost: the server has it all
+with serving(directory) as uri: ...
+with Way(uri) as way:                        # way.uri leads to the server
+    way.cut()                                # nobody answers there any more
+    way.mend()
+    way.cut_after(3)                         # the third answer is lost: the server has it all
 """
 
 from __future__ import annotations

@@ -130,17 +130,19 @@ class Sending:
             DataError: its metadata.json is broken.
         """
         with alone(self.directory):
+            # Before it is read: what comes in between is looked at by the next call.
+            described = _described(self.directory)
             record = RunRecord.read(self.directory)
             if self._client is None:
                 self._client = client_of(self.uri, self._timeout)
             try:
                 with answered(self.uri):
-                    return self._send(record, self._client)
+                    return self._send(record, described, self._client)
             except BaseException:
                 self._run_id = ""
                 raise
 
-    def _send(self, record: RunRecord, client: MlflowClient) -> Synced:
+    def _send(self, record: RunRecord, described: tuple[int, int], client: MlflowClient) -> Synced:
         if not self._run_id:
             self._begin(record, client)
         points = self._tail.points()
@@ -150,7 +152,6 @@ class Sending:
         self._note_of(points)
         if self._tail.anew:
             points = self._missing(points, client)
-        described = signature(record.path / "metadata.json")
         params, tags, ending = (
             self._facts(record, client) if described != self._described else ({}, {}, None)
         )
@@ -308,6 +309,13 @@ class Sending:
             self._notes[about] = text
         else:
             self._notes.pop(about, None)
+
+
+def _described(directory: Path) -> tuple[int, int]:
+    try:
+        return signature(directory / "metadata.json")
+    except FileNotFoundError:
+        return _UNKNOWN
 
 
 def _found_or_made(record: RunRecord, client: MlflowClient, notes: dict[str, str]) -> Run:

@@ -118,21 +118,29 @@ def answered(uri: str) -> Iterator[None]:
     Raises:
         ServerError: `passing` where another try may succeed.
     """
-    from mlflow.exceptions import MlflowException
+    from mlflow.exceptions import MlflowException, RestException
     from requests import HTTPError, RequestException
 
     try:
         yield
     except MlflowException as error:
         passing = error.error_code in _PASSING
-        raise ServerError(_said(uri, error), passing=passing) from error
+        # What the server itself says, or the reason why nothing came: a chain of libraries' errors
+        # leads down to it.
+        said = error if isinstance(error, RestException) else _innermost(error)
+        raise ServerError(_said(uri, said), passing=passing) from error
     except HTTPError as error:  # of a file
         status = 500 if error.response is None else error.response.status_code
         raise ServerError(_said(uri, error), passing=status >= 500 or status == 429) from error
     except RequestException as error:
-        raise ServerError(_said(uri, error), passing=True) from error
+        raise ServerError(_said(uri, _innermost(error)), passing=True) from error
 
 
-def _said(uri: str, error: Exception) -> str:
+def _innermost(error: BaseException) -> BaseException:
+    inner = error.__cause__ or error.__context__
+    return error if inner is None else _innermost(inner)
+
+
+def _said(uri: str, error: BaseException) -> str:
     text = in_a_line(error).replace(uri, shown(uri))
     return f"MLflow at {shown(uri)}: {text if len(text) <= 300 else text[:300] + '…'}"
