@@ -10,7 +10,8 @@
     ├── WorkerError                   1   a process that reads data died
     ├── NonFiniteError                3   NaN or Inf in the loss or the gradient
     ├── TrackingError                 1   what was logged can't be: another step, name or value
-    ├── ServerError                   1   a tracking server can't be reached, or refuses
+    ├── ServerError                   1   a tracking server refuses what it was asked
+    │   └── UnreachableError          1   or does not answer: another try may succeed
     ├── CheckpointError               4   a checkpoint could not be written or read
     │   └── CheckpointMismatchError   2   a checkpoint of another model, optimizer or data set
     ├── Interrupted                  75   a handler could not finish, since the run is to stop
@@ -90,16 +91,11 @@ class TrackingError(JaxtrainError, ValueError):
 
 
 class ServerError(JaxtrainError):
-    """A tracking server can't be reached, or refuses. What is on the disk is whole.
+    """A tracking server refuses what it was asked, or can't be asked. What is here is whole."""
 
-    Args:
-        message: what it was asked, and what came.
-        passing: whether to ask once more may help: nobody has answered, or it was too much.
-    """
 
-    def __init__(self, message: str, *, passing: bool = False) -> None:
-        super().__init__(message)
-        self.passing = passing
+class UnreachableError(ServerError):
+    """No answer came, or the server had too much to do: another try may succeed."""
 
 
 class CheckpointError(JaxtrainError):

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit, urlunsplit
 
 from jaxtrain.blame import in_a_line
-from jaxtrain.errors import ConfigError, ServerError
+from jaxtrain.errors import ConfigError, ServerError, UnreachableError
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -116,7 +116,8 @@ def answered(uri: str) -> Iterator[None]:
     """Where what is asked in it fails, by MLflow or on the way, say so.
 
     Raises:
-        ServerError: `passing` where another try may succeed.
+        ServerError: it refuses.
+        UnreachableError: another try may succeed.
     """
     from mlflow.exceptions import MlflowException, RestException
     from requests import HTTPError, RequestException
@@ -124,16 +125,17 @@ def answered(uri: str) -> Iterator[None]:
     try:
         yield
     except MlflowException as error:
-        passing = error.error_code in _PASSING
+        kind = UnreachableError if error.error_code in _PASSING else ServerError
         # What the server itself says, or the reason why nothing came: a chain of libraries' errors
         # leads down to it.
         said = error if isinstance(error, RestException) else _innermost(error)
-        raise ServerError(_said(uri, said), passing=passing) from error
+        raise kind(_said(uri, said)) from error
     except HTTPError as error:  # of a file
         status = 500 if error.response is None else error.response.status_code
-        raise ServerError(_said(uri, error), passing=status >= 500 or status == 429) from error
+        kind = UnreachableError if status >= 500 or status == 429 else ServerError
+        raise kind(_said(uri, error)) from error
     except RequestException as error:
-        raise ServerError(_said(uri, _innermost(error)), passing=True) from error
+        raise UnreachableError(_said(uri, _innermost(error))) from error
 
 
 def _innermost(error: BaseException) -> BaseException:

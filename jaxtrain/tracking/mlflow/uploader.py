@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from jaxtrain.blame import in_a_line
-from jaxtrain.errors import JaxtrainError, ServerError
+from jaxtrain.errors import JaxtrainError, UnreachableError
 from jaxtrain.files.retry import Retry
 from jaxtrain.tracking.mlflow.sending import Sending
 from jaxtrain.tracking.mlflow.server import prepare, tracking_uri
@@ -34,10 +34,6 @@ LAST = 10.0
 # A server that is down is asked more and more seldom, up to this.
 _SELDOM = 60.0
 _TRIES = Retry(attempts=3, base=1.0)
-
-
-class _Again(Exception):
-    """A failure behind which another try may succeed."""
 
 
 class Uploader:
@@ -96,27 +92,18 @@ class Uploader:
             attempts=1 if self._failed else _TRIES.attempts, base=_TRIES.base, sleep=self._pause
         )
         try:
-            tries.call(self._try, on=(_Again,))
+            tries.call(self._try, on=(UnreachableError,))
         except Exception as error:
             self._failed = True
-            cause = error.__cause__ if isinstance(error, _Again) else error
-            assert cause is not None
-            said = str(cause) if isinstance(cause, JaxtrainError) else in_a_line(cause)
-            self._warn(said)
+            self._warn(str(error) if isinstance(error, JaxtrainError) else in_a_line(error))
         else:
             if self._failed:
                 logger.info("%s: its server answers again", self.directory)
             self._failed = False
 
     def _try(self) -> None:
-        if not (self.directory / "metadata.json").is_file():
-            return  # it has not begun
-        try:
+        if (self.directory / "metadata.json").is_file():  # else it has not begun
             self._sending.send()
-        except ServerError as error:
-            if error.passing:
-                raise _Again from error
-            raise
 
     def _pause(self, seconds: float) -> None:
         """Wait; but not long for a run that is just at its end."""
