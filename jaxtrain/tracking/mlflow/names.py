@@ -1,7 +1,7 @@
 """Names and texts as MLflow takes them: what it does not take gets another name, never the same.
 
 >>> metric_name("val/loss"), metric_name("100 %"), metric_name("../x")
-('val/loss', '100 _-dd61c02e', '___x-7f9cee5f')
+('val/loss', '100 _-5e1636c0', '___x-d6b96a97')
 """
 
 from __future__ import annotations

@@ -180,7 +180,7 @@ def _finite(value: float | None) -> float:
     try:
         return float(stored(float(value)))
     except OverflowError:  # an int that no float is as large as
-        return math.copysign(_LARGEST, value)
+        return _LARGEST if value > 0 else -_LARGEST
 
 
 def _node(descriptor: int) -> int:
