@@ -134,8 +134,13 @@ def test_waiting_for_a_slow_loader_shows(tmp_path):
     engine.run(slow())
     (row,) = rows_in(tmp_path)
     assert engine.waited >= 0.2
+    before = engine.waited
     waited = row["data_wait_share"] * row["iteration"] / row["iterations_per_second"]
-    assert waited == pytest.approx(engine.waited, rel=0.02)
+    assert waited == pytest.approx(before, rel=0.02)
+    engine.run(slow(), max_epochs=2)
+    row = rows_in(tmp_path)[1]
+    waited = row["data_wait_share"] * 4 / row["iterations_per_second"]
+    assert waited == pytest.approx(engine.waited - before, rel=0.02)
 
 
 def test_a_row_comes_every_few_seconds_while_the_engine_is_busy(tmp_path):
