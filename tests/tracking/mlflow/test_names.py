@@ -40,3 +40,8 @@ def test_any_names_are_taken_and_stay_apart(names):
 
 def test_texts_can_be_sent_and_stored():
     assert plain_text("a\0b\ud800ö\n") == "a\\x00b\\ud800ö\n"
+
+
+def test_a_long_name_is_as_long_as_may_be():
+    assert len(metric_name("n" * 251)) == KEY
+    assert metric_name("n" * 251) != metric_name("n" * 252)
