@@ -196,6 +196,33 @@ def test_while_a_run_goes_on_only_what_is_new_is_sent(tmp_path, mlflow_server):
     assert rows_there(mlflow_server, first.run_id) == expected
 
 
+@pytest.mark.parametrize("served", [True, False])
+@pytest.mark.parametrize("within", [True, False])
+def test_behind_a_lost_answer_the_server_is_asked_what_it_has(
+    tmp_path, mlflow_server, within, served
+):
+    """Whether in this process or another: neither the file nor the memory of it vouches then."""
+    run = begun(tmp_path, f"lost{within}{served}")
+    run.log({"loss": 1.0}, 1)
+    with Way(mlflow_server.uri) as way:
+        sending = Sending(run.directory, way.uri)
+        sending.send()
+        run.log({"loss": 0.5}, 2)
+        if served:
+            way.cut_after(0)
+        else:
+            way.cut()
+        with pytest.raises(UnreachableError):
+            sending.send()
+        way.mend()
+        done = (sending if within else Sending(run.directory, way.uri)).send()
+    assert done.values == (0 if served else 1)
+    run.finish()
+    assert rows_there(mlflow_server, done.run_id) == Counter(
+        {("loss", 1, 1.0): 1, ("loss", 2, 0.5): 1}
+    )
+
+
 @pytest.mark.parametrize("within", [True, False])
 def test_rows_that_were_taken_back_and_came_again_are_there_once(tmp_path, mlflow_server, within):
     run = begun(tmp_path, f"rewound{within}")

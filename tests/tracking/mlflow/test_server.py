@@ -58,6 +58,14 @@ def test_a_password_is_never_shown():
         client_of(uri, 1.0).get_experiment_by_name("x")
     assert "secret" not in str(said.value)
     assert "127.0.0.1" in str(said.value)
+    from mlflow.exceptions import MlflowException
+
+    with (
+        pytest.raises(ServerError, match=r"at http://host/x.*no http://host/x") as said,
+        answered("http://anna:secret@host/x"),
+    ):
+        raise MlflowException("no http://anna:secret@host/x")
+    assert "secret" not in str(said.value)
     with pytest.raises(ConfigError) as refused:
         tracking_uri("file://anna:secret@host/x")
     assert "secret" not in str(refused.value)
