@@ -10,6 +10,8 @@
     ├── WorkerError                   1   a process that reads data died
     ├── NonFiniteError                3   NaN or Inf in the loss or the gradient
     ├── TrackingError                 1   what was logged can't be: another step, name or value
+    ├── ServerError                   1   a tracking server refuses what it was asked
+    │   └── UnreachableError          1   or does not answer: another try may succeed
     ├── CheckpointError               4   a checkpoint could not be written or read
     │   └── CheckpointMismatchError   2   a checkpoint of another model, optimizer or data set
     ├── Interrupted                  75   a handler could not finish, since the run is to stop
@@ -86,6 +88,14 @@ class TrackingError(JaxtrainError, ValueError):
 
     Nothing of it was written.
     """
+
+
+class ServerError(JaxtrainError):
+    """A tracking server refuses what it was asked, or can't be asked. What is here is whole."""
+
+
+class UnreachableError(ServerError):
+    """No answer came, or the server had too much to do: another try may succeed."""
 
 
 class CheckpointError(JaxtrainError):

@@ -52,6 +52,18 @@ class NNX(nnx.Module):
 
 
 @pytest.fixture(scope="session")
+def mlflow_server(tmp_path_factory):
+    """A real MLflow server: `uri`, and a `client` of it."""
+    from types import SimpleNamespace
+
+    from jaxtrain.tracking.mlflow.server import client_of
+    from tests.mlflow_server import serving
+
+    with serving(tmp_path_factory.mktemp("mlflow")) as uri:
+        yield SimpleNamespace(uri=uri, client=client_of(uri))
+
+
+@pytest.fixture(scope="session")
 def stochastic_model():
     """stochastic_model("linen" | "nnx"): dropout and batch statistics; [B, 6] to [B, 3]."""
     return lambda library: from_linen(Linen()) if library == "linen" else from_nnx(NNX)

@@ -24,6 +24,7 @@ from jaxtrain.cli import (
     runs_list,
     runs_rm,
     runs_show,
+    runs_sync,
     train,
     watch,
 )
@@ -46,4 +47,5 @@ COMMANDS: Final[Mapping[str, Command]] = {
     "runs show": runs_show.COMMAND,
     "runs compare": runs_compare.COMMAND,
     "runs rm": runs_rm.COMMAND,
+    "runs sync": runs_sync.COMMAND,
 }

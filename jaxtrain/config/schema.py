@@ -216,7 +216,8 @@ class CheckpointSection(Section):
 class TrackingSection(Section):
     """What of a run is recorded besides its figures; see `jaxtrain.tracking`."""
 
-    mode: Literal["offline", "disabled"] = "offline"
+    mode: Literal["offline", "online", "disabled"] = "offline"
+    uri: str | None = None  # of the MLflow server of "online"; null: MLFLOW_TRACKING_URI
     tags: tuple[str, ...] = ()  # for finding the run again
 
 

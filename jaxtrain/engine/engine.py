@@ -275,6 +275,19 @@ class Engine:
         """Whether the run was asked to stop; a loader or hook that waits looks at it."""
         return bool(self._stop.run)
 
+    @property
+    def waited(self) -> float:
+        """Seconds that its runs have spent on getting batches; any thread may read it.
+
+        A device that has work meanwhile loses nothing by it.
+        """
+        return self._batches.waited
+
+    @property
+    def batch_size(self) -> int | None:
+        """Examples of a batch, as the loader says; None before a run, and of a plain iterable."""
+        return self._batches.batch_size
+
     # -- events --------------------------------------------------------------------------------
 
     def on(self, event: Event | EventSet, *args: Any, **kwargs: Any) -> Callable[..., Any]:

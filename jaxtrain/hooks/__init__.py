@@ -22,6 +22,7 @@ from jaxtrain.hooks.profiler import Profiler
 from jaxtrain.hooks.progress import Progress
 from jaxtrain.hooks.reduce_on_plateau import ReduceOnPlateau
 from jaxtrain.hooks.registry import EPOCH_METRICS, HOOKS
+from jaxtrain.hooks.system import System
 from jaxtrain.hooks.tensorboard import TensorBoard
 from jaxtrain.hooks.time_limit import TimeLimit
 from jaxtrain.hooks.tracking import Tracking
@@ -45,6 +46,7 @@ __all__ = [
     "Progress",
     "ReduceOnPlateau",
     "StatefulHook",
+    "System",
     "TensorBoard",
     "TimeLimit",
     "Tracking",

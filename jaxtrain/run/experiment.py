@@ -50,6 +50,7 @@ from jaxtrain.run.testing import MISTAKES, log_mistakes, make_tester
 from jaxtrain.run.wiring import direction, make_hooks, make_store
 from jaxtrain.step import TrainState
 from jaxtrain.tracking import Run, recording
+from jaxtrain.tracking.mlflow import tracking_uri, uploading
 
 logger = logging.getLogger(__name__)
 
@@ -77,7 +78,8 @@ class Experiment:
             while `train` runs.
 
     Raises:
-        ConfigError: a hook of the config can't be made.
+        ConfigError: a hook of the config can't be made, or `tracking.mode` is "online" and no
+            server is named.
     """
 
     def __init__(
@@ -120,8 +122,9 @@ class Experiment:
             logger.info("%s: updated on the host, and so computed in evaluations alone", on_host)
         self.history = History()
         self.store = make_store(config, directory)
-        writes = config.tracking.mode != "disabled"
-        self.record = Run(directory.path, writes=writes)
+        self.record = Run(directory.path, writes=config.tracking.mode != "disabled")
+        if config.tracking.mode == "online":
+            tracking_uri(config.tracking.uri)  # refused before an hour is spent on it
         hooks = make_hooks(
             task,
             directory,
@@ -207,16 +210,17 @@ class Experiment:
         with guard(self.trainer), self.directory.held(self.config, look) as standing:
             for finding in self.task.data.remarks:
                 logger.warning("%s: %s", finding.name, finding.detail)
-            try:
-                with recording(self.record):
-                    return self._train(standing)
-            except BaseException as error:
-                status = "interrupted" if isinstance(error, Preempted) else f"failed: {error}"
-                # A full disk, or a directory that is gone: `error` tells of it already.
-                with suppress(OSError, CheckpointError):
-                    self._note(status)
-                self._finish_writing()
-                raise
+            with self._sending():
+                try:
+                    with recording(self.record):
+                        return self._train(standing)
+                except BaseException as error:
+                    status = "interrupted" if isinstance(error, Preempted) else f"failed: {error}"
+                    # A full disk, or a directory that is gone: `error` tells of it already.
+                    with suppress(OSError, CheckpointError):
+                        self._note(status)
+                    self._finish_writing()
+                    raise
 
     def evaluate(self, checkpoint: Saved | Path | None = None) -> dict[str, dict[str, float]]:
         """Metrics of every data set that the run has.
@@ -249,6 +253,13 @@ class Experiment:
 
     def _first_state(self) -> TrainState:
         return self.task.initial_state() if self._given_state is None else self._given_state
+
+    def _sending(self) -> AbstractContextManager[Any]:
+        """What is written goes to a server meanwhile, where the config wants that."""
+        section = self.config.tracking
+        if section.mode != "online":
+            return nullcontext()
+        return uploading(self.directory.path, section.uri)
 
     def _look(self, resume: Resume, allow_changed_plugins: bool) -> Standing:
         """Where the run in the directory stands, if it is this one; under the lock.

@@ -2,15 +2,17 @@
 
     from jaxtrain import tracking
 
-    tracking.set_mode("offline")                       # or "disabled"
+    tracking.set_mode("offline")                       # or "online", "disabled"
     run = tracking.run("digits", name="first", config={"lr": 1e-3}, tags=["trial"])
     tracking.log({"loss": 0.4}, step=1)                # into the run that was begun last
     tracking.finish()
 
     with tracking.run("digits", name="first", resume=True) as run: ...    # goes on
 
-"offline" writes the run's directory and nothing else. "disabled" writes nothing, but checks what it
-is given all the same: a script that runs so runs in the other mode, too. In a run of the command
+"offline" writes the run's directory and nothing else. "online" sends what stands there to an MLflow
+server besides, from a thread: one that can't be reached costs a warning, and up to ten seconds when
+the run ends; `jaxtrain runs sync` brings the rest later. "disabled" writes nothing, but checks what
+it is given all the same: a script that runs so runs in the other mode, too. In a run of the command
 line the current run is that run, and its config has the mode: a hook of one's own just calls
 `tracking.log_image(...)`.
 """
@@ -36,30 +38,40 @@ from jaxtrain.files.lock import lock
 from jaxtrain.files.names import check_name
 from jaxtrain.tracking.artifacts import Artifact, LoggedArtifact
 from jaxtrain.tracking.metadata import write_metadata
+from jaxtrain.tracking.mlflow import Uploader, tracking_uri
 from jaxtrain.tracking.record import RunRecord
 from jaxtrain.tracking.recorder import Run
 from jaxtrain.tracking.rows import STEP
 
 logger = logging.getLogger(__name__)
 
-Mode = Literal["offline", "disabled"]
+Mode = Literal["offline", "online", "disabled"]
 
 _mode: Mode = "offline"
+_uri: str | None = None
 _open: list[Run] = []
 
 
-def set_mode(mode: Mode) -> None:
+def set_mode(mode: Mode, *, uri: str | None = None) -> None:
     """Say what becomes of the runs that are begun from now on.
 
+    Args:
+        mode: "offline", "online" or "disabled".
+        uri: of the MLflow server of "online"; by default what MLFLOW_TRACKING_URI says.
+
     Raises:
-        ConfigError: there is no such mode.
+        ConfigError: there is no such mode; "online" without a server that is named, or without
+            mlflow; another one with a server.
     """
     if mode not in get_args(Mode):
         raise ConfigError(
             f"set_mode: expected one of {', '.join(get_args(Mode))}, found {mode!r}"
             f"{did_you_mean(str(mode), get_args(Mode))}"
         )
-    global _mode
+    if uri is not None and mode != "online":
+        raise ConfigError(f"set_mode: a uri is for the mode 'online', found {mode!r}")
+    global _mode, _uri
+    _uri = tracking_uri(uri) if mode == "online" else None
     _mode = mode
 
 
@@ -103,6 +115,7 @@ def run(
         tags=tags,
         resume=resume,
         writes=_mode != "disabled",
+        uri=_uri,
     )
     _open.append(begun)
     return begun
@@ -124,10 +137,12 @@ class ScriptRun(Run):
         tags: Sequence[str],
         resume: bool,
         writes: bool,
+        uri: str | None,
     ) -> None:
         self._project, self._config, self._tags = project, config, tuple(tags)
         self._held = contextlib.ExitStack()
         self._finished = False
+        self._uploader = None if uri is None else Uploader(directory, uri)
         if writes:
             if (directory / "config.yaml").exists():
                 raise ConfigError(f"{directory}: is a run of the command line; choose another name")
@@ -149,9 +164,11 @@ class ScriptRun(Run):
                 self._held.close()
                 raise
         super().__init__(directory, writes=writes)
+        if self._uploader is not None:
+            self._uploader.start()
 
     def finish(self, status: str = "completed") -> None:
-        """End the run; again it does nothing.
+        """End the run; again it does nothing. Online, the last rows get up to ten seconds.
 
         Args:
             status: "completed", "interrupted" or "failed: ...".
@@ -164,6 +181,8 @@ class ScriptRun(Run):
         if self._writes:
             with self._held:
                 self._note(self.directory, status)
+        if self._uploader is not None:
+            self._uploader.finish()
 
     def __enter__(self) -> Self:
         return self

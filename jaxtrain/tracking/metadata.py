@@ -27,6 +27,8 @@ def write_metadata(
 ) -> None:
     """Write `metadata.json`, whole or not at all.
 
+    `started` stays what it was when the run was begun, however often it goes on.
+
     Args:
         directory: of the run.
         status: "running", "completed", "interrupted" or "failed: …".
@@ -41,9 +43,12 @@ def write_metadata(
     # Here, since who only reads runs needs neither JAX nor the seconds that it takes.
     from jaxtrain.checkpoint import environment
 
+    file = directory / "metadata.json"
+    now = datetime.now(UTC)
     record = {
         "status": status,
-        "time": datetime.now(UTC).isoformat(timespec="seconds"),
+        "started": _started(file) or now.isoformat(timespec="microseconds"),
+        "time": now.isoformat(timespec="seconds"),
         "project": project,
         "tags": list(tags),
         "command": sys.argv,
@@ -57,8 +62,8 @@ def write_metadata(
     try:
         text = json.dumps(record, indent=2)
     except (TypeError, ValueError) as error:
-        raise TrackingError(f"{directory / 'metadata.json'}: {error}") from None
-    with replacing(directory / "metadata.json") as temporary:
+        raise TrackingError(f"{file}: {error}") from None
+    with replacing(file) as temporary:
         temporary.write_text(text + "\n")
 
 
@@ -71,3 +76,13 @@ def git_revision() -> str | None:
     except (OSError, subprocess.SubprocessError):
         return None
     return found.stdout.strip()
+
+
+def _started(file: Path) -> str | None:
+    """When the run was begun, as its metadata.json said until now; None where it says nothing."""
+    try:
+        found = json.loads(file.read_bytes())["started"]
+        datetime.fromisoformat(found)
+    except (OSError, ValueError, TypeError, KeyError, RecursionError):
+        return None
+    return str(found)

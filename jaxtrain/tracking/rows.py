@@ -39,7 +39,12 @@ def read_rows(path: str | Path) -> tuple[list[dict[str, Any]], int]:
     Returns:
         The rows, and how many lines were skipped because they are torn or not JSON objects.
     """
-    found = [_row(line) for line in Path(path).read_bytes().splitlines(keepends=True)]
+    return rows_in(Path(path).read_bytes())
+
+
+def rows_in(content: bytes) -> tuple[list[dict[str, Any]], int]:
+    """As `read_rows`, of bytes that were read already."""
+    found = [_row(line) for line in content.splitlines(keepends=True)]
     rows = [row for row in found if row is not None]
     return rows, len(found) - len(rows)
 

@@ -27,6 +27,7 @@ def test_the_hooks_that_a_config_can_name():
         "profiler",
         "progress",
         "reduce_on_plateau",
+        "system",
         "tensorboard",
         "time_limit",
     ]
@@ -48,6 +49,7 @@ def test_each_is_built_from_its_defaults_and_a_directory(name, tmp_path):
         ("jsonl", "every", 0),
         ("nan_guard", "every", "often"),
         ("progress", "seconds", -1),
+        ("system", "seconds", 0),
         ("tensorboard", "every", 1.5),
     ],
 )

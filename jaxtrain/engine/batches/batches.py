@@ -10,6 +10,7 @@ batches.used(portion)                       # only now the place is behind it
 from __future__ import annotations
 
 import logging
+import time
 from typing import Any
 
 from jaxtrain.data import Cursor, IndexedLoader, Loader
@@ -32,12 +33,14 @@ class Batches:
             iterable.
         waiting: whether a batch is being waited for that would not be lost.
         broken_off: whether the last waiting was ended by a signal.
+        waited: seconds spent on getting batches, of all runs together; any thread may read it.
     """
 
     def __init__(self) -> None:
         self.cursor: Cursor | None = None
         self.waiting = False
         self.broken_off = False
+        self.waited = 0.0
         self._given: Any = None
         self._loader: Loader | PlainIterable | None = None
         self._feed: Feed | None = None
@@ -49,6 +52,12 @@ class Batches:
         """What was accepted last."""
         assert self._loader is not None
         return self._loader
+
+    @property
+    def batch_size(self) -> int | None:
+        """Examples of a batch, where what was accepted says it."""
+        loader = self._loader
+        return None if loader is None or isinstance(loader, PlainIterable) else loader.batch_size
 
     def accept(self, given: Any) -> Loader | PlainIterable:
         """Adapt what an engine is given to run over; the same object again is the same loader."""
@@ -110,6 +119,7 @@ class Batches:
         """
         assert self._feed is not None
         self.broken_off = False
+        began = time.perf_counter()
         try:
             self.waiting = not isinstance(self._loader, PlainIterable)
             portion = self._feed.take(limit, wanted)
@@ -119,6 +129,7 @@ class Batches:
             return None
         finally:
             self.waiting = False
+            self.waited += time.perf_counter() - began
         return portion
 
     def used(self, count: int) -> None:

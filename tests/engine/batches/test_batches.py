@@ -1,6 +1,7 @@
 """What an engine runs over, and its place in it."""
 
 import logging
+import time
 
 import jax.numpy as jnp
 import numpy as np
@@ -178,3 +179,33 @@ def test_two_engines_share_a_loader_and_an_evaluator_sees_the_same_each_time():
     alone.run(loader, max_epochs=2)
     assert trained == expected
     assert evaluated == expected[:2] * 3
+
+
+def test_how_long_batches_were_waited_for_and_how_large_they_are():
+    engine = Engine(lambda engine, batch: None)
+    assert (engine.waited, engine.batch_size) == (0.0, None)
+
+    def slow():
+        for _ in range(3):
+            time.sleep(0.02)
+            yield 1
+
+    engine.run(slow())
+    assert engine.waited >= 0.06
+    assert engine.batch_size is None
+    before = engine.waited
+    engine.run(ArrayLoader({"x": np.zeros([6, 1])}, batch_size=2, seed=0))
+    assert engine.batch_size == 2
+    assert before < engine.waited < before + 10
+
+
+def test_a_loader_that_fails_was_waited_for_too():
+    def broken():
+        yield 1
+        time.sleep(0.02)
+        raise ZeroDivisionError
+
+    engine = Engine(lambda engine, batch: None)
+    with pytest.raises(ZeroDivisionError):
+        engine.run(broken())
+    assert engine.waited >= 0.02
