@@ -226,9 +226,9 @@ def test_a_phone_in_the_dark(run, opened, tmp_path):
     page.get_by_role("button", name="light").click()
     assert page.evaluate(f"{body}.backgroundColor") == "rgb(244, 246, 248)"
     assert [trace["colour"] for trace in plot(page, key)["data"][1:3]] == ["#0072b2", "#d55e00"]
-    page.emulate_media(color_scheme="dark")  # as a system does in the evening
-    page.emulate_media(color_scheme="light")
-    assert page.evaluate("document.documentElement.dataset.theme") == "light"
+    for scheme in ("light", "dark"):  # as a system does in the evening
+        page.emulate_media(color_scheme=scheme)
+    assert page.evaluate("document.documentElement.dataset.theme") == "dark"
     assert page.locator("main img:not([alt])").count() == 0
     assert page.locator("[role=img]:not([aria-label])").count() == 0
 
@@ -266,6 +266,9 @@ def test_a_comparison(opened, tmp_path):
     page.evaluate("document.querySelector('[data-plot=sweep]').scrollIntoView()")
     page.wait_for_selector("[data-plot=sweep] canvas", state="attached")
     assert page.evaluate("document.documentElement.scrollWidth") == 1280
+    page.set_viewport_size({"width": 390, "height": 844})
+    assert page.locator("#runs .scroll").evaluate("each => each.scrollWidth") > 390
+    assert page.evaluate("document.documentElement.scrollWidth") == 390
 
 
 def test_a_run_that_goes_on_is_followed(opened, tmp_path):
