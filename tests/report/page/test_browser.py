@@ -228,7 +228,8 @@ def test_a_phone_in_the_dark(run, opened, tmp_path):
     assert [trace["colour"] for trace in plot(page, key)["data"][1:3]] == ["#0072b2", "#d55e00"]
     for scheme in ("light", "dark"):  # as a system does in the evening
         page.emulate_media(color_scheme=scheme)
-    assert page.evaluate("document.documentElement.dataset.theme") == "dark"
+        told = "theme => document.documentElement.dataset.theme === theme"
+        page.wait_for_function(told, arg=scheme)
     assert page.locator("main img:not([alt])").count() == 0
     assert page.locator("[role=img]:not([aria-label])").count() == 0
 
@@ -268,7 +269,7 @@ def test_a_comparison(opened, tmp_path):
     assert page.evaluate("document.documentElement.scrollWidth") == 1280
     page.set_viewport_size({"width": 390, "height": 844})
     assert page.locator("#runs .scroll").evaluate("each => each.scrollWidth") > 390
-    assert page.evaluate("document.documentElement.scrollWidth") == 390
+    page.wait_for_function("() => document.documentElement.scrollWidth === 390", timeout=10_000)
 
 
 def test_a_run_that_goes_on_is_followed(opened, tmp_path):
