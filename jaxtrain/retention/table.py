@@ -70,8 +70,15 @@ def lines(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
     for row in rows:
         table.add_row(*(Text(cell) for cell in row))
     # As wide as it is: a table that is folded can't be compared with another.
+    # And as text: in a notebook rich would also display it, as an empty output of the cell.
     console = Console(
-        width=10_000, color_system=None, markup=False, highlight=False, emoji=False, file=StringIO()
+        width=10_000,
+        color_system=None,
+        markup=False,
+        highlight=False,
+        emoji=False,
+        force_jupyter=False,
+        file=StringIO(),
     )
     with console.capture() as caught:
         console.print(table)

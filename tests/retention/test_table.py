@@ -1,6 +1,9 @@
 """Tests of jaxtrain.retention.table."""
 
+import builtins
 import re
+
+import pytest
 
 from jaxtrain.retention import Baseline, RetentionMatrix, RetentionReport
 from jaxtrain.retention.table import lines
@@ -80,3 +83,16 @@ def test_a_name_is_no_markup():
         "[bold]x",
         ":smile:",
     ]
+
+
+def test_in_a_notebook_nothing_is_displayed_beside_it(monkeypatch, capsys):
+    """rich would, where it finds a kernel's shell: an empty output for each table."""
+    pytest.importorskip("IPython")
+
+    class ZMQInteractiveShell:
+        """What rich knows a kernel by."""
+
+    monkeypatch.setattr(builtins, "get_ipython", ZMQInteractiveShell, raising=False)
+    found = lines(["a", "b"], [["1", "2"]])
+    assert capsys.readouterr().out == ""
+    assert found[-1].split() == ["1", "2"]

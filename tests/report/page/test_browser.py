@@ -223,12 +223,13 @@ def test_a_phone_in_the_dark(run, opened, tmp_path):
     assert page.evaluate(f"{body}.color") == "rgb(229, 234, 240)"
     key = "curve:step:loss"
     assert [trace["colour"] for trace in plot(page, key)["data"][1:3]] == ["#56b4e9", "#e69f00"]
+    for scheme in ("light", "dark"):  # as a system does in the evening
+        page.emulate_media(color_scheme=scheme)
+        told = "theme => document.documentElement.dataset.theme === theme"
+        page.wait_for_function(told, arg=scheme)
     page.get_by_role("button", name="light").click()
     assert page.evaluate(f"{body}.backgroundColor") == "rgb(244, 246, 248)"
     assert [trace["colour"] for trace in plot(page, key)["data"][1:3]] == ["#0072b2", "#d55e00"]
-    page.emulate_media(color_scheme="dark")  # as a system does in the evening
-    page.emulate_media(color_scheme="light")
-    assert page.evaluate("document.documentElement.dataset.theme") == "light"
     assert page.locator("main img:not([alt])").count() == 0
     assert page.locator("[role=img]:not([aria-label])").count() == 0
 
@@ -237,7 +238,7 @@ def test_a_comparison(opened, tmp_path):
     records = [
         written(
             tmp_path / "p" / f"run{number}", rows=epochs(scale=float(number)),
-            summary={**SUMMARY, "test_loss": 1.0 / number}, config={"lr": 10.0**-number},
+            summary={**SUMMARY, "test_loss": 1.0 / number, "final_train_loss": 1.0 * number}, config={"lr": 10.0**-number},
         )
         for number in (1, 2, 3, 4)
     ]  # fmt: skip
@@ -266,6 +267,9 @@ def test_a_comparison(opened, tmp_path):
     page.evaluate("document.querySelector('[data-plot=sweep]').scrollIntoView()")
     page.wait_for_selector("[data-plot=sweep] canvas", state="attached")
     assert page.evaluate("document.documentElement.scrollWidth") == 1280
+    page.set_viewport_size({"width": 390, "height": 844})
+    assert page.locator("#runs .scroll").evaluate("each => each.scrollWidth") > 390
+    page.wait_for_function("() => document.documentElement.scrollWidth === 390", timeout=10_000)
 
 
 def test_a_run_that_goes_on_is_followed(opened, tmp_path):

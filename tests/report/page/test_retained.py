@@ -39,8 +39,8 @@ def test_the_matrix(report):
     assert figure["layout"]["xaxis"]["ticktext"][3] == "text<br>(untrained)"
     # the cell of a task after its own phase: column j, row j + 1
     for j, frame in enumerate(figure["layout"]["shapes"]):
-        assert frame["x0"] < j < frame["x1"]
-        assert frame["y0"] < j + 1 < frame["y1"]
+        assert j - 0.5 < frame["x0"] < j < frame["x1"] < j + 0.5
+        assert j + 0.5 < frame["y0"] < j + 1 < frame["y1"] < j + 1.5
 
 
 def test_the_section_has_figures_and_verdicts(tmp_path, report):

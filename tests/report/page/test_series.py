@@ -56,6 +56,7 @@ def test_thinning_keeps_ends_and_spikes():
     ys = [math.sin(at / 500) for at in range(count)]
     ys[4321], ys[7000] = 50.0, -50.0
     ys[1234] = None
+    ys[:3], ys[-3:] = [0.0, 2.0, -2.0], [2.0, -2.0, 0.0]  # neither end is an extreme
     one = counted(
         Series("a", "step", "log", list(range(count)), ys, [at / 100 for at in range(count)])
     )
