@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
-import socket
 import subprocess
 import sys
 import textwrap
-import threading
 import time
 from collections import Counter
 from pathlib import Path
@@ -21,6 +19,7 @@ from jaxtrain.tracking import RunRecord
 from jaxtrain.tracking.mlflow import Uploader, sync, uploading
 from jaxtrain.tracking.mlflow.server import prepare
 from tests.mlflow_server import Way, free_port
+from tests.tracking.deaf import Deaf
 
 pytest.importorskip("mlflow")
 
@@ -51,30 +50,6 @@ def values_there(server, name):
         return None
     history = server.client.get_metric_history(found[0].info.run_id, "loss")
     return Counter((one.step, one.value) for one in history), found[0].info.status
-
-
-class Deaf:
-    """A server that takes what comes, and never answers."""
-
-    def __enter__(self):
-        self.taken = []
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.uri = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
-        threading.Thread(target=self._take, daemon=True).start()
-        return self
-
-    def _take(self):
-        while True:
-            try:
-                self.taken.append(self._listener.accept()[0])
-            except OSError:
-                return
-
-    def __exit__(self, *raised):
-        for one in self.taken:
-            one.close()
-        self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
 
 
 def warnings_in(caplog):
