@@ -238,7 +238,8 @@ def test_a_comparison(opened, tmp_path):
     records = [
         written(
             tmp_path / "p" / f"run{number}", rows=epochs(scale=float(number)),
-            summary={**SUMMARY, "test_loss": 1.0 / number, "final_train_loss": 1.0 * number}, config={"lr": 10.0**-number},
+            summary={**SUMMARY, "test_loss": 1.0 / number, "final_train_loss": 1.0 * number},
+            config={"lr": 10.0**-number},
         )
         for number in (1, 2, 3, 4)
     ]  # fmt: skip
