@@ -192,7 +192,6 @@ class RunDirectory:
             tags=config.tracking.tags,
             config=to_dict(config),
             seed=config.seed,
-            non_defaults=[key for key, _, _ in non_defaults(config)],
             plugins=imported_digests(config.plugins),
             # By their keys: who reads this can't know the defaults of components.
             changed=[key for key, _, _ in non_defaults(config)],

@@ -21,7 +21,7 @@ from jaxtrain.tracking import RunRecord
 
 _KINDS = ("running", "completed", "interrupted", "failed", "killed")
 _SHOWN_ELSEWHERE = {
-    "config", "environment", "status", "time", "project", "tags", "non_defaults", "label_names",
+    "config", "environment", "status", "time", "project", "tags", "changed", "label_names",
 }  # fmt: skip
 
 
@@ -114,7 +114,7 @@ def add_metrics(content: Content, record: RunRecord) -> None:
 
 def add_config(content: Content, record: RunRecord) -> None:
     """Add the config; what is no default is marked where metadata.json says it."""
-    said = record.metadata.get("non_defaults")
+    said = record.metadata.get("changed")
     other = {str(key) for key in said} if isinstance(said, list) else set()
     rows, changed = [], []
     for key, value in flat(record.config):

@@ -81,7 +81,7 @@ def test_metrics_of_a_script(tmp_path):
 
 def test_what_is_no_default_is_marked(tmp_path):
     other = ["optimizer.learning_rate", "model"]
-    told = added(add_config, written(tmp_path / "a", non_defaults=other))
+    told = added(add_config, written(tmp_path / "a", changed=other))
     changed, whole = told.split("<details>")
     for key in ("optimizer.learning_rate", "model.hidden"):
         assert f'<th scope="row">{key}</th>' in changed
@@ -97,7 +97,7 @@ def test_what_is_no_default_is_marked(tmp_path):
 
 def test_a_key_that_only_begins_alike_is_not_marked(tmp_path):
     config = {"model": 1, "models": 2}
-    told = added(add_config, written(tmp_path, config=config, non_defaults=["model"]))
+    told = added(add_config, written(tmp_path, config=config, changed=["model"]))
     assert '<th scope="row">models</th>' in told.split("<details>")[1]
 
 

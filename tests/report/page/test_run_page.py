@@ -87,7 +87,7 @@ def test_what_an_editor_has_spoilt_is_no_obstacle(tmp_path):
         {"event": "epoch", "epoch": 2, "iteration": 20, "val/loss": 10**400},
     ]
     record = written(
-        tmp_path, rows=rows, tags="x", non_defaults="optimizer", label_names=3, command="x",
+        tmp_path, rows=rows, tags="x", changed="optimizer", label_names=3, command="x",
         environment=[], status=None, time=3, config={"a": [None, {"b": True}], "checkpoint": 1},
         summary={"monitor": ["x"], "test_loss": {}, "training_time_seconds": "x"},
         system=[{"seconds": "x", "a": 1}, {"a": [1]}],
