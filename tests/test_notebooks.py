@@ -2,7 +2,7 @@
 
 To execute one anew after a change, and keep what it puts out:
 
-    jupyter execute --inplace --NotebookClient.record_timing=False notebooks/walkthrough.ipynb
+    jupyter execute --inplace notebooks/walkthrough.ipynb
 """
 
 from __future__ import annotations
