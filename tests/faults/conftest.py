@@ -153,6 +153,7 @@ class Runs:
             "rows": (workdir / "metrics.jsonl").read_text(),
             "table": (workdir / "metrics.csv").read_text(),
             "figures": figures,
+            "media": (workdir / "media.jsonl").read_text(),
         }
 
     def assert_equal(self, name: str, expected: dict) -> None:
