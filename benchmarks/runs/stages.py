@@ -105,7 +105,6 @@ def main(argv: list[str]) -> int:
     with clocks.part("imports"):
         import jax
 
-        import jaxtrain.run
         from jaxtrain.main import main as command
 
     def compiled(event: str, seconds: float, **_: Any) -> None:

@@ -6,8 +6,13 @@ train, held_out = loaders(words)
 from __future__ import annotations
 
 import torch
-from torch.utils.data import BatchSampler, DataLoader, RandomSampler, SequentialSampler
-from torch.utils.data import TensorDataset
+from torch.utils.data import (
+    BatchSampler,
+    DataLoader,
+    RandomSampler,
+    SequentialSampler,
+    TensorDataset,
+)
 
 from benchmarks.loops.torch_models import tensors
 from benchmarks.runs.settings import EVALUATION_BATCH, Words

@@ -1,7 +1,7 @@
 """jaxtrain by its command line: a config, and nothing else.
 
-    command = command_of(words)            # python -m jaxtrain.main config.json ...
-    accuracy = figures_of(words.out)       # of the run's own files
+command = command_of(words)            # python -m jaxtrain.main config.json ...
+accuracy = figures_of(words.out)       # of the run's own files
 """
 
 from __future__ import annotations

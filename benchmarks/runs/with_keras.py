@@ -5,8 +5,8 @@ python -m benchmarks.runs.with_keras --model mlp --target 0.98 --seed 0 --data D
 
 from __future__ import annotations
 
-from benchmarks.loops.with_keras import keras, keras_model
 from benchmarks.loops.tasks import LEARNING_RATE, WEIGHT_DECAY
+from benchmarks.loops.with_keras import keras, keras_model
 from benchmarks.runs.settings import DECAY, EVALUATION_BATCH, words_of
 
 STEPS_PER_EXECUTION = 50
