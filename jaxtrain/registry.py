@@ -70,17 +70,19 @@ class Registry:
             complete: sets options that follow from others, when a config is checked.
 
         Raises:
-            ValueError: where another factory already has that name.
+            ValueError: where another factory already has that name. One that a notebook's cell has
+                defined gives way to that of the same cell, run again.
         """
 
         def add(factory: Factory) -> Factory:
             taken = self._factories.get(name)
-            if taken is not None and taken is not factory:
+            if taken is not None and taken is not factory and not _same_cell(taken, factory):
                 raise ValueError(
                     f"{self.kind} {name!r} is already registered by "
                     f"{taken.__module__}.{taken.__qualname__}"
                 )
             self._factories[name] = factory
+            self._completions.pop(name, None)
             if complete is not None:
                 self._completions[name] = complete
             return factory
@@ -244,3 +246,9 @@ def _kind_of(value: Any) -> str:
     if value is None:
         return "None (is its `return` missing?)"
     return f"a {type(value).__module__}.{type(value).__qualname__}"
+
+
+def _same_cell(before: Callable[..., Any], now: Callable[..., Any]) -> bool:
+    """Whether both were defined under one name in `__main__`, as by a cell that is run twice."""
+    places = {(one.__module__, one.__qualname__) for one in (before, now)}
+    return len(places) == 1 and now.__module__ == "__main__"

@@ -417,3 +417,23 @@ def test_every_registry_of_a_run_refuses_what_is_none_of_its_kind(
     registry.register("tests_wrong")(lambda: eval(returned))
     with pytest.raises(ConfigError, match=rf"'tests_wrong': expected .*{Path(__file__).name} to "):
         build(registry, "tests_wrong", option)
+
+
+def test_a_cell_of_a_notebook_may_be_run_again(registry):
+    def cell(name, module):
+        def factory():
+            return None
+
+        factory.__module__, factory.__qualname__ = module, name
+        return factory
+
+    registry.register("mine")(cell("mine", "__main__"))
+    again = cell("mine", "__main__")
+    registry.register("mine")(again)
+    assert registry["mine"] is again
+    for other in (cell("other", "__main__"), cell("mine", "elsewhere")):
+        with pytest.raises(ValueError, match=r"already registered by __main__.mine"):
+            registry.register("mine")(other)
+    registry.register("theirs")(cell("theirs", "elsewhere"))
+    with pytest.raises(ValueError, match="already registered"):
+        registry.register("theirs")(cell("theirs", "elsewhere"))

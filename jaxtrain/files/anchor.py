@@ -42,6 +42,8 @@ def refuse_gone(path: Path) -> None:
     Raises:
         CheckpointError: it was deleted or renamed, or another one stands in its place.
     """
+    if not _anchored:
+        return
     path = path.absolute()
     for directory in (path, *path.parents):
         known = _anchored.get(directory)

@@ -28,10 +28,9 @@ def append_line(path: Path, line: bytes, *, sync: bool = False) -> None:
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
         try:
-            size = os.fstat(descriptor).st_size
             written = os.write(descriptor, line)
             if written < len(line):  # a disk that is nearly full takes a part
-                os.ftruncate(descriptor, size)
+                os.ftruncate(descriptor, os.fstat(descriptor).st_size - written)
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
             if sync:
                 os.fsync(descriptor)

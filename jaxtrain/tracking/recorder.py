@@ -58,6 +58,7 @@ class Run:
         self, directory: Path, *, position: Position | None = None, writes: bool = True
     ) -> None:
         self.directory = directory
+        self._rows = directory / "metrics.jsonl"
         self._position = position
         self._writes = writes
         self._sinks: list[Sink] = []
@@ -113,7 +114,7 @@ class Run:
         row = {"event": LOG, **self._at(), **place, **figures}
         if not self._writes:
             return
-        append_row(self.directory / "metrics.jsonl", row)
+        append_row(self._rows, row)
         for sink in self._sinks:
             sink.figures(figures, step, axis)
 
@@ -208,7 +209,7 @@ class Run:
             return iteration > 0 and is_behind(row, iteration, epochs)
 
         rewind(
-            self.directory / "metrics.jsonl",
+            self._rows,
             lambda row: row.get("event") != LOG or stays(row),
             belongs=lambda row: row.get("event") != LOG or is_right(row),
             needed="epoch and iteration",
@@ -275,7 +276,7 @@ class Run:
         return step
 
     def _last_steps(self) -> dict[str, int]:
-        file = self.directory / "metrics.jsonl"
+        file = self._rows
         last: dict[str, int] = {}
         for row in read_rows(file)[0] if file.is_file() else []:
             if row.get("event") == LOG and is_count(row.get("step"), 0):

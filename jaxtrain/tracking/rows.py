@@ -29,6 +29,9 @@ LOG = "log"
 STEP = "step"
 """The axis that everything is logged on where nothing else is said."""
 
+# Made once: a training waits for each row.
+_ENCODER = json.JSONEncoder(allow_nan=False)
+
 # A number above that nobody has counted to, and no float or device has room for it.
 BOUND = 2**63
 
@@ -59,7 +62,7 @@ def append_row(path: Path, row: Mapping[str, Any], *, sync: bool = False) -> Non
         key: None if isinstance(value, float) and not math.isfinite(value) else value
         for key, value in row.items()
     }
-    append_line(path, json.dumps(finite, allow_nan=False).encode() + b"\n", sync=sync)
+    append_line(path, _ENCODER.encode(finite).encode() + b"\n", sync=sync)
 
 
 def rewind(
