@@ -11,12 +11,12 @@ from importlib.util import find_spec
 
 import numpy as np
 import pytest
-from benchmarks.runs import SETTINGS
-from benchmarks.runs.stages import Clocks
-from benchmarks.runs.with_jaxtrain import config_of
 
 from benchmarks import __main__ as command
 from benchmarks import whole
+from benchmarks.runs import SETTINGS
+from benchmarks.runs.stages import Clocks
+from benchmarks.runs.with_jaxtrain import config_of
 from jaxtrain.data import SOURCES
 from jaxtrain.run import make_config
 
