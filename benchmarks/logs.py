@@ -34,7 +34,7 @@ import numpy as np
 from benchmarks.machine import machine_facts
 from jaxtrain.engine import Engine, Events
 from jaxtrain.files import replacing
-from jaxtrain.tracking import EventFile, Run
+from jaxtrain.tracking import EventFile, Place, Run
 
 RESULTS = Path(__file__).with_name("results") / "logs.json"
 ITERATIONS = 1000
@@ -134,7 +134,8 @@ def trainer(
         engine.reset()
         place = directory / str(next(rounds))
         place.mkdir(parents=True)
-        run = Run(place, position=lambda: (engine.state.iteration, 0))
+        run = Run(place)
+        run.follow(lambda: Place(engine.state.iteration, 1, 0))
         with EventFile(place) as events:
             if way == "events":
                 run.add_sink(events)

@@ -159,8 +159,9 @@ def _next(run: Facts) -> dict[str, str]:
         found["train"] = f"{_PROGRAM} train --config {path}/config.yaml --workdir {path}"
     if (record.path / "checkpoints").is_dir():
         found["evaluate"] = f"{_PROGRAM} evaluate {path}"
-    if (record.path / "learning_curves.png").is_file():
-        found["report"] = f"{path}/learning_curves.png"
+    for name in ("learning_curves.png", "report.html"):  # the better one last
+        if (record.path / name).is_file():
+            found["report"] = f"{path}/{name}"
     return found
 
 

@@ -18,7 +18,7 @@ import pydantic
 from jaxtrain.engine import Engine, EngineState, Events
 from jaxtrain.hooks.registry import EPOCH_METRICS, HOOKS
 from jaxtrain.hooks.rows import completed_epochs, epoch_row, iteration_row
-from jaxtrain.tracking import LOG, append_row, is_behind, is_count, rewind
+from jaxtrain.tracking import LOG, append_row, is_count, rewind
 
 
 @HOOKS.register("jsonl")
@@ -69,15 +69,14 @@ class JSONL:
 
 
 def _can_be_right(row: Mapping[str, Any]) -> bool:
-    """Whether a row says where in the run it belongs; somebody's may come before the first step."""
-    first = 0 if row.get("event") == LOG else 1
-    return all(is_count(row.get(name), first) for name in ("iteration", "epoch"))
+    """Whether a row says where in the run it belongs; what somebody logged is `Tracking`'s."""
+    return row.get("event") == LOG or all(is_count(row.get(n)) for n in ("iteration", "epoch"))
 
 
 def _stays(row: Mapping[str, Any], state: EngineState) -> bool:
     """Whether the run, standing at `state`, has this row behind it."""
+    if row.get("event") == LOG:
+        return True
     if row.get("event") == "epoch":
         return bool(row["epoch"] <= completed_epochs(state))
-    if row.get("event") == LOG:
-        return is_behind(row, state.iteration, completed_epochs(state))
     return bool(row["iteration"] <= state.iteration)

@@ -51,6 +51,7 @@ class TensorBoard:
         engine.attach_handler(over, self._close)
 
     def _open(self, engine: Engine) -> None:
+        self._close(engine)  # of a loop that was left without a word
         self._events = EventFile(self.directory, purge=engine.state.iteration + 1)
         self._run = tracking.current()
         if self._run is None:

@@ -20,8 +20,6 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from jaxtrain.checkpoint import RunMeta, Saved
 from jaxtrain.config import ExperimentConfig, imported_digests
 from jaxtrain.data import prefetch_to_device
@@ -34,7 +32,7 @@ from jaxtrain.run.data import RunData
 from jaxtrain.run.device import choose_device
 from jaxtrain.run.directory import RunDirectory
 from jaxtrain.run.monitors import refuse_unknown_monitors
-from jaxtrain.run.reporting import draw_matrix, make_page
+from jaxtrain.run.reporting import draw_matrix, is_told, make_page
 from jaxtrain.run.resuming import (
     Resume,
     Standing,
@@ -49,7 +47,7 @@ from jaxtrain.run.task import Task
 from jaxtrain.run.testing import MISTAKES, log_mistakes, make_tester
 from jaxtrain.run.wiring import direction, make_hooks, make_store
 from jaxtrain.step import TrainState
-from jaxtrain.tracking import Run, recording
+from jaxtrain.tracking import Run, ending, recording
 from jaxtrain.tracking.mlflow import tracking_uri, uploading
 
 logger = logging.getLogger(__name__)
@@ -215,10 +213,9 @@ class Experiment:
                     with recording(self.record):
                         return self._train(standing)
                 except BaseException as error:
-                    status = "interrupted" if isinstance(error, Preempted) else f"failed: {error}"
                     # A full disk, or a directory that is gone: `error` tells of it already.
                     with suppress(OSError, CheckpointError):
-                        self._note(status)
+                        self._note(ending(error))
                     self._finish_writing()
                     raise
 
@@ -297,6 +294,9 @@ class Experiment:
         stands = self._take_up(standing)
         if self._is_finished() and (figures := self._read_report()) is not None:
             logger.info("%s: the run is finished already; nothing to do", self.directory.path)
+            if not is_told(self.directory, self.config):
+                self._note("completed")
+                make_page(self.directory)
             return figures
         self._note("running")
         if not (stands and self._is_finished()):
@@ -389,9 +389,9 @@ class Experiment:
             test = dict(run_unless_stopping(self.trainer, self.tester, loader, state).metrics)
         except Interrupted:
             raise self._preempted() from None
-        if MISTAKES in test:
-            log_mistakes(self.record, self.task.data.sets["test"], np.asarray(test.pop(MISTAKES)))
-        draw_matrix(self.directory, test, self.task.data.sets["test"])
+        rows, step = self.task.data.sets["test"], self.trainer.state.iteration
+        log_mistakes(self.record, rows, test.pop(MISTAKES, None), step=step)
+        draw_matrix(self.directory, test, rows)
         return write_summary(
             self.directory / "metrics.json",
             self.history.epochs,

@@ -10,6 +10,7 @@ warning.
 from __future__ import annotations
 
 import contextlib
+import json
 import logging
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -17,7 +18,9 @@ from typing import Any
 
 import numpy as np
 
+from jaxtrain.config import ExperimentConfig, diff, to_dict
 from jaxtrain.data import Rows
+from jaxtrain.errors import ConfigError, DataError
 from jaxtrain.report import draw_confusion, write_page
 from jaxtrain.run.directory import RunDirectory
 from jaxtrain.tracking import RunRecord
@@ -37,6 +40,24 @@ def draw_matrix(directory: RunDirectory, figures: Mapping[str, Any], rows: Rows)
     names = getattr(rows, "label_names", ())
     with _warning_at_most(path):
         draw_confusion(matrix, path, names=names, title=directory.path.name)
+
+
+def is_told(directory: RunDirectory, config: ExperimentConfig) -> bool:
+    """Whether all is said of a run that is over: a kill may have come just before the end, or its
+    tags be others now. Of hooks that were changed since it warns: nothing comes of them any more.
+    """
+    try:
+        record = RunRecord.read(directory.path)
+    except (ConfigError, DataError):  # it is written anew
+        return False
+    now = json.loads(json.dumps(to_dict(config)))
+    late = [key for key, _, _ in diff(record.config, now) if key.startswith("hooks.")]
+    if late:
+        logger.warning(
+            "%s: the run is over, and was with others: %s", directory.path, ", ".join(sorted(late))
+        )
+    ended = record.status == "completed" and (directory / REPORT).exists()
+    return ended and record.config == now
 
 
 def make_page(directory: RunDirectory) -> None:

@@ -2,7 +2,7 @@
 
     tester = make_tester(task, state)
     figures = tester.run(loader, state=best).metrics
-    log_mistakes(record, rows, figures.pop(MISTAKES))
+    log_mistakes(record, rows, figures.pop(MISTAKES, None), step=iterations)
 
 Axis letters: N mistakes, K classes.
 """
@@ -22,7 +22,8 @@ from jaxtrain.run.task import Task
 from jaxtrain.step import TrainState
 from jaxtrain.tracking import Run
 
-MISTAKES = "mistakes"
+MISTAKES = "<mistakes>"
+"""The figure that they stand under; no metric of a config is meant by it."""
 
 _COUNT = 16
 # A table of more classes is no picture any more, and a file of megabytes.
@@ -47,29 +48,34 @@ def make_tester(task: Task, state: TrainState) -> Engine:
     return tester
 
 
-def log_mistakes(record: Run, rows: Rows, found: np.ndarray) -> None:
+def log_mistakes(record: Run, rows: Rows, found: np.ndarray | None, *, step: int) -> None:
     """Log the worst mistakes as a table, and as pictures where inputs are such.
 
     Args:
         record: of the run.
         rows: the test set.
-        found: `[N, 4]`, as `WorstMistakes` gives it.
+        found: `[N, 4]`, as `WorstMistakes` gives it; None where there is nothing to tell.
+        step: iterations of the run.
     """
+    if found is None:
+        return
+    found = np.asarray(found)
     found = found[~np.isnan(found[:, 0])]
-    names = getattr(rows, "label_names", ()) or tuple(map(str, range(rows.num_outputs)))
+    classes = getattr(rows, "label_names", ()) or tuple(map(str, range(rows.num_outputs)))
     table, pictures = [], []
     for row, label, said, loss in found.tolist():
-        is_, taken_for = names[int(label)], names[int(said)]
+        is_, taken_for = classes[int(label)], classes[int(said)]
         table.append({"row": int(row) + 1, "is": is_, "taken for": taken_for, "loss": loss})
         picture = _picture(rows, int(row))
         if picture is not None:
             pictures.append((f"row {int(row) + 1}: {is_}, taken for {taken_for}", picture))
-    record.forget_media("mistakes/")  # of a report that a kill left half made
+    names = [f"mistakes/{number + 1:02}" for number in range(_COUNT)]
+    record.forget_media("mistakes/table", *names)  # of a report that a kill left half made
     if not table:
         return
-    record.log_table("mistakes/table", table)
-    for number, (caption, picture) in enumerate(pictures, 1):
-        record.log_image(f"mistakes/{number:02}", picture, caption=caption)
+    record.log_table("mistakes/table", table, step)
+    for name, (caption, picture) in zip(names, pictures, strict=False):
+        record.log_image(name, picture, step, caption=caption)
 
 
 def _is_classifier(task: Task) -> bool:

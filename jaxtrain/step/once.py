@@ -27,7 +27,8 @@ def once(function: Callable[..., Made], *arguments: Any) -> Made:
     compiled as anything else.
     """
     # A part of a program is compiled with the whole. Where one is traced, whatever is made is.
-    whole = not isinstance(jnp.zeros(()), jax.core.Tracer)
+    seen = [jnp.zeros(()), *jax.tree.leaves(arguments)]
+    whole = not any(isinstance(leaf, jax.core.Tracer) for leaf in seen)
     said = _LEVEL in os.environ.get("XLA_FLAGS", "")
     quickly = whole and not said and jax.default_backend() == "cpu"
     compiled = jax.jit(function, compiler_options={_LEVEL: 1} if quickly else None)

@@ -18,6 +18,7 @@ A run of the command line is one of these, with its config, checkpoints and repo
 from jaxtrain.tracking.artifacts import Artifact, LoggedArtifact
 from jaxtrain.tracking.current import (
     current,
+    ending,
     finish,
     log,
     log_artifact,
@@ -33,7 +34,7 @@ from jaxtrain.tracking.current import (
 from jaxtrain.tracking.metadata import write_metadata
 from jaxtrain.tracking.record import RunRecord, find_runs, one_run
 from jaxtrain.tracking.recorder import Run, Sink
-from jaxtrain.tracking.rows import LOG, append_row, is_behind, is_count, read_rows, rewind
+from jaxtrain.tracking.rows import LOG, Place, append_row, is_count, read_rows, rewind
 from jaxtrain.tracking.tensorboard import EventFile
 
 __all__ = [
@@ -41,14 +42,15 @@ __all__ = [
     "Artifact",
     "EventFile",
     "LoggedArtifact",
+    "Place",
     "Run",
     "RunRecord",
     "Sink",
     "append_row",
     "current",
+    "ending",
     "find_runs",
     "finish",
-    "is_behind",
     "is_count",
     "log",
     "log_artifact",

@@ -30,7 +30,7 @@ from typing import Any
 from jaxtrain.errors import ConfigError, DataError, TrackingError
 from jaxtrain.files import inside, make_directory, refuse_gone, sync
 from jaxtrain.files.names import check_name
-from jaxtrain.tracking.rows import append_row, read_rows
+from jaxtrain.tracking.rows import append_row, mend, read_rows
 
 LATEST = "latest"
 
@@ -51,6 +51,8 @@ class Artifact:
 
     def __init__(self, name: str, type: str, description: str = "") -> None:
         self.name = check_name(name, what="Artifact(name)")
+        if name in ("index.jsonl", "used.jsonl"):
+            raise ConfigError(f"Artifact(name): {name!r} is the name of a list of artifacts")
         self.type = check_name(type, what="Artifact(type)")
         self.description = description
         self.files: dict[str, Path] = {}
@@ -150,29 +152,41 @@ def log_artifact(run: Path, artifact: Artifact, aliases: Sequence[str] = ()) -> 
         ConfigError: an alias that is no name.
         OSError: the disk is full, or a file can't be read.
     """
-    if not artifact.files:
-        raise TrackingError(f"artifact {artifact.name}: holds no file")
-    if isinstance(aliases, str):
-        raise ConfigError(f"artifact {artifact.name}: aliases: expected a list, found {aliases!r}")
-    names = [check_name(alias, what=f"artifact {artifact.name}: an alias") for alias in aliases]
+    refuse_unfit(artifact, aliases)
     digests = {name: _digest(path) for name, path in sorted(artifact.files.items())}
     told = json.dumps(digests, sort_keys=True).encode()
     version = hashlib.sha256(told).hexdigest()[:_VERSION]
     home = inside(run, "artifacts", artifact.name)
-    if not (home / version).is_dir():
+    if not _is_whole(home / version, digests):
         _store(run, artifact, digests, home / version)
     row = {
         "name": artifact.name,
         "version": version,
-        "aliases": list(dict.fromkeys([*names, LATEST])),
+        "aliases": list(dict.fromkeys([*aliases, LATEST])),
         "type": artifact.type,
         "description": artifact.description,
         "files": digests,
         "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
     }
+    mend(run / "artifacts" / "index.jsonl")
     append_row(run / "artifacts" / "index.jsonl", row, sync=True)
     key = (artifact.name, version)
     return next(one for one in artifacts_of(run) if (one.name, one.version) == key)
+
+
+def refuse_unfit(artifact: Artifact, aliases: Sequence[str]) -> None:
+    """See that an artifact can be logged under these aliases.
+
+    Raises:
+        TrackingError: it holds no file.
+        ConfigError: an alias that is no name.
+    """
+    if not artifact.files:
+        raise TrackingError(f"artifact {artifact.name}: holds no file")
+    if isinstance(aliases, str):
+        raise ConfigError(f"artifact {artifact.name}: aliases: expected a list, found {aliases!r}")
+    for alias in aliases:
+        check_name(alias, what=f"artifact {artifact.name}: an alias")
 
 
 def artifacts_of(run: Path) -> list[LoggedArtifact]:
@@ -197,6 +211,10 @@ def artifacts_of(run: Path) -> list[LoggedArtifact]:
     logged = []
     for (name, version), row in found.items():
         aliases = tuple(alias for (of, alias), at in owner.items() if (of, at) == (name, version))
+        try:
+            path = inside(run, "artifacts", name, version)
+        except ConfigError:  # a link leads out of the run
+            continue
         logged.append(
             LoggedArtifact(
                 name,
@@ -204,7 +222,7 @@ def artifacts_of(run: Path) -> list[LoggedArtifact]:
                 row["description"],
                 version,
                 aliases,
-                inside(run, "artifacts", name, version),
+                path,
                 row["files"],
                 row["time"],
                 run,
@@ -266,8 +284,18 @@ def _store(run: Path, artifact: Artifact, digests: Mapping[str, str], target: Pa
         stored[digests[name]] = place
     for folder in [*(path for path in staged.rglob("*") if path.is_dir()), staged]:
         sync(folder)
+    if target.is_dir():  # somebody has damaged it
+        shutil.rmtree(target)
     staged.rename(target)
     sync(target.parent)
+
+
+def _is_whole(target: Path, digests: Mapping[str, str]) -> bool:
+    """Whether the files are there, and what they were."""
+    return all(
+        (target / name).is_file() and _digest(target / name) == digest
+        for name, digest in digests.items()
+    )
 
 
 def _linked(stored: Path | None, place: Path, digest: str) -> bool:

@@ -21,7 +21,6 @@ from __future__ import annotations
 
 import atexit
 import contextlib
-import json
 import logging
 import os
 import secrets
@@ -32,11 +31,19 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self, get_args
 
-from jaxtrain.errors import ConfigError, TrackingError, did_you_mean
+from jaxtrain.errors import (
+    CheckpointError,
+    ConfigError,
+    JaxtrainError,
+    Preempted,
+    TrackingError,
+    did_you_mean,
+)
 from jaxtrain.files import inside, make_directory, refuse_links, typed_directory
 from jaxtrain.files.lock import lock
 from jaxtrain.files.names import check_name
 from jaxtrain.tracking.artifacts import Artifact, LoggedArtifact
+from jaxtrain.tracking.media import plain
 from jaxtrain.tracking.metadata import write_metadata
 from jaxtrain.tracking.mlflow import Uploader, tracking_uri
 from jaxtrain.tracking.record import RunRecord
@@ -89,7 +96,7 @@ def run(
     Args:
         project: what it belongs to: letters, digits, '.', '_' and '-'.
         name: likewise; by default the time and four random digits.
-        config: what it was done with, as nested dicts of JSON values.
+        config: what it was done with: nested dicts and lists of texts, numbers, paths, None.
         tags: for finding it again.
         root: where the projects are.
         resume: go on with the run of that name, where there is one.
@@ -97,8 +104,9 @@ def run(
     Raises:
         ConfigError: a name is none; there is a run of that name and `resume` was not said; or
             another process has it.
-        TrackingError: the config holds what JSON does not have.
+        TrackingError: the config holds something else; it is named.
     """
+    config = _plain(config or {}, "run: config")
     if isinstance(tags, str) or not all(isinstance(tag, str) for tag in tags):
         raise ConfigError(f"run: tags: expected a list of texts, found {tags!r}")
     if name is None:
@@ -111,7 +119,7 @@ def run(
     begun = ScriptRun(
         directory.absolute(),
         project=project,
-        config=dict(config or {}),
+        config=config,
         tags=tags,
         resume=resume,
         writes=_mode != "disabled",
@@ -164,6 +172,9 @@ class ScriptRun(Run):
                 self._held.close()
                 raise
         super().__init__(directory, writes=writes)
+        self._raised_before = getattr(sys, "last_value", None)
+        if writes:
+            self.mend()
         if self._uploader is not None:
             self._uploader.start()
 
@@ -178,11 +189,13 @@ class ScriptRun(Run):
         self._finished = True
         if self in _open:
             _open.remove(self)
-        if self._writes:
-            with self._held:
-                self._note(self.directory, status)
-        if self._uploader is not None:
-            self._uploader.finish()
+        try:
+            if self._writes:
+                with self._held:
+                    self._note(self.directory, status)
+        finally:
+            if self._uploader is not None:
+                self._uploader.finish()
 
     def __enter__(self) -> Self:
         return self
@@ -193,7 +206,15 @@ class ScriptRun(Run):
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self.finish(_status(error))
+        # A full disk, or a directory that is gone: the error that is on its way is the one to see.
+        with contextlib.suppress(OSError, CheckpointError) if error else contextlib.nullcontext():
+            self.finish(ending(error))
+
+    def _finish_at_exit(self) -> None:
+        """As the script did; in a session at a prompt an error of some line says nothing of it."""
+        error = getattr(sys, "last_value", None)
+        at_prompt = hasattr(sys, "ps1") or "ipykernel" in sys.modules
+        self.finish(ending(None if at_prompt or error is self._raised_before else error))
 
     def _note(self, directory: Path, status: str) -> None:
         write_metadata(
@@ -201,12 +222,8 @@ class ScriptRun(Run):
         )
 
     def _tell_changes(self, before: RunRecord) -> None:
-        config = json.loads(json.dumps(self._config))
-        changed = [
-            key
-            for key in dict.fromkeys([*before.config, *config])
-            if before.config.get(key) != config.get(key)
-        ]
+        keys = dict.fromkeys([*before.config, *self._config])
+        changed = [key for key in keys if before.config.get(key) != self._config.get(key)]
         if changed:
             logger.warning(
                 "%s goes on with another config: %s", before.path, ", ".join(map(str, changed))
@@ -284,17 +301,31 @@ def _active() -> Run:
     return found
 
 
-def _status(error: BaseException | None) -> str:
-    if error is None:
+def ending(error: BaseException | None) -> str:
+    """The status of a run that ended with that: completed, interrupted, or failed with what."""
+    if error is None or (isinstance(error, SystemExit) and error.code in (None, 0)):
         return "completed"
-    if isinstance(error, KeyboardInterrupt):
+    if isinstance(error, KeyboardInterrupt | Preempted):
         return "interrupted"
-    return f"failed: {type(error).__name__}: {error}"
+    # One of ours says by itself what it is about.
+    kind = "" if isinstance(error, JaxtrainError) else f"{type(error).__name__}: "
+    return f"failed: {kind}{error}"
+
+
+def _plain(value: Any, what: str) -> Any:
+    """A config as JSON has it: a tuple is a list, a path a text, a number of NumPy's a number."""
+    if value is None or isinstance(value, str | bool):
+        return value
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item, f"{what}.{key}") for key, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_plain(item, f"{what}[{place}]") for place, item in enumerate(value)]
+    return plain(value, what)
 
 
 @atexit.register
 def _finish_all() -> None:
-    """When Python ends: a run that nobody has finished ends as the script did."""
-    error = getattr(sys, "last_value", None)
     for run in reversed([run for run in _open if isinstance(run, ScriptRun)]):
-        run.finish(_status(error))
+        run._finish_at_exit()

@@ -13,6 +13,7 @@ from __future__ import annotations
 import io
 import json
 import math
+import reprlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +22,7 @@ from typing import Any
 import numpy as np
 
 from jaxtrain.errors import TrackingError
+from jaxtrain.tracking.rows import BOUND
 
 KINDS = ("image", "histogram", "text", "table")
 
@@ -86,19 +88,26 @@ def histogram(values: Any, bins: int = _BINS) -> Medium:
     finite = found[np.isfinite(found)]
     if not finite.size:
         raise TrackingError(f"a histogram: none of {found.size} values is a finite number")
-    counts, edges = np.histogram(finite, bins=bins)
+    counts, edges = _counted(finite, bins)
+    with np.errstate(over="ignore"):
+        moments = {
+            "mean": finite.mean(),
+            "std": finite.std(),
+            "sum": finite.sum(),
+            "sum_squares": np.square(finite).sum(),
+        }
     content = {
         "edges": edges.tolist(),
         "counts": counts.tolist(),
         "nonfinite": int(found.size - finite.size),
         "min": float(finite.min()),
         "max": float(finite.max()),
-        "mean": float(finite.mean()),
-        "std": float(finite.std()),
-        "sum": float(finite.sum()),
-        "sum_squares": float(np.square(finite).sum()),
+        # What has no room in a float is the largest there is.
+        **{name: float(np.nan_to_num(value)) for name, value in moments.items()},
     }
-    return Medium("histogram", _json(content), ".json", {"mean": content["mean"]})
+    return Medium(
+        "histogram", _json(content), ".json", {"mean": float(np.nan_to_num(moments["mean"]))}
+    )
 
 
 def text(said: str) -> Medium:
@@ -164,7 +173,11 @@ def plain(value: Any, what: str) -> int | float:
         TrackingError: it is something else.
     """
     if isinstance(value, bool | int | float):
+        if isinstance(value, int) and abs(value) > BOUND:
+            raise TrackingError(f"{what}: {reprlib.repr(value)} has no room in 64 bits")
         return float(value) if isinstance(value, float) else int(value)
+    if hasattr(value, "detach") and getattr(value, "shape", None) == ():  # a number of PyTorch's
+        return plain(value.detach().cpu().item(), what)
     if hasattr(value, "dtype") and getattr(value, "size", 0) == 1:
         found = np.asarray(value)
         if found.dtype.kind in "biu":
@@ -177,6 +190,14 @@ def plain(value: Any, what: str) -> int | float:
         f"{what}: expected a number, found {kind}; log_histogram takes arrays, log_text texts, "
         "log_table the rest"
     )
+
+
+def _counted(finite: np.ndarray, bins: int) -> tuple[np.ndarray, np.ndarray]:
+    try:
+        return np.histogram(finite, bins=bins)
+    except ValueError:  # they are so near each other that there are no floats for the edges
+        low, high = np.nextafter(finite.min(), -np.inf), np.nextafter(finite.max(), np.inf)
+        return np.array([finite.size]), np.array([low, high])
 
 
 def _cell(value: Any, what: str) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import socket
 import subprocess
 import sys
@@ -27,7 +28,7 @@ def write_metadata(
 ) -> None:
     """Write `metadata.json`, whole or not at all.
 
-    `started` stays what it was when the run was begun, however often it goes on.
+    `started` and `uid` stay what they were when the run was begun, however often it goes on.
 
     Args:
         directory: of the run.
@@ -47,7 +48,8 @@ def write_metadata(
     now = datetime.now(UTC)
     record = {
         "status": status,
-        "started": _started(file) or now.isoformat(timespec="microseconds"),
+        "uid": _kept(file, "uid") or secrets.token_hex(8),
+        "started": _kept(file, "started") or now.isoformat(timespec="microseconds"),
         "time": now.isoformat(timespec="seconds"),
         "project": project,
         "tags": list(tags),
@@ -78,11 +80,12 @@ def git_revision() -> str | None:
     return found.stdout.strip()
 
 
-def _started(file: Path) -> str | None:
-    """When the run was begun, as its metadata.json said until now; None where it says nothing."""
+def _kept(file: Path, name: str) -> str | None:
+    """What the run's metadata.json has said until now; None where it says nothing."""
     try:
-        found = json.loads(file.read_bytes())["started"]
-        datetime.fromisoformat(found)
+        found = json.loads(file.read_bytes())[name]
+        if name == "started":
+            datetime.fromisoformat(found)
     except (OSError, ValueError, TypeError, KeyError, RecursionError):
         return None
-    return str(found)
+    return found if isinstance(found, str) else None

@@ -23,9 +23,8 @@ from jaxtrain.errors import ConfigError, DataError, did_you_mean
 from jaxtrain.files.lock import seems_held
 from jaxtrain.tracking.artifacts import LoggedArtifact, artifacts_of
 from jaxtrain.tracking.media import KINDS
-from jaxtrain.tracking.rows import BOUND, LOG, STEP, read_rows
+from jaxtrain.tracking.rows import BOUND, LOG, PLACES, STEP, read_rows
 
-_PLACES = ("epoch", "iteration", "step", "axis", "event")
 # runs/PROJECT/ID, and below that the runs of phases, in phases/NUMBER-NAME.
 _DEPTH = 4
 
@@ -133,9 +132,12 @@ class RunRecord:
 
     @cached_property
     def figures(self) -> dict[str, float]:
-        """The last value of everything that has any, by its name; then those of metrics.json."""
+        """The last value of everything that has any, by its name; then those of metrics.json.
+
+        What somebody has logged gives way to what the run tells under the same name.
+        """
         found: dict[str, float] = {}
-        for row in self.rows:
+        for row in sorted(self.rows, key=lambda row: row.get("event") != LOG):
             found.update(_figures(row))
         found.update(_figures(self.summary))
         return found
@@ -152,7 +154,8 @@ class RunRecord:
 
         Args:
             name: such as "val/loss".
-            event: only those of "iteration", "epoch" or "log".
+            event: only those of "iteration", "epoch" or "log"; by default, where the run tells it
+                under this name, not what somebody has logged.
             axis: that on which it was logged, "step" for iterations and steps; by default the
                 first on which there is one.
 
@@ -160,7 +163,8 @@ class RunRecord:
             Iterations of the run, or steps of an axis of somebody's own, and the values.
         """
         steps, values = [], []
-        for row in self.rows:
+        own = [row for row in self.rows if row.get("event") != LOG and name in _figures(row)]
+        for row in own if own and event is None else self.rows:
             is_log = row.get("event") == LOG
             place = row.get("step") if is_log else row.get("iteration")
             on = str(row.get("axis", STEP)) if is_log else STEP
@@ -186,22 +190,24 @@ class RunRecord:
             return False
         file = self.path / row["file"]
         try:
-            inside = file.resolve().is_relative_to((self.path / "media").resolve())
+            # Not resolved itself: where `media` is a link, its files are not the run's.
+            inside = file.resolve().is_relative_to(self.path.resolve() / "media")
             return inside and file.is_file()
         except (ValueError, OSError):  # it can't be a path at all
             return False
 
 
 def find_runs(
-    root: str | os.PathLike[str] = "runs", *, broken: bool = False
+    root: str | os.PathLike[str] = "runs", *, broken: bool = False, depth: int = _DEPTH
 ) -> Iterator[RunRecord]:
     """All runs below a directory, by their paths.
 
     Args:
         root: `runs`, say; a run itself is one, too.
         broken: those, too, that can't be read, as records with a `fault`; else they are left out.
+        depth: directories below one another; what may not be looked into is passed over.
     """
-    for path in _directories(Path(root), _DEPTH):
+    for path in _directories(Path(root), depth):
         try:
             record = _read(path)
         except FileNotFoundError:  # deleted just now
@@ -263,12 +269,19 @@ def _is_run(path: Path) -> bool:
     return any((path / name).is_file() for name in ("metadata.json", "config.yaml"))
 
 
+def _entries(directory: Path) -> list[Path]:
+    try:
+        return sorted(directory.iterdir())
+    except (NotADirectoryError, FileNotFoundError, PermissionError):
+        return []
+
+
 def _directories(root: Path, depth: int) -> Iterator[Path]:
     if (root / "metadata.json").is_file():
         yield root
         return
     below = False
-    for entry in sorted(root.iterdir()) if depth and root.is_dir() else ():
+    for entry in _entries(root) if depth else ():
         if entry.is_dir() and not entry.is_symlink() and not entry.name.startswith("."):
             for path in _directories(entry, depth - 1):
                 below = True
@@ -283,5 +296,5 @@ def _figures(row: Mapping[str, Any]) -> dict[str, float]:
         for name, value in row.items()
         if isinstance(value, float)
         or (isinstance(value, int) and not isinstance(value, bool) and -BOUND < value < BOUND)
-        if name not in _PLACES
+        if name not in PLACES
     }

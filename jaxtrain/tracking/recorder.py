@@ -18,17 +18,24 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from jaxtrain.errors import TrackingError
+from jaxtrain.errors import ConfigError, DataError, TrackingError
 from jaxtrain.files import inside, replacing
 from jaxtrain.tracking import artifacts, media
 from jaxtrain.tracking.artifacts import Artifact, LoggedArtifact
 from jaxtrain.tracking.media import Medium
 from jaxtrain.tracking.record import RunRecord, find_runs
-from jaxtrain.tracking.rows import LOG, STEP, append_row, is_behind, is_count, read_rows, rewind
-
-_RESERVED = frozenset({"event", "epoch", "iteration", "step", "axis"})
-
-Position = Callable[[], tuple[int, int]]
+from jaxtrain.tracking.rows import (
+    LOG,
+    PLACES,
+    STEP,
+    Place,
+    append_row,
+    is_count,
+    is_place,
+    mend,
+    read_rows,
+    rewind,
+)
 
 
 class Sink(Protocol):
@@ -46,20 +53,18 @@ class Run:
 
     Args:
         directory: must be there, and nobody else's.
-        position: iterations and whole epochs of the engine that is running, where there is one:
-            by them a run that goes on knows what will come again.
         writes: False for a run that only checks what it is given.
 
     Attributes:
         directory: where it is.
     """
 
-    def __init__(
-        self, directory: Path, *, position: Position | None = None, writes: bool = True
-    ) -> None:
+    def __init__(self, directory: Path, *, writes: bool = True) -> None:
         self.directory = directory
         self._rows = directory / "metrics.jsonl"
-        self._position = position
+        self._media = directory / "media.jsonl"
+        self._place: Callable[[], Place] | None = None
+        self._engines = 0
         self._writes = writes
         self._sinks: list[Sink] = []
         self._last = self._last_steps()
@@ -74,9 +79,24 @@ class Run:
         """What is on the disk by now."""
         return RunRecord.read(self.directory)
 
-    def follow(self, position: Position) -> None:
-        """Take where an engine stands for the step of what is logged; see `hooks.Tracking`."""
-        self._position = position
+    def new_engine(self) -> int:
+        """A number for one more engine that logs into the run; see `hooks.Tracking`."""
+        self._engines += 1
+        return self._engines - 1
+
+    def follow(self, place: Callable[[], Place] | None) -> None:
+        """Note with all that is logged where an engine stands, its step by default; None: with
+        nothing any more. See `hooks.Tracking`.
+        """
+        self._place = place
+
+    @property
+    def _lines(self) -> tuple[Path, ...]:
+        """The files to which lines are added."""
+        index, used = (
+            self.directory / "artifacts" / name for name in ("index.jsonl", "used.jsonl")
+        )
+        return self._rows, self._media, index, used
 
     def add_sink(self, sink: Sink) -> None:
         """Have `sink` hear of what is logged from now on."""
@@ -103,15 +123,18 @@ class Run:
             raise TrackingError("log: expected numbers by their names, found none")
         figures = {}
         for name, value in values.items():
-            if not isinstance(name, str) or not name or name in _RESERVED:
+            if not isinstance(name, str) or not name or name in PLACES:
                 raise TrackingError(
                     f"log: {name!r} can't be the name of a number; its step is the second argument"
                 )
             figures[name] = media.plain(value, f"log: {name}")
-        step = self._step(step, axis)
+        place = None if self._place is None else self._place()
+        step = self._step(step, axis, place)
         self._last[axis] = step
-        place = {"step": step} if axis == STEP else {"step": step, "axis": axis}
-        row = {"event": LOG, **self._at(), **place, **figures}
+        where: dict[str, Any] = {"step": step}
+        if axis != STEP:
+            where |= {"axis": axis} if place else {"axis": axis, "after": self._last.get(STEP, 0)}
+        row = {"event": LOG, **where, **_at(place), **figures}
         if not self._writes:
             return
         append_row(self._rows, row)
@@ -168,6 +191,7 @@ class Run:
             ConfigError: an alias can't be a name.
         """
         if not self._writes:
+            artifacts.refuse_unfit(artifact, aliases)
             return None
         return artifacts.log_artifact(self.directory, artifact, aliases)
 
@@ -180,8 +204,7 @@ class Run:
             ConfigError: there is none; those that are there are listed.
             DataError: its files were changed.
         """
-        runs = {record.path.resolve() for record in find_runs(self.directory.parent)}
-        found = artifacts.find_artifact(sorted(runs | {self.directory.resolve()}), reference)
+        found = artifacts.find_artifact([self.directory, *self._siblings()], reference)
         if not self._writes:
             return found
         (self.directory / "artifacts").mkdir(exist_ok=True)
@@ -189,40 +212,74 @@ class Run:
         append_row(self.directory / "artifacts" / "used.jsonl", used)
         return found
 
-    def forget_media(self, beginning: str) -> None:
-        """Take back pictures, texts and the like whose names begin so: they are logged anew."""
-        index = self.directory / "media.jsonl"
-        self._remove(rewind(index, lambda row: not str(row.get("name")).startswith(beginning)))
+    def _siblings(self) -> list[Path]:
+        """The other runs of the project: those in the same directory that say so."""
+        try:
+            project = self.record.project
+        except (ConfigError, DataError):  # one that is disabled has no record
+            project = self.directory.parent.name
+        found = find_runs(self.directory.parent, depth=1)
+        return [one.path for one in found if one.project == project and one.id != self.id]
 
-    def rewind(self, iteration: int, epochs: int) -> None:
-        """Take back what was logged beyond a point: the engine that goes on there logs it again.
-
-        Args:
-            iteration: iterations behind that point; 0 takes all back, but for artifacts.
-            epochs: whole epochs behind it.
-        """
-
-        def is_right(row: Mapping[str, Any]) -> bool:
-            return all(is_count(row.get(name), 0) for name in ("iteration", "epoch"))
+    def forget_media(self, *names: str) -> None:
+        """Take back media of these names that no engine has logged: they are logged anew."""
+        if not self._writes:
+            return
 
         def stays(row: Mapping[str, Any]) -> bool:
-            return iteration > 0 and is_behind(row, iteration, epochs)
+            return row.get("name") not in names or is_place(row.get("at"))
 
-        rewind(
-            self._rows,
-            lambda row: row.get("event") != LOG or stays(row),
-            belongs=lambda row: row.get("event") != LOG or is_right(row),
-            needed="epoch and iteration",
-        )
-        index = self.directory / "media.jsonl"
-        self._remove(rewind(index, stays, belongs=is_right, needed="epoch and iteration"))
+        self._remove(rewind(self._media, stays))
+
+    def rewind_to(self, step: int) -> None:
+        """Take back what a script has logged beyond a step: it goes on there, and logs it again.
+
+        For a loop with checkpoints of its own. What stands on another axis goes if it was logged
+        after a later step; artifacts stay.
+
+        Args:
+            step: that of the checkpoint; 0 takes all back.
+        """
+        if not self._writes:
+            return
+        step = _whole(step, "rewind_to")
+
+        def stays(row: Mapping[str, Any]) -> bool:
+            place = row.get("after", row.get("step"))
+            return is_place(row.get("at")) or not is_count(place, 0) or place <= step
+
+        rewind(self._rows, lambda row: row.get("event") != LOG or stays(row))
+        self._remove(rewind(self._media, stays))
+        self._last = self._last_steps()
+
+    def rewind(self, place: Place) -> None:
+        """Take back what an engine has logged beyond a place: it goes on there, and logs it again.
+
+        Lines that a kill has torn go as well. What a script has logged stays, as do artifacts.
+        """
+        if not self._writes:
+            return
+
+        def stays(row: Mapping[str, Any]) -> bool:
+            return not place.comes_again(row)
+
+        self.mend()
+        rewind(self._rows, lambda row: row.get("event") != LOG or stays(row))
+        self._remove(rewind(self._media, stays))
         for left in (self.directory / "media").rglob(".*.tmp"):  # by a kill
             left.unlink()
         self._last = self._last_steps()
 
+    def mend(self) -> None:
+        """Cut off last lines that a kill has torn: the next ones would be glued to them."""
+        for file in self._lines:
+            mend(file)
+
     def _log(self, medium: Medium, name: str, step: int | None, caption: str = "") -> None:
-        at = self._at()
-        step = at["iteration"] if step is None else _whole(step, f"{medium.kind} {name}")
+        place = None if self._place is None else self._place()
+        if step is None:
+            step = self._last.get(STEP, 0) if place is None else place.iteration
+        step = _whole(step, f"{medium.kind} {name}")
         home = inside(self.directory, "media", f"{medium.kind}s", *name.split("/"))
         if not self._writes:
             return
@@ -233,13 +290,13 @@ class Run:
         row = {
             "kind": medium.kind,
             "name": name,
-            **at,
             "step": step,
+            **_at(place),
             "file": str(file.relative_to(self.directory)),
             **({"caption": caption} if caption else {}),
             **medium.told,
         }
-        append_row(self.directory / "media.jsonl", row)
+        append_row(self._media, row)
         for sink in self._sinks:
             sink.medium(medium, name, step)
 
@@ -247,41 +304,39 @@ class Run:
         """Remove the files of lines that were taken back, but for those that others have, too."""
         if not gone:
             return
-        kept = {row.get("file") for row in read_rows(self.directory / "media.jsonl")[0]}
+        kept = {row.get("file") for row in read_rows(self._media)[0]}
         for file in {row["file"] for row in gone if isinstance(row.get("file"), str)} - kept:
             path = self.directory / file
             if path.resolve().is_relative_to((self.directory / "media").resolve()):
                 path.unlink(missing_ok=True)
 
-    def _at(self) -> dict[str, int]:
-        """Where the run stands: what is logged now comes again if it goes on from before."""
-        if self._position is not None:
-            iteration, epochs = self._position()
-            return {"epoch": epochs, "iteration": iteration}
-        return {"epoch": 0, "iteration": self._last.get(STEP, 0)}
-
-    def _step(self, step: int | None, axis: str) -> int:
+    def _step(self, step: int | None, axis: str, place: Place | None) -> int:
         last = self._last.get(axis)
         if step is None:
-            if axis == STEP and self._position is not None:
-                step = self._position()[0]
+            if axis == STEP and place is not None:
+                step = place.iteration
             else:
                 step = 1 if last is None else last + 1
         step = _whole(step, f"log: {axis}")
         if last is not None and step < last:
             raise TrackingError(
-                f"log: {axis} {step} comes after {last}; steps go up on each axis. What is counted "
-                'otherwise gets one of its own: log(values, step, axis="...")'
+                f"log: {axis} {step} comes after {last}; steps go up on each axis. A run that goes "
+                "on from a checkpoint first takes back what came later: "
+                f"run.rewind_to({max(step - 1, 0)}). What is counted otherwise gets an axis of its "
+                'own: log(values, step, axis="...")'
             )
         return step
 
     def _last_steps(self) -> dict[str, int]:
-        file = self._rows
         last: dict[str, int] = {}
-        for row in read_rows(file)[0] if file.is_file() else []:
+        for row in read_rows(self._rows)[0] if self._writes and self._rows.is_file() else []:
             if row.get("event") == LOG and is_count(row.get("step"), 0):
                 last[str(row.get("axis", STEP))] = row["step"]
         return last
+
+
+def _at(place: Place | None) -> dict[str, Any]:
+    return {} if place is None else {"at": place.to_json()}
 
 
 def _whole(step: Any, what: str) -> int:

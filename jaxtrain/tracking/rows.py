@@ -2,12 +2,12 @@
 
     {"event": "iteration", "epoch": 1, "iteration": 100, "loss": 0.41, "grad_norm": 1.2, ...}
     {"event": "epoch", "epoch": 1, "iteration": 900, "train/loss": 0.3, "val/loss": 0.2}
-    {"event": "log", "epoch": 1, "iteration": 900, "step": 900, "margin": 0.7}
+    {"event": "log", "step": 900, "at": {"iteration": 900, "epoch": 1, "done": 1}, "margin": 0.7}
 
-The first two are what an engine tells by itself; the third is what somebody has logged, where the
-engine stood then (`epoch`: how many were over), and at which step of which `axis`. One JSON object
-a line, only ever added at the end. NaN and Inf, which JSON does not have, are null.
-`read_rows(path)` reads it whatever a kill or a careless editor has done to single lines.
+The first two are what an engine tells by itself; the third is what somebody has logged, at which
+step of which `axis`, and, while an engine ran, where that stood (`Place`). One JSON object a line,
+only ever added at the end. NaN and Inf, which JSON does not have, are null. `read_rows(path)` reads
+it whatever a kill or a careless editor has done to single lines.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import json
 import logging
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,9 @@ logger = logging.getLogger(__name__)
 
 LOG = "log"
 """The event of a row that somebody has logged."""
+
+PLACES = frozenset({"event", "epoch", "iteration", "step", "axis", "after", "at"})
+"""What says where a row belongs, and so can't be the name of a number."""
 
 STEP = "step"
 """The axis that everything is logged on where nothing else is said."""
@@ -103,13 +107,66 @@ def rewind(
     return [row for _, row in right if not stays(row)]
 
 
-def is_behind(row: Mapping[str, Any], iteration: int, epochs: int) -> bool:
-    """Whether a row that somebody logged is behind a run of so many iterations and whole epochs.
+@dataclass(frozen=True)
+class Place:
+    """Where an engine stands, so that a run that goes on knows what will be logged again.
 
-    What is logged when an epoch ends has as many iterations as the epoch's last one, and comes
-    again where a run goes on between the two.
+    Attributes:
+        iteration: iterations begun.
+        epoch: epochs begun.
+        done: epochs completed: what is logged when one ends has as many iterations as its last.
+        engine: which of those that log into the run, from 0.
+        ended: whether the run of the engine is over, and its last event fired.
     """
-    return bool(row["iteration"] <= iteration and row["epoch"] <= epochs)
+
+    iteration: int
+    epoch: int
+    done: int
+    engine: int = 0
+    ended: bool = False
+
+    def to_json(self) -> dict[str, int | bool]:
+        """What stands in a row; the usual is left out."""
+        found: dict[str, int | bool] = {
+            "iteration": self.iteration,
+            "epoch": self.epoch,
+            "done": self.done,
+        }
+        found |= {"engine": self.engine} if self.engine else {}
+        return found | ({"ended": True} if self.ended else {})
+
+    def comes_again(self, row: Mapping[str, Any]) -> bool:
+        """Whether what was logged at a row's place is logged again, going on from here.
+
+        What a script logged by itself, or another engine, is not. What was logged when the run was
+        over is: the end comes again.
+        """
+        at: Any = row.get("at")
+        if not is_place(at) or at.get("engine", 0) != self.engine:
+            return False
+        beyond = any(at[name] > getattr(self, name) for name in _COUNTS)
+        return beyond or bool(at.get("ended"))
+
+
+_COUNTS = ("iteration", "epoch", "done")
+
+
+def is_place(at: Any) -> bool:
+    """Whether it says where an engine stood."""
+    return isinstance(at, dict) and all(is_count(at.get(name), 0) for name in _COUNTS)
+
+
+def mend(path: Path) -> None:
+    """Cut off a last line that a kill has torn, with a warning: the next would be glued to it."""
+    if not path.is_file():
+        return
+    content = path.read_bytes()
+    whole = content.rfind(b"\n") + 1
+    if whole == len(content):
+        return
+    logger.warning("%s: dropped a torn last line of %d bytes", path, len(content) - whole)
+    with replacing(path) as temporary:
+        temporary.write_bytes(content[:whole])
 
 
 def is_count(value: Any, first: int = 1) -> bool:

@@ -28,14 +28,14 @@ class EventFile:
 
     Args:
         directory: where it goes.
-        purge: the first step that is going to be written: TensorBoard forgets what an earlier
-            process has written from there on.
+        purge: the first step that is going to be written, where an engine goes on: TensorBoard
+            forgets what an earlier process has written from there on.
 
     Raises:
         OSError: it can't be written; names the file. So do all methods.
     """
 
-    def __init__(self, directory: str | Path, *, purge: int = 0) -> None:
+    def __init__(self, directory: str | Path, *, purge: int | None = None) -> None:
         # Its EventsWriter, not its SummaryWriter, which writes in a thread: where the disk is full,
         # nobody hears of it there.
         from tensorboardX.event_file_writer import EventsWriter
@@ -46,8 +46,8 @@ class EventFile:
         self.directory.mkdir(parents=True, exist_ok=True)
         with self._named():
             self._writer = EventsWriter(str(self.directory.absolute() / "events"))
-            begin = SessionLog(status=SessionLog.START)
-            self._add(step=purge, session_log=begin)
+            if purge is not None:
+                self._add(step=purge, session_log=SessionLog(status=SessionLog.START))
 
     def __enter__(self) -> Self:
         return self

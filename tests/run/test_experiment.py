@@ -639,3 +639,47 @@ def test_a_run_is_a_tracked_run(tmp_path):
 
 def _fail(engine: Engine) -> None:
     raise ZeroDivisionError
+
+
+def test_a_metric_of_any_name_and_mode_is_the_runs_own(tmp_path):
+    for mode in ("offline", "disabled"):
+        named = "metrics={loss: {}, mistakes: {name: accuracy}}"
+        experiment = make(tmp_path / mode, named, f"tracking.mode={mode}", "train.epochs=1")
+        experiment.trainer.on(Events.EPOCH_COMPLETED)(
+            lambda: tracking.log_text("mistakes/hard", "mine")
+        )
+        assert 0 <= experiment.train()["test_mistakes"] <= 1
+    names = [medium["name"] for medium in RunRecord.read(tmp_path / "offline").media]
+    assert names[:2] == ["mistakes/hard", "mistakes/table"]
+    assert RunRecord.read(tmp_path / "disabled").media == []
+
+
+def test_a_kill_behind_the_report_is_made_good_by_the_same_command(tmp_path, caplog):
+    workdir = tmp_path / "run"
+    make(workdir, "train.epochs=1").train()
+    record = json.loads((workdir / "metadata.json").read_text())
+    (workdir / "metadata.json").write_text(json.dumps({**record, "status": "running"}))
+    (workdir / "report.html").unlink()
+    assert RunRecord.read(workdir).status == "killed"
+    make(workdir, "train.epochs=1").train()
+    assert RunRecord.read(workdir).status == "completed"
+    assert (workdir / "report.html").exists()
+    before = {path: path.read_bytes() for path in workdir.rglob("*") if path.is_file()}
+    make(workdir, "train.epochs=1").train()
+    assert {p: p.read_bytes() for p in workdir.rglob("*") if p.is_file()} == before
+    # Other tags are the run's from now on; another hook has no part in what is over.
+    make(workdir, "train.epochs=1", "tracking.tags=[late]", "hooks.jsonl.every=9").train()
+    assert RunRecord.read(workdir).tags == ("late",)
+    assert "the run is over, and was with others: hooks.jsonl.every" in caplog.text
+
+
+def test_ctrl_c_in_a_script_is_an_interruption(tmp_path):
+    experiment = make(tmp_path / "run", "train.epochs=1")
+
+    @experiment.trainer.on(Events.ITERATION_COMPLETED(once=3))
+    def stop():
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        experiment.train()
+    assert RunRecord.read(tmp_path / "run").status == "interrupted"

@@ -76,3 +76,11 @@ def test_within_a_traced_function_it_is_a_part_of_that(monkeypatch, around):
     )
     made = outer(jnp.float32([2.0]) if around is jax.vmap else 2.0)["w"]
     np.testing.assert_allclose(np.reshape(made, -1), drawn(key, 2.0)["w"], rtol=1e-6)
+
+
+def test_what_is_differentiated_is_a_part_of_that(monkeypatch):
+    monkeypatch.setenv("XLA_FLAGS", "")
+    key = jax.random.key(1)
+    slope = jax.grad(lambda scale: once(drawn, key, scale)["w"].sum())(2.0)
+    expected = jax.grad(lambda scale: drawn(key, scale)["w"].sum())(2.0)
+    np.testing.assert_allclose(slope, expected, rtol=1e-6)

@@ -84,6 +84,33 @@ def test_a_stored_file_that_was_changed_is_not_linked_to(run, file):
         first.verify()
 
 
+def test_what_somebody_has_damaged_is_stored_anew(run, file):
+    path = file("a", b"large")
+    first = log_artifact(run, model(path))
+    (first.path / "a").chmod(0o644)
+    (first.path / "a").write_bytes(b"LARGE")
+    again = log_artifact(run, model(path))
+    again.verify()
+    assert again.version == first.version
+
+
+def test_behind_a_torn_index(run, file):
+    log_artifact(run, model(file("a", b"1")))
+    with (run / "artifacts/index.jsonl").open("ab") as stream:
+        stream.write(b'{"torn')
+    second = log_artifact(run, model(file("a", b"2")))
+    assert len(artifacts_of(run)) == 2
+    assert artifacts_of(run)[-1] == second
+
+
+def test_a_link_below_artifacts_is_none_of_them(run, file, tmp_path):
+    logged = log_artifact(run, model(file("a", b"1")))
+    log_artifact(run, model(file("a", b"2"), name="other"))
+    (run / "artifacts/other").rename(tmp_path / "away")
+    (run / "artifacts/other").symlink_to(tmp_path / "away")
+    assert artifacts_of(run) == [logged]
+
+
 def test_directories_under_their_paths(run, file):
     top = file("tree/x/a.txt", b"1").parents[1]
     file("tree/b.txt", b"2")
@@ -174,6 +201,9 @@ def test_what_can_not_be_added(run, file, tmp_path):
         Artifact("m", "model").add_directory(tmp_path / "empty")
     with pytest.raises(TrackingError, match="holds no file"):
         log_artifact(run, Artifact("m", "model"))
+    for name in ("index.jsonl", "used.jsonl"):
+        with pytest.raises(ConfigError, match="name of a list"):
+            Artifact(name, "model")
     with pytest.raises(ConfigError, match="expected a list, found 'best'"):
         log_artifact(run, model(path), "best")
     assert not (run / "artifacts").exists()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -75,6 +76,12 @@ def test_how_a_run_ended():
         with pytest.raises(type(raised)), tracking.run("p", name):
             raise raised
         assert RunRecord.read(f"runs/p/{name}").status == status
+    with pytest.raises(SystemExit), tracking.run("p", "d"):
+        sys.exit(0)
+    assert RunRecord.read("runs/p/d").status == "completed"
+    with pytest.raises(SystemExit), tracking.run("p", "e"):
+        sys.exit(3)
+    assert RunRecord.read("runs/p/e").status == "failed: SystemExit: 3"
     run = tracking.run("p", "c")
     tracking.finish("failed: by hand")
     run.finish()  # again: nothing
@@ -143,8 +150,8 @@ def test_a_link_out_of_the_root():
 def test_what_is_refused_leaves_no_run():
     with pytest.raises(ConfigError, match="tags: expected a list of texts, found 'a'"):
         tracking.run("p", "a", tags="a")
-    with pytest.raises(TrackingError, match="not JSON serializable"):
-        tracking.run("p", "a", {"a": object()})
+    with pytest.raises(TrackingError, match=r"config\.a\[1\]: expected a number.* object"):
+        tracking.run("p", "a", {"a": [1, object()]})
     with tracking.run("p", "a"):  # not held any more
         pass
 
@@ -201,9 +208,32 @@ def test_a_script_that_never_finishes_its_run(tmp_path, last, status):
 
 
 def test_the_config_is_noted_as_json():
-    with tracking.run("p", "a", {"x": (1, 2)}) as run:
+    config = {"x": (1, 2), "rate": np.float32(0.5), "data": Path("a/b"), "none": None}
+    with tracking.run("p", "a", config) as run:
         pass
-    assert json.loads((run.directory / "metadata.json").read_text())["config"] == {"x": [1, 2]}
+    expected = {"x": [1, 2], "rate": 0.5, "data": "a/b", "none": None}
+    assert json.loads((run.directory / "metadata.json").read_text())["config"] == expected
+
+
+def test_the_error_of_the_script_is_the_one_to_see(tmp_path):
+    def script():
+        with tracking.run("p", "a") as run:
+            shutil.rmtree(run.directory)
+            raise ValueError("mine")
+
+    with pytest.raises(ValueError, match="mine"):
+        script()
+
+
+def test_a_torn_tail_takes_no_row_with_it(tmp_path):
+    with tracking.run("p", "a") as run:
+        run.log({"a": 1}, step=1)
+    with (run.directory / "metrics.jsonl").open("ab") as stream:
+        stream.write(b'{"event": "log", "st')
+    with tracking.run("p", "a", resume=True) as run:
+        run.log({"a": 2}, step=2)
+        run.log({"a": 3}, step=3)
+    assert run.record.series("a") == ([1, 2, 3], [1.0, 2.0, 3.0])
 
 
 def test_a_log_costs_little():

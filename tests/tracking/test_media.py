@@ -96,6 +96,21 @@ def test_what_is_no_histogram(values):
         media.histogram(values)
 
 
+def test_values_that_leave_no_room_for_edges_are_counted_all_the_same():
+    for value in (1e17, 1e20, -1e300):
+        content = json.loads(media.histogram(np.full(10, value)).content)
+        assert sum(content["counts"]) == 10
+        assert content["edges"][0] < value < content["edges"][-1]
+
+
+def test_a_number_of_pytorch():
+    torch = pytest.importorskip("torch")
+    assert media.plain(torch.tensor(0.5, requires_grad=True), "x") == 0.5
+    assert media.plain(torch.tensor(3), "x") == 3
+    with pytest.raises(TrackingError, match="expected a number"):
+        media.plain(torch.ones(2), "x")
+
+
 def test_texts():
     assert media.text("ä\n").content == "ä\n".encode()
     with pytest.raises(TrackingError, match="expected a str, found a int"):
@@ -141,6 +156,7 @@ def test_what_is_no_table(rows, columns, told):
         (np.int8(3), 3),
         (jnp.ones((1, 1), jnp.bfloat16), 1.0),
         (np.array(True), 1),
+        (2**63, 2**63),
     ],
 )
 def test_numbers_become_pythons(value, number):

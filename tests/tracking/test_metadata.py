@@ -37,3 +37,15 @@ def test_no_revision_where_there_is_no_repository(tmp_path, monkeypatch):
     assert git_revision() is None
     monkeypatch.setenv("PATH", "")
     assert git_revision() is None
+
+
+def test_what_was_given_when_it_was_begun_stays(tmp_path):
+    found = []
+    for status in ("running", "completed"):
+        write_metadata(tmp_path, status, project="p", config={})
+        record = json.loads((tmp_path / "metadata.json").read_text())
+        found.append((record["uid"], record["started"]))
+    assert found[0] == found[1]
+    (tmp_path / "metadata.json").write_text("{broken")
+    write_metadata(tmp_path, "running", project="p", config={})
+    assert json.loads((tmp_path / "metadata.json").read_text())["uid"] != found[0][0]

@@ -80,9 +80,9 @@ def test_series_and_figures(make):
     rows = [
         {"event": "iteration", "epoch": 1, "iteration": 5, "loss": 0.5},
         {"event": "epoch", "epoch": 1, "iteration": 10, "val/loss": 0.4, "val/acc": None},
-        {"event": "log", "epoch": 1, "iteration": 10, "step": 3, "axis": "fold", "auc": 0.7},
+        {"event": "log", "step": 3, "axis": "fold", "after": 10, "auc": 0.7},
         {"event": "epoch", "epoch": 2, "iteration": 20, "val/loss": 0.3, "name": "x"},
-        {"event": "log", "epoch": 2, "iteration": 20, "step": 20, "loss": 9.0},
+        {"event": "log", "step": 20, "at": {"iteration": 20, "epoch": 2, "done": 2}, "loss": 9.0},
     ]
     for row in rows:
         append_row(path / "metrics.jsonl", row)
@@ -90,11 +90,12 @@ def test_series_and_figures(make):
     record = RunRecord.read(path)
     assert record.names == ["loss", "val/loss", "auc"]
     assert record.series("val/loss") == ([10, 20], [0.4, 0.3])
-    assert record.series("loss") == ([5, 20], [0.5, 9.0])
+    assert record.series("loss") == ([5], [0.5])  # what the run tells
+    assert record.series("loss", "log") == ([20], [9.0])  # what somebody has logged
     assert record.series("loss", "iteration") == ([5], [0.5])
     assert record.series("auc") == ([3], [0.7])
     assert record.series("none") == ([], [])
-    assert record.figures == {"loss": 9.0, "val/loss": 1, "auc": 0.7, "test_loss": 0.35}
+    assert record.figures == {"loss": 0.5, "val/loss": 1, "auc": 0.7, "test_loss": 0.35}
 
 
 def test_media_that_are_not_there_or_not_the_runs_are_left_out(make, tmp_path):
@@ -113,6 +114,15 @@ def test_media_that_are_not_there_or_not_the_runs_are_left_out(make, tmp_path):
     ):
         append_row(path / "media.jsonl", {**good, **bad})
     assert RunRecord.read(path).media == [good]
+
+
+def test_a_media_directory_that_is_a_link_holds_nothing_of_the_run(make, tmp_path):
+    path = make()
+    Run(path).log_text("t", "x", 1)
+    assert len(RunRecord.read(path).media) == 1
+    (path / "media").rename(tmp_path / "elsewhere")
+    (path / "media").symlink_to(tmp_path / "elsewhere")
+    assert RunRecord.read(path).media == []
 
 
 def test_found_below_projects_and_not_in_runs_or_hidden_directories(make, tmp_path):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from jaxtrain.errors import ConfigError, TrackingError
-from jaxtrain.tracking import Artifact, Run, RunRecord, read_rows, write_metadata
+from jaxtrain.tracking import Artifact, Place, Run, RunRecord, read_rows, write_metadata
 
 
 @pytest.fixture
@@ -29,10 +29,10 @@ def test_numbers_at_their_steps(run):
     run.log({"loss": math.nan}, 10)
     run.log({"loss": 0.125})
     assert logged(run) == [
-        {"event": "log", "epoch": 0, "iteration": 0, "step": 0, "loss": 0.5, "val/a": 2.0},
-        {"event": "log", "epoch": 0, "iteration": 10, "step": 10, "loss": 0.25},
-        {"event": "log", "epoch": 0, "iteration": 10, "step": 10, "loss": None},
-        {"event": "log", "epoch": 0, "iteration": 11, "step": 11, "loss": 0.125},
+        {"event": "log", "step": 0, "loss": 0.5, "val/a": 2.0},
+        {"event": "log", "step": 10, "loss": 0.25},
+        {"event": "log", "step": 10, "loss": None},
+        {"event": "log", "step": 11, "loss": 0.125},
     ]
     assert RunRecord.read(run.directory).series("loss") == ([0, 10, 11], [0.5, 0.25, 0.125])
 
@@ -47,12 +47,12 @@ def test_steps_go_up_on_each_axis_by_itself(run):
     run.log({"a": 1}, step=5)
     run.log({"f": 1}, step=2, axis="fold")
     run.log({"f": 2}, axis="fold")
-    with pytest.raises(TrackingError, match=r"log: step 4 comes after 5; .*axis=\"\.\.\.\""):
+    with pytest.raises(TrackingError, match=r"step 4 comes after 5; .*rewind_to\(3\).*axis="):
         run.log({"a": 2}, step=4)
     with pytest.raises(TrackingError, match="log: fold 2 comes after 3"):
         run.log({"f": 3}, step=2, axis="fold")
-    assert [(row.get("axis"), row["step"], row["iteration"]) for row in logged(run)] == [
-        (None, 5, 5),
+    assert [(row.get("axis"), row["step"], row.get("after")) for row in logged(run)] == [
+        (None, 5, None),
         ("fold", 2, 5),
         ("fold", 3, 5),
     ]
@@ -119,15 +119,22 @@ def test_a_link_in_the_place_of_media_is_not_followed(run, tmp_path_factory):
     assert list(elsewhere.iterdir()) == []
 
 
-def test_with_an_engine_the_step_is_where_it_stands(tmp_path):
-    write_metadata(tmp_path, "running", project="p", config={})
-    place = [3, 0]
-    run = Run(tmp_path, position=lambda: tuple(place))
+def test_with_an_engine_the_step_is_where_it_stands(run):
+    run.log({"a": 0}, step=2)  # before it starts
+    place = [Place(3, 1, 0)]
+    run.follow(lambda: place[0])
     run.log({"a": 1})
     run.log_text("t", "x")
-    place[:] = [6, 2]
+    place[0] = Place(6, 2, 2)
     run.log({"a": 1})
-    assert [(r["step"], r["iteration"], r["epoch"]) for r in logged(run)] == [(3, 3, 0), (6, 6, 2)]
+    run.follow(None)
+    run.log({"a": 2})
+    assert [(row["step"], row.get("at")) for row in logged(run)] == [
+        (2, None),
+        (3, {"iteration": 3, "epoch": 1, "done": 0}),
+        (6, {"iteration": 6, "epoch": 2, "done": 2}),
+        (7, None),
+    ]
     assert run.record.media[0]["step"] == 3
 
 
@@ -136,59 +143,63 @@ def whole(directory):
     return {str(k): p.read_bytes() for k, p in files.items() if p.name != "metadata.json"}
 
 
-def test_taken_back_and_logged_again_all_files_are_the_same(tmp_path):
-    def tell(run, place, until):
-        for number in range(place[0] + 1, until + 1):
-            place[:] = [number, (number - 1) // 3]
-            run.log({"a": number, "b": 0.5})
-            run.log_image("p", np.full((2, 2), number, np.uint8))
-            if number % 3 == 0:
-                place[1] = number // 3
-                run.log({"whole": number})
-                run.log_text("t", f"epoch {place[1]}")
+def test_a_script_takes_back_what_it_logs_again(tmp_path):
+    """Its loop has checkpoints of its own; killed at 8, it goes on from 4."""
 
-    for name, back in [("whole", None), ("early", (4, 1)), ("on", (6, 1)), ("none", (0, 0))]:
+    def tell(run, first, last):
+        for step in range(first, last + 1):
+            run.log({"a": step}, step)
+            run.log_image("p", np.full((2, 2), step, np.uint8), step)
+            if step % 3 == 0:
+                run.log({"fold": step}, step // 3, axis="fold")
+
+    for name in ("whole", "killed"):
         (tmp_path / name).mkdir()
-        place = [0, 0]
-        run = Run(tmp_path / name, position=lambda place=place: tuple(place))
-        if back is not None:
-            tell(run, place, 8)
-            with (tmp_path / name / "metrics.jsonl").open("ab") as stream:
-                stream.write(b'{"event": "log", "torn')
-            (tmp_path / name / "media/images/p/.9-ab.png.77.tmp").write_bytes(b"half")
-            run = Run(tmp_path / name, position=lambda place=place: tuple(place))
-            run.rewind(*back)
-            place[:] = back
-            if back == (6, 1):  # the event of the epoch's end comes again
-                place[1] = 2
-                run.log({"whole": 6})
-                run.log_text("t", "epoch 2")
-        tell(run, place, 9)
-    expected = whole(tmp_path / "whole")
-    assert len(expected) == 2 + 9 + 3
-    for name in ("early", "on", "none"):
-        assert whole(tmp_path / name) == expected, name
+    tell(Run(tmp_path / "whole"), 1, 9)
+    tell(Run(tmp_path / "killed"), 1, 8)
+    run = Run(tmp_path / "killed")
+    run.rewind_to(4)
+    tell(run, 5, 9)
+    assert whole(tmp_path / "killed") == whole(tmp_path / "whole")
+    assert len(whole(tmp_path / "whole")) == 2 + 9
+    run.rewind_to(0)
+    assert whole(tmp_path / "killed") == {"metrics.jsonl": b"", "media.jsonl": b""}
+    with pytest.raises(TrackingError, match="rewind_to"):
+        run.rewind_to(-1)
 
 
 def test_a_picture_that_stays_is_not_taken_with_one_that_goes(tmp_path):
     run = Run(tmp_path)
-    run.log({"a": 1}, step=1)
-    run.log_text("t", "x", step=5)  # behind a run of one iteration
-    run.log({"a": 1}, step=2)
+    run.log_text("t", "x", step=5)
+    run.follow(lambda: Place(9, 1, 0))
     run.log_text("t", "x", step=5)  # the same file
-    run.rewind(1, 0)
+    run.rewind(Place(1, 1, 0))
     (row,) = read_rows(tmp_path / "media.jsonl")[0]
+    assert "at" not in row
     assert (tmp_path / row["file"]).is_file()
+
+
+def test_what_was_made_anew_is_forgotten_by_its_names_alone(run):
+    run.log_text("report/a", "x", 1)
+    run.log_text("report/b", "x", 1)
+    run.follow(lambda: Place(1, 1, 0))
+    run.log_text("report/a", "y", 1)  # somebody's, of that name
+    run.forget_media("report/a")
+    assert [(m["name"], "at" in m) for m in run.record.media] == [
+        ("report/b", False),
+        ("report/a", True),
+    ]
 
 
 def test_rewinding_follows_no_name_that_somebody_wrote_into_the_index(tmp_path):
     outside = tmp_path / "precious"
     outside.write_text("x")
     (tmp_path / "run").mkdir()
-    line = '{"kind": "text", "name": "t", "epoch": 9, "iteration": 9, "step": 9, "file": "%s"}\n'
+    line = '{"kind": "text", "name": "t", "step": 9, "file": "%s"}\n'
     (tmp_path / "run/media.jsonl").write_text(line % "../precious" + line % outside)
-    Run(tmp_path / "run").rewind(1, 0)
+    Run(tmp_path / "run").rewind_to(1)
     assert outside.read_text() == "x"
+    assert (tmp_path / "run/media.jsonl").read_text() == ""
 
 
 def test_sinks_hear_what_is_logged(run):
@@ -225,6 +236,21 @@ def test_one_that_does_not_write_checks_all_the_same(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["f"]
 
 
+def test_one_that_does_not_write_leaves_what_another_has_written(tmp_path):
+    run = Run(tmp_path)
+    run.log({"a": 1}, step=9)
+    run.log_text("t", "x", 9)
+    before = whole(tmp_path)
+    silent = Run(tmp_path, writes=False)
+    silent.log({"a": 1}, step=1)  # it knows nothing of the other's steps
+    silent.rewind(Place(-1, -1, -1))
+    silent.rewind_to(0)
+    silent.forget_media("t")
+    with pytest.raises(TrackingError, match="holds no file"):
+        silent.log_artifact(Artifact("m", "model"))
+    assert whole(tmp_path) == before
+
+
 def test_using_an_artifact_of_another_run_is_noted(tmp_path):
     runs = []
     for name in ("a", "b"):
@@ -237,5 +263,11 @@ def test_using_an_artifact_of_another_run_is_noted(tmp_path):
     found = runs[1].use_artifact("m")
     assert found.version == logged.version
     assert (found.path / "f").read_text() == "x"
+    other = tmp_path / "p/c"  # beside them, and of another project
+    other.mkdir()
+    write_metadata(other, "completed", project="q", config={})
+    Run(other).log_artifact(Artifact("theirs", "model").add_file(file))
+    with pytest.raises(ConfigError, match="there is none"):
+        runs[1].use_artifact("theirs")
     (row,) = read_rows(tmp_path / "p/b/artifacts/used.jsonl")[0]
     assert (row["name"], row["version"]) == ("m", found.version)

@@ -8,7 +8,8 @@ import math
 
 import pytest
 
-from jaxtrain.tracking import append_row, is_behind, is_count, read_rows, rewind
+from jaxtrain.tracking import Place, append_row, is_count, read_rows, rewind
+from jaxtrain.tracking.rows import mend
 
 
 def test_what_json_lacks_is_null(tmp_path):
@@ -52,12 +53,55 @@ def test_what_is_no_row_goes_with_a_word(tmp_path, caplog):
     assert "1 lines that are not JSON objects and 1 lines that do not say n" in caplog.text
 
 
+HERE = Place(iteration=10, epoch=2, done=1)
+
+
 @pytest.mark.parametrize(
-    ("row", "behind"),
-    [((10, 1), True), ((11, 1), False), ((10, 2), False), ((0, 0), True)],
+    ("at", "again"),
+    [
+        ({"iteration": 10, "epoch": 2, "done": 1}, False),
+        ({"iteration": 11, "epoch": 2, "done": 1}, True),
+        ({"iteration": 10, "epoch": 3, "done": 1}, True),  # the next epoch has begun
+        ({"iteration": 10, "epoch": 2, "done": 2}, True),  # this one is over
+        ({"iteration": 0, "epoch": 0, "done": 0}, False),
+        ({"iteration": 5, "epoch": 1, "done": 1, "ended": True}, True),
+        ({"iteration": 99, "epoch": 9, "done": 9, "engine": 1}, False),  # another's
+        (None, False),  # a script's
+        ({"iteration": "11", "epoch": 2, "done": 1}, False),
+        ({"iteration": 11, "epoch": 2}, False),
+    ],
 )
-def test_what_is_behind_a_run_of_ten_iterations_and_one_epoch(row, behind):
-    assert is_behind({"iteration": row[0], "epoch": row[1]}, 10, 1) is behind
+def test_what_comes_again_when_a_run_goes_on(at, again):
+    assert HERE.comes_again({"at": at} if at else {}) is again
+
+
+def test_a_place_as_json_says_no_more_than_it_must():
+    assert HERE.to_json() == {"iteration": 10, "epoch": 2, "done": 1}
+    assert Place(1, 1, 0, engine=2, ended=True).to_json() == {
+        "iteration": 1,
+        "epoch": 1,
+        "done": 0,
+        "engine": 2,
+        "ended": True,
+    }
+
+
+def test_a_torn_tail_is_cut_off_with_a_word(tmp_path, caplog):
+    path = tmp_path / "rows.jsonl"
+    mend(path)
+    assert not path.exists()
+    path.write_bytes(b'{"a": 1}\n')
+    inode = path.stat().st_ino
+    mend(path)
+    assert path.stat().st_ino == inode
+    assert not caplog.records
+    path.write_bytes(b'{"a": 1}\n{"a": 2')
+    mend(path)
+    assert path.read_bytes() == b'{"a": 1}\n'
+    assert "a torn last line of 7 bytes" in caplog.text
+    path.write_bytes(b'{"a"')
+    mend(path)
+    assert path.read_bytes() == b""
 
 
 def test_counts():

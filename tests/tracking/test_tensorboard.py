@@ -92,6 +92,15 @@ def test_hyperparameters(run):
     assert [info.name.tag for info in infos] == ["val/loss"]
 
 
+def test_a_run_that_goes_on_keeps_what_was_there(tmp_path):
+    for first in (1, 4):
+        with EventFile(tmp_path) as events:
+            for step in range(first, first + 3):
+                events.figures({"a": 1.0}, step)
+        time.sleep(1.1)
+    assert [event.step for event in read(tmp_path).Scalars("a")] == [1, 2, 3, 4, 5, 6]
+
+
 def test_what_comes_from_a_step_on_is_purged(tmp_path):
     for purge, value in ((0, 1.0), (3, 2.0)):
         with EventFile(tmp_path, purge=purge) as events:

@@ -18,7 +18,7 @@ from typing import Any
 
 from jaxtrain.report.page.figures import is_number
 from jaxtrain.tracking import LOG, is_count
-from jaxtrain.tracking.rows import STEP
+from jaxtrain.tracking.rows import PLACES, STEP
 
 POINTS = 2000
 """As many of a series are drawn at most."""
@@ -26,7 +26,6 @@ POINTS = 2000
 _ALL_POINTS = 250_000
 
 _VALUES = int | float | None
-_PLACES = frozenset({"epoch", "iteration", "step", "axis", "event"})
 
 
 @dataclass(frozen=True)
@@ -66,6 +65,7 @@ def series_of(rows: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str], Series
     """
     rows = list(rows)
     place = _Epochs(rows)
+    own = {name for row in rows if row.get("event") != LOG for name in row} - PLACES
     found: dict[tuple[str, str], Series] = {}
     for row in rows:
         event = str(row.get("event"))
@@ -74,8 +74,10 @@ def series_of(rows: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str], Series
             continue
         axis = str(row.get("axis", STEP)) if event == LOG else STEP
         for name, value in row.items():
-            if name in _PLACES or isinstance(value, bool) or not isinstance(value, _VALUES):
+            if name in PLACES or isinstance(value, bool) or not isinstance(value, _VALUES):
                 continue
+            # What somebody logs under a name of the run's own is another curve.
+            name = f"log/{name}" if event == LOG and axis == STEP and name in own else name
             one = found.setdefault((name, axis), Series(name, axis, event))
             one.xs.append(int(x))  # type: ignore[arg-type]
             one.ys.append(float(value) if is_number(value) else None)

@@ -24,12 +24,13 @@ _STATUS = {"running": "RUNNING", "completed": "FINISHED", "failed": "FAILED"}
 
 
 def key_of(record: RunRecord) -> str:
-    """What tells this run from all others: its id, and when it was begun.
+    """What tells this run from all others: the number that it got when it was begun.
 
     The same config run on two machines has one id, and is two runs. A directory that is moved or
-    copied stays the same run.
+    copied stays the same run. Of one of an earlier version, without a number, it is its name.
     """
-    told = json.dumps([record.project, record.id, record.metadata.get("started")])
+    uid = record.metadata.get("uid")
+    told = json.dumps([record.project, record.id] if uid is None else uid)
     return hashlib.sha256(told.encode()).hexdigest()[:32]
 
 

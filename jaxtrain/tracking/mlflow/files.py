@@ -33,7 +33,7 @@ def files_of(record: RunRecord) -> list[str]:
     for one in record.artifacts:
         home = one.path.relative_to(path)
         names += [str(home / name) for name in one.files]
-    return [name for name in dict.fromkeys(names) if _is_own(path / name)]
+    return [name for name in dict.fromkeys(names) if _is_own(path, name)]
 
 
 def is_fixed(name: str) -> bool:
@@ -60,5 +60,7 @@ def sizes_on(client: MlflowClient, run_id: str) -> dict[str, int]:
     return found
 
 
-def _is_own(path: Path) -> bool:
-    return path.is_file() and not path.is_symlink()
+def _is_own(run: Path, name: str) -> bool:
+    """Whether it is a file in the run's directory, and no link on the way leads elsewhere."""
+    path = run / name
+    return path.is_file() and path.resolve() == run.resolve() / name

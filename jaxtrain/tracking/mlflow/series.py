@@ -20,9 +20,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from jaxtrain.tracking.mlflow.names import metric_name
-from jaxtrain.tracking.rows import LOG, STEP, is_count, rows_in
+from jaxtrain.tracking.rows import LOG, PLACES, STEP, is_count, rows_in
 
-_PLACES = ("epoch", "iteration", "step", "axis", "event")
 _LARGEST = 1.7976931348623157e308
 _WITNESS = 64
 
@@ -133,7 +132,7 @@ class Tail:
             return
         assert isinstance(step, int)
         for name, value in row.items():
-            if name in _PLACES or isinstance(value, bool):
+            if name in PLACES or isinstance(value, bool):
                 continue
             if value is not None and not isinstance(value, int | float):
                 continue

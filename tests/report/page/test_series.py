@@ -17,10 +17,12 @@ def test_every_name_and_axis_is_a_series():
     found = series_of(rows)
     assert list(found) == [
         ("loss", "step"), ("learning_rate", "step"), ("train/loss", "step"),
-        ("val/loss", "step"), ("val/accuracy", "step"), ("loss", "game"), ("margin", "step"),
+        ("val/loss", "step"), ("val/accuracy", "step"), ("loss", "game"), ("log/loss", "step"),
+        ("margin", "step"),
     ]  # fmt: skip
     loss = found["loss", "step"]
-    assert (loss.xs, loss.ys, loss.event) == ([5, 15, 15], [1.0, 0.5, 0.9], "iteration")
+    assert (loss.xs, loss.ys, loss.event) == ([5, 15], [1.0, 0.5], "iteration")
+    assert found["log/loss", "step"].ys == [0.9]  # what somebody logs is another curve
     assert (found["loss", "game"].xs, found["loss", "game"].epochs) == ([7], [])
     assert found["margin", "step"].ys == [1.0]
 
