@@ -124,7 +124,13 @@ class Facts:
     @cached_property
     def figures(self) -> dict[str, float]:
         """The last value of everything, and what metrics.json says; only what is finite."""
-        return {name: v for name, v in self.record.figures.items() if math.isfinite(v)}
+        figures, lost = self.record.figures, self.record.lost
+        return {n: v for n, v in figures.items() if math.isfinite(v) and n not in lost}
+
+    @property
+    def told(self) -> str:
+        """The state, and whether the monitor has ended in NaN or Inf."""
+        return f"{self.state}, NaN" if self.monitor in self.record.lost else self.state
 
     @cached_property
     def changed(self) -> dict[str, Any]:
@@ -158,6 +164,7 @@ class Facts:
             "last": None if curve is None else curve.last,
             "changed": self.changed,
             "figures": self.figures,
+            "lost": self.record.lost,
         }
 
     @staticmethod

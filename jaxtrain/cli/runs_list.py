@@ -14,6 +14,7 @@ With `--json` one document, `{"runs": [...]}`, each of them with
 | `best`, `best_step`, `last` | of that metric, or null |
 | `changed` | what its config has that is not the default, by dotted keys |
 | `figures` | the last value of everything logged, and what metrics.json says, by name |
+| `lost` | what has ended in NaN or Inf: the step since which, by name; it is no figure |
 """
 
 from __future__ import annotations
@@ -38,8 +39,9 @@ STATES = ("running", "completed", "interrupted", "failed", "killed", "broken", "
 _KEYS = """\
 --json prints {"runs": [...]}, each with id, project, path, status, tags, time,
 epochs, planned_epochs, steps, monitor, direction, best, best_step, last,
-changed (config that is not the default, by dotted keys) and figures (the last
-value of everything, and what metrics.json says). What is not known is null."""
+changed (config that is not the default, by dotted keys), figures (the last
+value of everything, and what metrics.json says) and lost (what has ended in NaN
+or Inf: the step since which, by name). What is not known is null."""
 
 _SPARKS = 16
 _ELSEWHERE = ("project", "tags", "workdir")  # in columns of their own
@@ -134,7 +136,7 @@ def _print(found: Sequence[Facts], names: Sequence[tuple[str, str]], wanted: Seq
         [
             _run_column(names),
             Column("project", [printable(run.record.project) for run in found], worth=7),
-            Column("status", [printable(run.state) for run in found], worth=11),
+            Column("status", [printable(run.told) for run in found], worth=11),
             Column("tags", [printable(", ".join(run.record.tags)) for run in found], 2, least=8),
             Column("when", [_when(run) for run in found], worth=4),
             Column("epochs", [_epochs(run) for run in found], worth=8, right=True),

@@ -103,6 +103,8 @@ def _print_curves(run: Facts) -> None:
 
     curves = [(name, run.curve(name)) for name in run.record.names]
     found = [(name, curve) for name, curve in curves if curve is not None]
+    lost = [f"{name}, since step {step:,}" for name, step in run.record.lost.items()]
+    _print_section("not a finite number", lost)
     if not found:
         return
     metrics = set(run.metrics)

@@ -143,6 +143,22 @@ class RunRecord:
         return found
 
     @cached_property
+    def lost(self) -> dict[str, int]:
+        """What has ended in NaN or Inf: by its name, the step since which it is no finite number.
+
+        `series` leaves those values out.
+        """
+        found: dict[str, int] = {}
+        for row in self.rows:
+            step = row.get("step") if row.get("event") == LOG else row.get("iteration")
+            for name, value in row.items():
+                if value is not None:
+                    found.pop(name, None)
+                elif name not in PLACES and isinstance(step, int):
+                    found.setdefault(name, step)
+        return found
+
+    @cached_property
     def names(self) -> list[str]:
         """What there are series of, in the order in which they came up."""
         return list(dict.fromkeys(name for row in self.rows for name in _figures(row)))

@@ -8,9 +8,11 @@ import sys
 
 import pytest
 
+from jaxtrain import tracking
 from jaxtrain.errors import ConfigError
 from jaxtrain.files.lock import lock
 from jaxtrain.main import main
+from jaxtrain.tracking import RunRecord
 from tests.some_runs import epochs_run, note
 
 LOSSES = {"val/loss": [0.9, 0.4, 0.6], "val/accuracy": [0.1, 0.5, 0.6]}
@@ -144,6 +146,7 @@ def test_the_document_is_what_the_module_says(listed, root):
             "last": 0.2,
             "changed": {"train.epochs": 3, "width": 128},
             "figures": {"val/loss": 0.2, "val/accuracy": 0.4},
+            "lost": {},
         }
     ]
     assert {run["id"]: run["status"] for run in json.loads(listed("--json"))["runs"]}[
@@ -194,3 +197,23 @@ def test_reading_runs_takes_no_jax(root):
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_a_run_that_ended_in_nan_does_not_look_well(tmp_path, capsys, monkeypatch, call):
+    monkeypatch.setenv("COLUMNS", "200")
+    with tracking.run("p", "lost", root=tmp_path) as run:
+        for step, loss in enumerate((1.0, 0.5, float("nan"), float("inf"))):
+            run.log({"loss": loss, "rate": 0.1}, step)
+    with tracking.run("p", "found", root=tmp_path) as run:
+        for step, loss in enumerate((1.0, float("nan"), 0.6)):
+            run.log({"loss": loss}, step)
+    root = ["--root", str(tmp_path)]
+    assert main(["runs", "list", *root]) == 0
+    lines = {line.split()[0]: line for line in capsys.readouterr().out.splitlines()}
+    assert "completed, NaN" in lines["lost"]
+    assert "NaN" not in lines["found"]
+    assert main(["runs", "list", *root, "--where", "loss < 2", "--json"]) == 0
+    assert ids(capsys.readouterr().out) == ["found"]
+    assert main(["runs", "show", "lost", *root]) == 0
+    assert "not a finite number\n  loss, since step 2\n" in capsys.readouterr().out
+    assert RunRecord.read(tmp_path / "p/lost").lost == {"loss": 2}

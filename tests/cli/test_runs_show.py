@@ -91,7 +91,7 @@ def test_a_trained_run(show, tmp_path):
     assert (words["val/loss"], words["grad_norm"]) == (6, 4)  # a gradient has no best
     assert "  train " not in said
     assert "  evaluate  python -m jaxtrain.main evaluate " in said
-    assert "learning_curves.png\n" in said
+    assert "report.html\n" in said
     assert json.loads(show(str(run), "--json"))["figures"]["test_loss"] > 0
     assert main(["runs", "rm", str(run), "--yes"]) == 0
     assert not run.exists()
