@@ -21,7 +21,7 @@ PHASES = [
     *(("shutil:rmtree", 2, when) for when in ("before", "within", "after")),
     *(("os:rename", nth, "before") for nth in range(1, 9)),
     *(("os:replace", nth, when) for nth in (1, 2) for when in ("before", "after")),
-    *(("jaxtrain.hooks.jsonl:_append", 7, when) for when in ("before", "after")),
+    *(("jaxtrain.hooks.jsonl:append_row", 7, when) for when in ("before", "after")),
     *(("jaxtrain.hooks.csv:CSV._write", 2, when) for when in ("before", "after")),
     ("jaxtrain.run.experiment:write_summary", 1, "before"),
     ("jaxtrain.run.directory:dump", 1, "after"),
