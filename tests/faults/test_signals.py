@@ -69,7 +69,9 @@ def test_fault_4_stopped_in_the_evaluation_of_the_report(runs, whole, tmp_path):
 
 
 def test_a_signal_while_the_checkpoint_is_loaded_saves_no_second_one(runs, whole, tmp_path):
-    assert runs.run("run", [["kill_at", {"target": "jaxtrain.hooks.jsonl:append_row", "nth": 9}]]) < 0
+    assert (
+        runs.run("run", [["kill_at", {"target": "jaxtrain.hooks.jsonl:append_row", "nth": 9}]]) < 0
+    )
     before = runs.checkpoints("run")
     there = tmp_path / "there"
     target = "jaxtrain.hooks.checkpoint:CheckpointStore.load"

@@ -133,7 +133,9 @@ def test_fault_8_a_save_that_fails(runs, whole, target):
 
 @pytest.mark.slow
 def test_fault_9_a_row_that_fails(runs, whole):
-    assert runs.run("run", [["fail_at", {"target": "jaxtrain.hooks.jsonl:append_row", "nth": 6}]]) == 4
+    assert (
+        runs.run("run", [["fail_at", {"target": "jaxtrain.hooks.jsonl:append_row", "nth": 6}]]) == 4
+    )
     assert "storage error: " in runs.said("run")
     runs.finish("run", whole)
 

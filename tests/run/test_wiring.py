@@ -157,7 +157,7 @@ def test_an_error_nobody_foresaw_is_noted_as_the_end_of_the_run(tmp_path):
     with pytest.raises(ZeroDivisionError):
         experiment.train()
     status = json.loads((tmp_path / "run/metadata.json").read_text())["status"]
-    assert status == "failed: division by zero"
+    assert status == "failed: ZeroDivisionError: division by zero"
 
 
 @pytest.mark.slow

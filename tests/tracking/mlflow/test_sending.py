@@ -144,7 +144,9 @@ def test_wherever_it_is_cut_off_the_next_one_brings_the_rest(tmp_path, mlflow_se
     assert len(cuts) > 8
     for cut in cuts:
         name = f"cut{cut}"
-        shutil.copytree(run.directory, tmp_path / "runs" / "digits" / name)
+        place = shutil.copytree(run.directory, tmp_path / "runs" / "digits" / name)
+        said = json.loads((place / "metadata.json").read_text())  # else it were the same run
+        (place / "metadata.json").write_text(json.dumps({**said, "uid": name}))
         record = RunRecord.read(tmp_path / "runs" / "digits" / name)
         (record.path / FILE_NAME).unlink()
         with Way(mlflow_server.uri) as way:
@@ -230,7 +232,7 @@ def test_rows_that_were_taken_back_and_came_again_are_there_once(tmp_path, mlflo
     for step in range(1, 7):
         run.log({"loss": 1 / step}, step)
     sending.send()
-    run.rewind(3, 1)
+    run.rewind_to(3)
     sending = sending if within else Sending(run.directory, mlflow_server.uri)
     for step in range(4, 9):
         run.log({"loss": 1 / step}, step)
@@ -247,7 +249,7 @@ def test_rows_that_came_otherwise_are_told_of(tmp_path, mlflow_server):
     for step in range(1, 4):
         run.log({"loss": 1.0}, step)
     Sending(run.directory, mlflow_server.uri).send()
-    run.rewind(2, 1)
+    run.rewind_to(2)
     Sending(run.directory, mlflow_server.uri).send()
     run.log({"loss": 2.0}, 3)
     run.finish()
