@@ -664,6 +664,10 @@ def test_a_kill_behind_the_report_is_made_good_by_the_same_command(tmp_path, cap
     make(workdir, "train.epochs=1").train()
     assert RunRecord.read(workdir).status == "completed"
     assert (workdir / "report.html").exists()
+    record = json.loads((workdir / "metadata.json").read_text())
+    (workdir / "metadata.json").write_text(json.dumps({**record, "status": "running"}))
+    make(workdir, "train.epochs=1").train()  # the page is there this time
+    assert RunRecord.read(workdir).status == "completed"
     before = {path: path.read_bytes() for path in workdir.rglob("*") if path.is_file()}
     make(workdir, "train.epochs=1").train()
     assert {p: p.read_bytes() for p in workdir.rglob("*") if p.is_file()} == before
