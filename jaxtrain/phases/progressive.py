@@ -49,6 +49,8 @@ from jaxtrain.retention import (
 from jaxtrain.run import Experiment, RunData, Task, Trained, choose_device
 from jaxtrain.run.building import base_model
 from jaxtrain.run.data import read_splits
+from jaxtrain.run.directory import RunDirectory
+from jaxtrain.run.reporting import REPORT, make_page
 from jaxtrain.run.resuming import Resume
 
 
@@ -269,9 +271,15 @@ class Progressive:
             joint=None if self.config.joint is None else load_row(self.layout.scores(JOINT)),
             control=next(iter(self.config.untrained), None),
         )
-        with replacing(self.layout.report) as temporary:
-            temporary.write_text(json.dumps(report.to_json(), indent=1) + "\n", encoding="utf-8")
+        said, file = json.dumps(report.to_json(), indent=1) + "\n", self.layout.report
+        if not file.exists() or file.read_bytes() != said.encode():
+            with replacing(file) as temporary:
+                temporary.write_text(said, encoding="utf-8")
         draw_retention(report, self.layout.picture)
+        for name in self.config.names:  # their pages show the matrix, which was not there yet
+            page = self.layout.run(name) / REPORT
+            if not page.exists() or page.stat().st_mtime_ns < file.stat().st_mtime_ns:
+                make_page(RunDirectory(page.parent))
         return report
 
     # -- the directory -------------------------------------------------------------------------

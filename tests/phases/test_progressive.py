@@ -46,6 +46,9 @@ def test_all_tasks_are_scored_after_each_phase_and_before_the_first(trained):
     written = json.loads((progressive.directory / "retention.json").read_text())
     assert written == json.loads(json.dumps(report.to_json()))
     assert (progressive.directory / "retention.png").stat().st_size > 1000
+    pages = [page.read_text() for page in progressive.directory.glob("phases/*/report.html")]
+    assert len(pages) == len(progressive.config.names)
+    assert all('id="retention"' in page for page in pages)
     # Against the evaluation of an ordinary run.
     figures = Trained.load(progressive.run_directory("one"))
     rows = figures.sets()[0]["test"]
