@@ -9,9 +9,9 @@ over, or None:
 
     RULES = (("layers/*/kernel", (None, "fsdp", "tensor")), ("embedding", ("tensor", "fsdp")))
 
-Patterns are those of a shell, and match the end of a path, so that a moment of an optimizer lies as
-its parameter does. The first rule that matches, and is of as many axes, counts. Where none does, the
-largest axis that can be divided lies over `fsdp`, if the leaf has at least `SMALL` numbers.
+Patterns are those of a shell, and match the end of a path, so that a moment of an optimizer lies
+as its parameter does. The first rule that matches, and is of as many axes, counts. Where none does,
+the largest axis that can be divided lies over `fsdp`, if the leaf has at least `SMALL` numbers.
 """
 
 from __future__ import annotations
