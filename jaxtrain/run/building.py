@@ -9,20 +9,24 @@ An adapter's parameters are the model's, and the parameters of the base are its 
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
+import jax
 import numpy as np
 import optax
 
 from jaxtrain import lora
+from jaxtrain.batch import Batch
 from jaxtrain.config import ExperimentConfig, ScheduleSection
 from jaxtrain.errors import ConfigError
 from jaxtrain.lora import LoRAConfig, Protection
 from jaxtrain.models import MODELS, Model
+from jaxtrain.models.model import Rngs, Variables
 from jaxtrain.optim import make_optimizer
-from jaxtrain.parallel import Layout, make_mesh
-from jaxtrain.parallel.mesh import refuse_unsplit
+from jaxtrain.parallel import Layout, gathered, make_mesh, using
+from jaxtrain.parallel.mesh import TENSOR, refuse_unsplit
 
 # Of the section `lora`: what is no option of an adapter, but of how it is trained.
 _OF_TRAINING = ("form", "protect", "quantize")
@@ -81,7 +85,49 @@ def layout_of(config: ExperimentConfig, model: Model) -> Layout | None:
     refuse_unsplit(config.data.batch_size, mesh)
     if config.data.eval_batch_size is not None:
         refuse_unsplit(config.data.eval_batch_size, mesh, key="data.eval_batch_size")
+    if mesh.shape[TENSOR] > 1 and not any(TENSOR in axes for _, axes in model.layout):
+        raise ConfigError(
+            f"mesh.tensor: model {config.model.name!r} has no rule that lays anything over it, so "
+            f"that all {mesh.shape[TENSOR]} parts would compute the same; take data or fsdp"
+        )
     return Layout(mesh, model.layout)
+
+
+def on_layout(model: Model, layout: Layout | None) -> Model:
+    """The model, with its parameters put together where it uses them, if they lie in pieces.
+
+    One that says how its parameters lie knows best when; for any other all are put together before
+    it is asked.
+    """
+    if layout is None:
+        return model
+    whole = (lambda tree: tree) if model.layout else gathered
+
+    def apply(
+        variables: Variables, batch: Batch, *, train: bool, rngs: Rngs | None = None
+    ) -> tuple[Any, dict[str, Any]]:
+        with using(layout):
+            return model.apply(whole(variables), batch, train=train, rngs=rngs)
+
+    def apply_with_kl(
+        variables: Variables,
+        reference: Variables,
+        batch: Batch,
+        *,
+        train: bool,
+        rngs: Rngs | None = None,
+    ) -> tuple[Any, dict[str, Any], jax.Array]:
+        assert model.apply_with_kl is not None
+        with using(layout):
+            return model.apply_with_kl(
+                whole(variables), whole(reference), batch, train=train, rngs=rngs
+            )
+
+    return dataclasses.replace(
+        model,
+        apply=apply,
+        apply_with_kl=None if model.apply_with_kl is None else apply_with_kl,
+    )
 
 
 def optimizer_form(config: ExperimentConfig) -> optax.GradientTransformation:
