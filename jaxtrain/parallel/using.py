@@ -82,8 +82,16 @@ def again(function: Callable[..., Any]) -> Callable[..., Any]:
     """
     if parts_in_use(FSDP) == 1:
         return function
-    policy = jax.checkpoint_policies.save_anything_except_these_names(_NAME)
-    return jax.checkpoint(function, policy=policy)
+    return jax.checkpoint(function, policy=_all_but_gathered)
+
+
+def _all_but_gathered(primitive: Any, *values: Any, **options: Any) -> Any:
+    # What the name is given to must not be kept either: that is `_gather`, which only moves.
+    inside = options.get("call_jaxpr")
+    if inside is not None:
+        moves = {equation.primitive.name for equation in inside.eqns}
+        return moves != {"sharding_constraint"}
+    return not (primitive.name == "name" and options.get("name") == _NAME)
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(0, 1))
