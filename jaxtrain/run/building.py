@@ -18,14 +18,14 @@ import numpy as np
 import optax
 
 from jaxtrain import lora
-from jaxtrain.batch import Batch
+from jaxtrain.batch import Batch, batch_size, has_rows
 from jaxtrain.config import ExperimentConfig, ScheduleSection
 from jaxtrain.errors import ConfigError
 from jaxtrain.lora import LoRAConfig, Protection
 from jaxtrain.models import MODELS, Model
 from jaxtrain.models.model import Rngs, Variables
 from jaxtrain.optim import make_optimizer
-from jaxtrain.parallel import Layout, gathered, make_mesh, using
+from jaxtrain.parallel import Layout, batch_sharding, gathered, make_mesh, row_parts, using
 from jaxtrain.parallel.mesh import TENSOR, refuse_unsplit
 
 # Of the section `lora`: what is no option of an adapter, but of how it is trained.
@@ -83,6 +83,10 @@ def layout_of(config: ExperimentConfig, model: Model) -> Layout | None:
         return None
     mesh = make_mesh(**dict(config.mesh))
     refuse_unsplit(config.data.batch_size, mesh)
+    parts = config.train.accumulate
+    if config.data.batch_size % parts == 0:  # or the step says what is wrong
+        what = f"data.batch_size / train.accumulate ({config.data.batch_size} / {parts})"
+        refuse_unsplit(config.data.batch_size // parts, mesh, key=what)
     if config.data.eval_batch_size is not None:
         refuse_unsplit(config.data.eval_batch_size, mesh, key="data.eval_batch_size")
     if mesh.shape[TENSOR] > 1 and not any(TENSOR in axes for _, axes in model.layout):
@@ -103,11 +107,23 @@ def on_layout(model: Model, layout: Layout | None) -> Model:
         return model
     whole = (lambda tree: tree) if model.layout else gathered
 
+    def rows(batch: Batch) -> Batch:
+        # A micro-batch is a piece of what lay over the mesh as a whole, and so at one end of it.
+        size = batch_size(batch)
+        if size % row_parts(layout.mesh):
+            return batch
+        return {
+            name: jax.lax.with_sharding_constraint(leaf, batch_sharding(layout.mesh))
+            if has_rows(leaf, size)
+            else leaf
+            for name, leaf in batch.items()
+        }
+
     def apply(
         variables: Variables, batch: Batch, *, train: bool, rngs: Rngs | None = None
     ) -> tuple[Any, dict[str, Any]]:
         with using(layout):
-            return model.apply(whole(variables), batch, train=train, rngs=rngs)
+            return model.apply(whole(variables), rows(batch), train=train, rngs=rngs)
 
     def apply_with_kl(
         variables: Variables,
@@ -120,7 +136,7 @@ def on_layout(model: Model, layout: Layout | None) -> Model:
         assert model.apply_with_kl is not None
         with using(layout):
             return model.apply_with_kl(
-                whole(variables), whole(reference), batch, train=train, rngs=rngs
+                whole(variables), whole(reference), rows(batch), train=train, rngs=rngs
             )
 
     return dataclasses.replace(
