@@ -11,6 +11,7 @@ have written (Zarr 3 within OCDBT), so orbax reads it, too.
 
 from __future__ import annotations
 
+import asyncio
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -94,8 +95,7 @@ def spread_handler() -> Any:
 
     class SpreadHandler(ocp.type_handlers.NumpyHandler):
         async def serialize(self, values: Any, infos: Any, args: Any = None) -> Any:
-            for value, info in zip(values, infos, strict=True):
-                await _write(value, info)
+            await _write([(v, i) for v, i in zip(values, infos, strict=True) if v.pieces])
             return [ocp.future.NoopFuture()]
 
     return SpreadHandler(deepcopy_host_arrays=False)
@@ -106,14 +106,30 @@ def own_folder(directory: Path) -> Path:
     return directory / f"ocdbt.process_pieces{jax.process_index()}"
 
 
-async def _write(spread: Spread, info: Any) -> None:
-    import asyncio
+async def _write(spreads: Sequence[tuple[Spread, Any]]) -> None:
+    """Write pieces, each with what orbax says of its array; few enough at a time."""
+    stores = await asyncio.gather(*(_created(spread, info) for spread, info in spreads))
+    under_way: list[Any] = []
+    waiting = 0
+    for store, (spread, _) in zip(stores, spreads, strict=True):
+        for starts, piece in spread.pieces.items():
+            for box in _chunks(piece, spread):
+                target = store[moved(box, starts)]
+                chunk = piece[box]
+                under_way.append(target.write(chunk, can_reference_source_data_indefinitely=True))
+                waiting += chunk.nbytes
+                if waiting >= _IN_FLIGHT:
+                    await asyncio.gather(*under_way)
+                    under_way, waiting = [], 0
+    await asyncio.gather(*under_way)
 
+
+def _created(spread: Spread, info: Any) -> Any:
+    """An array in the database of this process, without values so far."""
     import tensorstore as ts
 
-    if not spread.pieces:
-        return
     base = {"driver": "file", "path": f"{own_folder(Path(info.parent_dir))}/"}
+    chunk = chunk_shape(spread.part, spread.dtype.itemsize)
     spec = {
         "driver": "zarr3",
         "kvstore": {
@@ -131,12 +147,7 @@ async def _write(spread: Spread, info: Any) -> None:
         },
         "metadata": {
             "shape": list(spread.shape),
-            "chunk_grid": {
-                "name": "regular",
-                "configuration": {
-                    "chunk_shape": list(chunk_shape(spread.part, spread.dtype.itemsize))
-                },
-            },
+            "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": list(chunk)}},
             "codecs": [{"name": "bytes", "configuration": {"endian": "little"}}],
         },
         "dtype": spread.dtype.name,
@@ -144,19 +155,7 @@ async def _write(spread: Spread, info: Any) -> None:
         "recheck_cached_data": False,
         "recheck_cached_metadata": False,
     }
-    store = await ts.open(spec, create=True, open=True, context=info.ts_context)
-    under_way: list[Any] = []
-    waiting = 0
-    for starts, piece in spread.pieces.items():
-        for box in _chunks(piece, spread):
-            target = moved(box, starts)
-            write = store[target].write(piece[box], can_reference_source_data_indefinitely=True)
-            under_way.append(write)
-            waiting += piece[box].nbytes
-            if waiting >= _IN_FLIGHT:
-                await asyncio.gather(*under_way)
-                under_way, waiting = [], 0
-    await asyncio.gather(*under_way)
+    return ts.open(spec, create=True, open=True, context=info.ts_context)
 
 
 def chunk_shape(part: Starts, itemsize: int) -> tuple[int, ...]:
