@@ -89,7 +89,7 @@ class Committer:
             name = self._together.share("begin", lambda: self._begin(meta["iteration"]))[0]
             final = self._directory / name
             temporary = self._directory / f".tmp-{name}"
-            self.is_made = True
+            self.is_made = self._directory.is_dir()
             # Several processes find the digest of a part by writing it, so each is a step of all.
             meta["shared"] = {part.name: self.shared.commit(part) for part in parts}
             if self._together.count == 1:

@@ -35,6 +35,7 @@ ALL: Share = (0, 1)
 NAME = "manifest.sha256"
 _HEAD = "# jaxtrain manifest "
 _MAX_BYTES = 1 << 26
+_SMALL = 1 << 20
 # hashlib gives the interpreter away while it hashes; more threads than this only wait for the disk.
 _THREADS = 4
 
@@ -94,8 +95,9 @@ def verify_manifest(directory: Path, *, share: Share = ALL) -> None:
 
     Args:
         directory: of which.
-        share: of which files the contents are compared: the first number and every so many more.
-            The names of all are.
+        share: of which of the large files the contents are compared: the first number and every so
+            many more. Names, and what is small, are compared whatever the share is: whoever reads a
+            checkpoint reads its meta.json and its tree of names.
 
     Raises:
         CheckpointError: naming the first file that is missing, left over, changed, unreadable, or
@@ -111,8 +113,10 @@ def verify_manifest(directory: Path, *, share: Share = ALL) -> None:
         if name not in found:
             raise CheckpointError(f"{directory / name}: missing; the manifest lists it")
         raise CheckpointError(f"{directory / name}: not in the manifest")
-    own = dict(list(found.items())[share[0] :: share[1]])
     try:
+        large = {name for name, path in found.items() if path.stat().st_size > _SMALL}
+        others = large.difference(sorted(large)[share[0] :: share[1]])
+        own = {name: path for name, path in found.items() if name not in others}
         digests = list(_in_threads(_digest, own.values()))
     except OSError as error:  # a bad sector, or another process has just deleted it
         raise CheckpointError(f"{error.filename or directory}: can't be read: {error}") from error

@@ -85,8 +85,8 @@ class Together:
             for process, answer in enumerate(answers)
             if "error" in answer
         ]
-        if isinstance(failed, JaxtrainError):
-            raise failed
+        if isinstance(failed, JaxtrainError) and type(failed) is not CheckpointError:
+            raise failed  # it says more than that something failed
         if faults:
             raise CheckpointError("; ".join(faults)) from failed
         return [answer["found"] for answer in answers]
