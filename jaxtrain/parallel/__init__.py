@@ -1,16 +1,25 @@
-"""Several devices and several hosts: the mesh, what lies where on it, and where processes meet."""
+"""Several devices and hosts: the mesh, what lies where on it, and where processes meet."""
 
+from jaxtrain.parallel.hosts import finish, start
 from jaxtrain.parallel.layout import Layout, Rule
-from jaxtrain.parallel.meeting import exchange, meet
+from jaxtrain.parallel.meeting import exchange, hear, meet
 from jaxtrain.parallel.mesh import batch_sharding, make_mesh, replicated, row_parts
+from jaxtrain.parallel.process import is_first, several
+from jaxtrain.parallel.together import Together
 
 __all__ = [
     "Layout",
     "Rule",
+    "Together",
     "batch_sharding",
     "exchange",
+    "finish",
+    "hear",
+    "is_first",
     "make_mesh",
     "meet",
     "replicated",
     "row_parts",
+    "several",
+    "start",
 ]
