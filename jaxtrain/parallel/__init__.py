@@ -1,9 +1,11 @@
 """Several devices and hosts: the mesh, what lies where on it, and where processes meet."""
 
+from jaxtrain.parallel.agreeing import agreed
 from jaxtrain.parallel.hosts import finish, start
 from jaxtrain.parallel.layout import Layout, Rule
 from jaxtrain.parallel.meeting import exchange, hear, meet
 from jaxtrain.parallel.mesh import batch_sharding, make_mesh, replicated, row_parts
+from jaxtrain.parallel.places import place_of
 from jaxtrain.parallel.process import is_first, several
 from jaxtrain.parallel.together import Together
 
@@ -11,6 +13,7 @@ __all__ = [
     "Layout",
     "Rule",
     "Together",
+    "agreed",
     "batch_sharding",
     "exchange",
     "finish",
@@ -18,6 +21,7 @@ __all__ = [
     "is_first",
     "make_mesh",
     "meet",
+    "place_of",
     "replicated",
     "row_parts",
     "several",

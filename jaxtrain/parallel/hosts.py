@@ -31,7 +31,7 @@ logger = logging.getLogger(__name__)
 TOGETHER_SECONDS = 600.0
 """How long one that is done waits for the others: the first may still write the report."""
 
-ALONE_SECONDS = 10.0
+ALONE_SECONDS = 5.0
 """The same of one that failed: the others fail of the same just now, or they never come."""
 
 _SHUTDOWN_SECONDS = 20

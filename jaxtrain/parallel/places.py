@@ -7,8 +7,8 @@
 | who started it | what it sets |
 |---|---|
 | `srun` | SLURM_JOB_ID, SLURM_STEP_NODELIST, SLURM_NTASKS, SLURM_PROCID, SLURM_LOCALID |
-| `mpirun` of Open MPI | OMPI_COMM_WORLD_SIZE, ..._RANK, ..._LOCAL_RANK; OMPI_MCA_orte_hnp_uri up to 4 |
-| a Kubernetes Job, Indexed | JOB_COMPLETION_INDEX; the manifest adds the first two of the next line |
+| `mpirun` (Open MPI) | OMPI_COMM_WORLD_SIZE, ..._RANK, ..._LOCAL_RANK; up to 4 an URI, see below |
+| Indexed Job of Kubernetes | JOB_COMPLETION_INDEX; its manifest sets the first two below |
 | `launch`, anybody | JAX_COORDINATOR_ADDRESS, JAX_NUM_PROCESSES, JAX_PROCESS_ID |
 
 What is set by half starts nothing: it is told. The config's section says more than the environment,
@@ -92,12 +92,12 @@ def place_of(section: Section | None, environ: Mapping[str, str]) -> Place | Non
     found = found or _of_ours(said, section, environ)
     if found is None:
         return None
-    if found.process is not None and found.processes is not None:
-        if not 0 <= found.process < found.processes:
-            raise ConfigError(
-                f"distributed.process: expected 0 to {found.processes - 1}, of "
-                f"{found.processes} processes, found {found.process}"
-            )
+    count = found.processes
+    if found.process is not None and count is not None and not 0 <= found.process < count:
+        raise ConfigError(
+            f"distributed.process: expected 0 to {count - 1}, of {count} processes, found "
+            f"{found.process}"
+        )
     if section is None:
         return found
     seconds = {"heartbeat_seconds", "start_seconds"}

@@ -1,7 +1,7 @@
 """Which of the run's processes this one is; no device is touched to know it.
 
-    if is_first():
-        write()
+if is_first():
+    write()
 """
 
 from __future__ import annotations

@@ -63,14 +63,11 @@ class Pacer:
 
     def limit(self, iteration: int) -> int:
         """How many iterations after `iteration` the next dispatch may do; asked once for each."""
-        if self._agree is None:
-            self.chunk = self._wish
-        elif self._until_agreed == 0:
-            before, self.chunk = self.chunk, self._agree(self._wish)
-            self._wish = self.chunk
-            self._rarer = 1 if self.chunk != before else min(2 * self._rarer, _RARER)
-            self._until_agreed = _AGREED * self._rarer
-        else:
+        if self._agree is not None:
+            if self._until_agreed == 0:
+                before, self.chunk = self.chunk, self._agree(self._wish)
+                self._rarer = 1 if self.chunk != before else min(2 * self._rarer, _RARER)
+                self._until_agreed = _AGREED * self._rarer
             self._until_agreed -= 1
         return self.chunk - iteration % self.chunk
 
@@ -105,12 +102,13 @@ class Pacer:
 
     def _adapt(self, seconds_each: float) -> None:
         self._seconds_each = max(seconds_each, 1e-9)
+        self._wish = self.chunk
         if self.chunk > 1 and 2 * self.chunk * seconds_each > self._seconds:
-            self._wish = self.chunk // 2
+            self._wish //= 2
         elif self.chunk < LONGEST and 8 * self.chunk * seconds_each < self._seconds:
-            self._wish = self.chunk * 2
-        else:
-            self._wish = self.chunk
+            self._wish *= 2
+        if self._agree is None:
+            self.chunk = self._wish
 
 
 def agreed() -> Callable[[int], int]:
