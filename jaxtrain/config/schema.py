@@ -230,7 +230,7 @@ class DistributedSection(Section):
     coordinator: str | None = None  # host:port of process 0; null: what the environment says
     processes: int | None = Field(default=None, ge=1)  # 1: alone, whatever the environment says
     process: int | None = Field(default=None, ge=0)  # which one this is
-    heartbeat_seconds: int = Field(default=100, ge=5)  # of silence, and a process counts as dead
+    heartbeat_seconds: int = Field(default=100, ge=10)  # of silence, and a process counts as dead
     start_seconds: int = Field(default=300, ge=1)  # the first waits so long for the last
 
 

@@ -17,14 +17,15 @@ from __future__ import annotations
 import logging
 import os
 import sys
+import threading
 from collections.abc import Mapping
 
 import jax
 
 from jaxtrain.errors import ConfigError, PeerError
 from jaxtrain.parallel import together
-from jaxtrain.parallel.meeting import exchange
 from jaxtrain.parallel.places import Place, Section, place_of
+from jaxtrain.parallel.process import is_first
 
 logger = logging.getLogger(__name__)
 
@@ -49,7 +50,9 @@ def start(section: Section | None = None, *, environ: Mapping[str, str] = os.env
 
     Raises:
         ConfigError: who is meant is said only in part; or JAX was used before. Nothing was begun.
-        PeerError: the others did not come in time.
+
+    Where the others don't come in time the process ends, with the code of a PeerError: JAX leaves
+    no other way out.
     """
     if jax.distributed.is_initialized():
         return True
@@ -58,6 +61,8 @@ def start(section: Section | None = None, *, environ: Mapping[str, str] = os.env
         return False
     _begin(place)
     count, own = jax.process_count(), jax.process_index()
+    if count > 1:
+        together.begin()
     logger.info("process %d of %d; the coordinator is %s", own, count, place.coordinator or "found")
     return count > 1
 
@@ -67,6 +72,10 @@ def _begin(place: Place) -> None:
     jax.config.update("jax_enable_preemption_service", False)
     if jax.config.jax_cpu_collectives_implementation in (None, "", "none"):  # type: ignore[attr-defined]
         jax.config.update("jax_cpu_collectives_implementation", "gloo")
+    # JAX, too, has a time limit here, and ends the process with code 134 when it is over.
+    limit = threading.Timer(place.start_seconds, _give_up, args=[place])
+    limit.daemon = True
+    limit.start()
     try:
         jax.distributed.initialize(
             place.coordinator,
@@ -74,16 +83,26 @@ def _begin(place: Place) -> None:
             place.process,
             list(place.devices) if place.devices is not None else None,
             cluster_detection_method=place.scheduler or "deactivate",
-            initialization_timeout=place.start_seconds,
+            initialization_timeout=place.start_seconds + 60,
             heartbeat_timeout_seconds=place.heartbeat_seconds,
             shutdown_timeout_seconds=_SHUTDOWN_SECONDS,
         )
-    except jax.errors.JaxRuntimeError as error:
-        raise PeerError(
-            f"distributed: waited {place.start_seconds} s for all processes of the run: {error}"
-        ) from error
     except (RuntimeError, ValueError, TypeError) as error:
         raise ConfigError(f"distributed: {error}") from error
+    finally:
+        limit.cancel()
+
+
+def _give_up(place: Place) -> None:
+    own = "this process" if place.process is None else f"process {place.process}"
+    count = "all" if place.processes is None else f"all {place.processes}"
+    print(
+        f"another process: distributed: {own} has waited {place.start_seconds} s for {count} "
+        f"processes of the run to come to {place.coordinator or 'the coordinator'}; those that "
+        "don't say this are missing",
+        file=sys.stderr,
+    )
+    together.end_at_once(PeerError.exit_code)
 
 
 def finish(code: int = 0) -> int:
@@ -102,20 +121,18 @@ def finish(code: int = 0) -> int:
         return code
     together.end()
     seconds = ALONE_SECONDS if code else TOGETHER_SECONDS
+    if code and is_first():  # with it goes the coordinator, and JAX would end the others
+        seconds += together.LEFT_SECONDS
     try:
-        codes = exchange("finish", str(code), seconds=seconds)
-    except (PeerError, jax.errors.JaxRuntimeError) as error:
-        code = code or PeerError.exit_code
-        logger.error("%s; process %d ends alone", error, jax.process_index())
-        _end(code)
-    if any(other != "0" for other in codes) and not code:
-        logger.warning("the processes of the run end with the codes %s", ", ".join(codes))
+        together.tell_end(code)
+        parts = together.all_end(seconds)
+    except jax.errors.JaxRuntimeError as error:
+        logger.error("the coordinator is gone: %s", error)
+        parts = False
+    if not parts:
+        logger.error(
+            "process %d ends with code %d; not all of the others do", jax.process_index(), code
+        )
+        together.end_at_once(code or PeerError.exit_code)
     jax.distributed.shutdown()
     return code
-
-
-def _end(code: int) -> None:
-    """Past everything that would wait for the others: JAX's own handlers at the exit, too."""
-    for stream in (sys.stdout, sys.stderr):
-        stream.flush()
-    os._exit(code)

@@ -10,16 +10,21 @@ it for ever. Here a thread looks a few times a second whether anybody was asked.
 gate at this process's next place, and tells how many places are behind it; when all have told, the
 gate opens, and the stop is at the first place that is behind nobody. No thread waits for another
 process's main thread, which may be waiting itself for what this one has yet to launch.
+
+The same thread sees when a process has failed and left. This one then waits for it somewhere, and
+would do so until JAX ends it with code 134, a heartbeat later; it ends here, as after a signal.
 """
 
 from __future__ import annotations
 
 import itertools
 import logging
+import os
+import sys
 import threading
 import time
 import weakref
-from typing import Any
+from typing import Any, NoReturn
 
 import jax
 
@@ -34,6 +39,11 @@ SECONDS = 120.0
 
 _LOOK_SECONDS = 0.2
 _ROOT = "jaxtrain/stop/"
+_ENDS = "jaxtrain/ends/"
+_AT_ONCE = "at once"
+
+# To fail of the same, and say so, before the failure of another one ends this one.
+LEFT_SECONDS = 10.0
 _serials = itertools.count()
 
 
@@ -137,21 +147,20 @@ class _Watcher:
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._over = threading.Event()
+        self._left_at: float | None = None
 
     def watch(self, stop: Together) -> None:
         with self._lock:
             self._stops.add(stop)
-            if self._thread is None:
-                self._over.clear()
-                self._thread = threading.Thread(
-                    target=self._work, name="jaxtrain-together", daemon=True
-                )
-                self._thread.start()
+
+    def begin(self) -> None:
+        self._over.clear()
+        self._left_at = None
+        self._thread = threading.Thread(target=self._work, name="jaxtrain-together", daemon=True)
+        self._thread.start()
 
     def end(self) -> None:
-        """Let go of the coordinator, which is about to go."""
-        with self._lock:
-            thread, self._thread = self._thread, None
+        thread, self._thread = self._thread, None
         if thread is not None:
             self._over.set()
             thread.join()
@@ -167,15 +176,63 @@ class _Watcher:
                     stops = list(self._stops)
                 for stop in stops:
                     stop.look(service, entries)
+                self._look_who_left()
             except (jax.errors.JaxRuntimeError, PeerError) as error:
                 # The coordinator is gone: JAX is about to end this process, and says why.
                 logger.debug("nobody tells any more whether the run is to stop: %s", error)
                 return
 
+    def _look_who_left(self) -> None:
+        fine = ("0", str(PeerError.exit_code))
+        left = {number: code for number, code in ends().items() if code not in fine}
+        if not left:
+            return
+        now = time.monotonic()
+        self._left_at = self._left_at or now
+        if now - self._left_at > LEFT_SECONDS:
+            who = ", ".join(f"process {number} with code {code}" for number, code in left.items())
+            print(
+                f"another process: the run was left by {who}; this one can't go on without it\n"
+                "run the same command again to go on",
+                file=sys.stderr,
+            )
+            tell_end(_AT_ONCE)
+            end_at_once(PeerError.exit_code)
+
 
 _watcher = _Watcher()
 
 
+def begin() -> None:
+    """Look from now on whether somebody was asked to stop; the run's processes have met."""
+    _watcher.begin()
+
+
 def end() -> None:
-    """Look no more whether somebody was asked; before the run's processes part."""
+    """Look no more; before the run's processes part."""
     _watcher.end()
+
+
+def tell_end(how: int | str) -> None:
+    """Tell the others that this process is done, and with which code."""
+    client().key_value_set(f"{_ENDS}{jax.process_index()}", str(how), True)
+
+
+def ends() -> dict[int, str]:
+    """Who has told so."""
+    return {int(key.rpartition("/")[2]): how for key, how in client().key_value_dir_get(_ENDS)}
+
+
+def all_end(seconds: float) -> bool:
+    """Wait until all have told it; whether they have, and all wait for each other now."""
+    end, count = time.monotonic() + seconds, jax.process_count()
+    while len(told := ends()) < count and time.monotonic() < end:
+        time.sleep(_LOOK_SECONDS / 4)
+    return len(told) == count and _AT_ONCE not in told.values()
+
+
+def end_at_once(code: int) -> NoReturn:
+    """End past everything that would wait for the others: JAX's own handlers at the exit, too."""
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    os._exit(code)
