@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import logging
+import os
 import signal
 from typing import TYPE_CHECKING
 
@@ -16,6 +18,7 @@ from jaxtrain.cli.configured import (
 )
 from jaxtrain.cli.printing import introduction, outcome, shown
 from jaxtrain.cli.signals import StopOnSignals
+from jaxtrain.errors import ConfigError
 
 if TYPE_CHECKING:
     from jaxtrain.phases import PhasedConfig
@@ -43,23 +46,35 @@ def _train(options: argparse.Namespace, overrides: list[str]) -> int:
         phased = phased_of(options, overrides)
         if phased is not None:
             return _train_phases(phased, options, signals)
-        task = task_of(config_of(options, overrides))
+        config = config_of(options, overrides)
+        from jaxtrain.parallel import is_first, start
         from jaxtrain.run import Experiment
 
-        experiment = Experiment(task)
-        print(introduction(experiment), flush=True)
+        start(config.distributed)  # before JAX is used, and knows of this process alone
+        if not is_first():
+            logging.getLogger("jaxtrain").setLevel(logging.WARNING)
+        experiment = Experiment(task_of(config))
+        if is_first():
+            print(introduction(experiment), flush=True)
         figures = experiment.train(
             resume=options.resume,
             guard=signals.guard,
             allow_changed_plugins=options.allow_changed_plugins,
         )
-    print(outcome(figures, experiment.directory.path))
+    if is_first():
+        print(outcome(figures, experiment.directory.path))
     return 0
 
 
 def _train_phases(phased: PhasedConfig, options: argparse.Namespace, signals: StopOnSignals) -> int:
+    from jaxtrain.parallel import place_of
     from jaxtrain.phases import JOINT, Progressive
 
+    if place_of(None, os.environ) is not None:
+        raise ConfigError(
+            f"{options.config}: a config with phases is trained by one process, which may have "
+            "several devices, and the environment says that there are several; start one"
+        )
     progressive = Progressive(phased)
 
     def told(name: str, experiment: Experiment | None) -> None:
