@@ -90,7 +90,7 @@ class Hlo:
         devices: over how many it is partitioned.
     """
 
-    computations: Mapping[str, tuple[Instruction, ...]]
+    computations: dict[str, tuple[Instruction, ...]]
     entry: str
     devices: int = 1
 
