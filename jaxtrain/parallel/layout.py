@@ -23,6 +23,8 @@ from fnmatch import fnmatchcase
 from typing import Any, TypeAlias
 
 import jax
+import jax.numpy as jnp
+import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from jaxtrain.parallel.mesh import FSDP
@@ -87,6 +89,21 @@ class Layout:
         where = self.of(jax.eval_shape(make, *arguments))
         return jax.jit(make, out_shardings=where)(*arguments)
 
+    def place(self, tree: Any) -> Any:
+        """Arrays that were made elsewhere, each where it is to lie.
+
+        Every process has to hand in the same.
+        """
+        return jax.tree.map(_placed, tree, self.of(tree))
+
+    def abstract(self, shapes: Any) -> Any:
+        """Shapes that say where their arrays are to lie."""
+        return jax.tree.map(
+            lambda leaf, where: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=where),
+            shapes,
+            self.of(shapes),
+        )
+
     def bytes_per_device(self, tree: Any) -> int:
         """What one device holds of a tree of arrays or shapes."""
         where = jax.tree.leaves(self.of(tree))
@@ -110,6 +127,18 @@ def _largest_axis(shape: tuple[int, ...], parts: int) -> PartitionSpec:
         return PartitionSpec()
     largest = max(divisible, key=lambda axis: shape[axis])
     return PartitionSpec(*[None] * largest, FSDP)
+
+
+def _placed(leaf: Any, where: NamedSharding) -> jax.Array:
+    there = isinstance(leaf, jax.Array) and leaf.sharding == where
+    if there or where.is_fully_addressable:
+        return jax.device_put(leaf, where)
+    if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+        data = jax.random.key_data(leaf)
+        whole = NamedSharding(where.mesh, PartitionSpec())
+        return jax.random.wrap_key_data(_placed(data, whole), impl=jax.random.key_impl(leaf))
+    held = np.asarray(leaf)
+    return jax.make_array_from_callback(held.shape, where, lambda index: held[index])
 
 
 def _named(path: Any) -> str:

@@ -21,6 +21,8 @@ from jaxtrain.errors import ConfigError
 from jaxtrain.lora import LoRAConfig, Protection
 from jaxtrain.models import MODELS, Model
 from jaxtrain.optim import make_optimizer
+from jaxtrain.parallel import Layout, make_mesh
+from jaxtrain.parallel.mesh import refuse_unsplit
 
 # Of the section `lora`: what is no option of an adapter, but of how it is trained.
 _OF_TRAINING = ("form", "protect", "quantize")
@@ -65,6 +67,21 @@ def with_adapter(base: Model, config: ExperimentConfig) -> Model:
         protection=protection_of(config),
         quantize=config.lora.quantize,
     )
+
+
+def layout_of(config: ExperimentConfig, model: Model) -> Layout | None:
+    """How the state of a run lies on its mesh; None where the config has none.
+
+    Raises:
+        ConfigError: the devices do not make up the mesh, or a batch can't be split over it.
+    """
+    if config.mesh is None:
+        return None
+    mesh = make_mesh(**dict(config.mesh))
+    refuse_unsplit(config.data.batch_size, mesh)
+    if config.data.eval_batch_size is not None:
+        refuse_unsplit(config.data.eval_batch_size, mesh, key="data.eval_batch_size")
+    return Layout(mesh, model.layout)
 
 
 def optimizer_form(config: ExperimentConfig) -> optax.GradientTransformation:

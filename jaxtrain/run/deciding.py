@@ -29,6 +29,7 @@ _MAY_CHANGE_IN_A_RUN = {
     "workdir",
     "project",
     "device",
+    "mesh",
     "hooks",
     "tracking",
     "start.path",
