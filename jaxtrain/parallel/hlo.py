@@ -119,9 +119,9 @@ class Hlo:
                 own.append(_instruction(parts, next(reversed(found))))
         if not entry:
             raise DataError(f"expected a module of XLA's, with an ENTRY; found {text[:80]!r}")
-        parts = re.findall(r"\b(?:num_partitions|replica_count)=(\d+)", text.partition("\n")[0])
+        counts = re.findall(r"\b(?:num_partitions|replica_count)=(\d+)", text.partition("\n")[0])
         computations = {name: tuple(lines) for name, lines in found.items()}
-        return cls(computations, entry, math.prod(map(int, parts)))
+        return cls(computations, entry, math.prod(int(count) for count in counts))
 
     def __iter__(self) -> Iterator[Instruction]:
         """All that a call runs, what stands in fusions included."""
