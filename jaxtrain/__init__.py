@@ -81,6 +81,7 @@ _UNLISTED = (
     "pictures",
     "registry",
     "sharding",
+    "units",
 )
 _NAMES = {
     "CheckpointStore": "checkpoint",
