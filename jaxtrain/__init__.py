@@ -82,6 +82,7 @@ _UNLISTED = (
     "pictures",
     "registry",
     "sharding",
+    "units",
 )
 _NAMES = {
     "CheckpointStore": "checkpoint",

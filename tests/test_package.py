@@ -56,6 +56,49 @@ def test_imports_point_down_only():
     assert wrong == []
 
 
+def _imports_of_modules() -> dict[str, set[str]]:
+    """Whom each module names in an import, wherever in it, also one for its types alone."""
+    paths = {
+        ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
+        for path in PACKAGE.rglob("*.py")
+    }
+    found: dict[str, set[str]] = {}
+    for module, path in paths.items():
+        named = set()
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom):
+                assert node.level == 0, f"{module}: a relative import, which is not followed here"
+                for alias in node.names:
+                    whole = f"{node.module}.{alias.name}"
+                    named.add(whole if whole in paths else str(node.module))
+            elif isinstance(node, ast.Import):
+                named |= {alias.name for alias in node.names}
+        found[module] = named & paths.keys() - {module}
+    return found
+
+
+def _circle(imports: dict[str, set[str]]) -> list[str]:
+    """One way from a module back to itself; empty where there is none."""
+    left = {module: set(named) for module, named in imports.items()}
+    while ends := [module for module, named in left.items() if not named & left.keys()]:
+        for module in ends:
+            del left[module]
+    way: list[str] = []
+    at = min(left, default="")
+    while at and at not in way:
+        way.append(at)
+        at = min(left[at] & left.keys())
+    return [*way[way.index(at) :], at] if way else []
+
+
+def test_no_modules_import_each_other_in_a_circle():
+    """Not inside of a function either, nor for types alone: one of the two nouns is misplaced."""
+    imports = _imports_of_modules()
+    assert imports["jaxtrain.retention.report"] >= {"jaxtrain.retention.findings"}
+    assert _circle(imports) == []
+    assert _circle({"a": {"b"}, "b": {"c", "d"}, "c": {"b"}, "d": set()}) == ["b", "c", "b"]
+
+
 def test_only_the_checkpoint_room_knows_orbax():
     knowing = {p.parent.name for p in PACKAGE.rglob("*.py") if "import orbax" in p.read_text()}
     assert knowing == {"checkpoint"}

@@ -512,6 +512,18 @@ class Engine:
             portion = feed.take(1, 1)
         return self._dispatch.compiled(example_of(adapted), portion)
 
+    def note_dispatch(self) -> None:
+        """Remember the program of the next dispatch; `noted_dispatch` has its executable."""
+        self._dispatch.note_next()
+
+    def noted_dispatch(self) -> Any:
+        """The executable of the dispatch that was remembered, the one that runs.
+
+        None where none was, and for a process function. Its `cost_analysis()` says what a step
+        takes: the loop of the fused form counts as one round.
+        """
+        return self._dispatch.noted()
+
     @property
     def compilations(self) -> int:
         """How many shapes of batch the step was compiled for so far."""

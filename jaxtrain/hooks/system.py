@@ -11,6 +11,7 @@ on adds its own. `seconds` begins at 0 there.
 from __future__ import annotations
 
 import contextlib
+import math
 import threading
 import time
 from pathlib import Path
@@ -60,7 +61,8 @@ class System:
     | `data_wait_share` | of the time since the row before, spent on getting batches |
     | `cpu_percent` | of this process, 100 for a core; `host_cpu_percent`: of all, at most 100 |
     | `host_memory_bytes` | of this process; `host_memory_percent`: of the machine's, by all |
-    | `device_memory_bytes`, `..._peak_bytes`, `..._limit_bytes` | of the fullest device |
+    | `device_memory_bytes`, `..._peak_bytes`, `..._limit_bytes` | of the fullest, if it tells |
+    | `live_array_bytes` | of the arrays that JAX holds, on the device that has most of them |
 
     No dispatch ends for it. A run that begins anew begins the file anew. At the end, however that
     comes, there is a last row.
@@ -196,6 +198,7 @@ class _Watch:
         row["host_cpu_percent"] = psutil.cpu_percent()
         row["host_memory_bytes"] = self._process.memory_info().rss
         row["host_memory_percent"] = psutil.virtual_memory().percent
+        row["live_array_bytes"] = _live_array_bytes()
         return row | _device_memory()
 
     def _hear(self, event: str, duration_secs: float, **_: str | int) -> None:
@@ -205,6 +208,16 @@ class _Watch:
 
 def _note(engine: Engine) -> _Note:
     return _Note(time.monotonic(), engine.state.iteration, engine.waited)
+
+
+def _live_array_bytes() -> int:
+    """Of all arrays of this process: what lies on the device that has most of them."""
+    held: dict[Any, int] = dict.fromkeys(jax.local_devices(), 0)
+    for array in jax.live_arrays():
+        size = math.prod(array.sharding.shard_shape(array.shape)) * array.dtype.itemsize
+        for device in array.sharding.addressable_devices:
+            held[device] = held.get(device, 0) + size
+    return max(held.values())
 
 
 def _device_memory() -> dict[str, int]:

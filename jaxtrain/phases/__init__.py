@@ -4,7 +4,8 @@ progressive = Progressive(PhasedConfig.of("configs/korean_medical.py"))
 progressive.train().print()
 """
 
-from jaxtrain.phases.joint import JOINT, joint_config
+from jaxtrain.phases.joint import JOINT
+from jaxtrain.phases.joint_run import joint_config
 from jaxtrain.phases.ledger import Entry, Ledger, digest_of
 from jaxtrain.phases.phase import Phase
 from jaxtrain.phases.phased_config import PhasedConfig, is_phased

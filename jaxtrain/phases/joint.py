@@ -3,8 +3,7 @@
     joint: true                                       # beside `phases`
     joint: {train: {epochs: 40}, lora: {rank: 32}}    # as the last phase, but for what stands here
 
-    phased.joint.tree
-    joint_config(phased, workdir="joint", start=("base", digest))     # an ordinary run's
+    joint_of(True, phases).tree
 
 It begins with what the first phase begins with, and takes about as many steps as all phases
 together. Nothing protects what comes before it, since nothing does; nothing is merged from it.
@@ -12,17 +11,12 @@ together. Nothing protects what comes before it, since nothing does; nothing is 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from jaxtrain.config import ConfigDict, ExperimentConfig, merge
+from jaxtrain.config import ConfigDict, merge
 from jaxtrain.errors import ConfigError
 from jaxtrain.phases.phase import OWN_KEYS, Phase, batching_of, data_of, part_of
-from jaxtrain.run import RunData
-
-if TYPE_CHECKING:
-    from jaxtrain.phases.phased_config import PhasedConfig
 
 JOINT = "joint"
 
@@ -70,35 +64,6 @@ def joint_of(given: Any, phases: Sequence[Phase]) -> Phase | None:
                 "together are held in memory; take one of both"
             )
     return Phase(JOINT, merge(_without_order(phases), own))
-
-
-def joint_config(
-    phased: PhasedConfig, *, workdir: str | None = None, start: tuple[str, str] | None = None
-) -> ExperimentConfig:
-    """The config of the joint training; the data of the phases are read for it.
-
-    Where its section does not say `train.epochs`, they are as many as come nearest to the steps of
-    all phases together, what they replay included.
-
-    Args:
-        phased: has a `joint`.
-        workdir: its run directory.
-        start: path and digest of what the first phase begins with; None where the config says it.
-
-    Raises:
-        ConfigError: rows of the phases can't be put together, or are missing.
-    """
-    config = phased.config_of(JOINT, workdir=workdir, start=start)
-    with phased.told(JOINT):
-        each = RunData.of(config).loader.steps_per_epoch
-    if phased.tree.get("joint.train.epochs") is not None:
-        return config
-    steps = 0
-    for name in phased.names:
-        own = phased.config_of(name)
-        steps += own.train.epochs * RunData.of(own).loader.steps_per_epoch
-    train = config.train.model_copy(update={"epochs": max(1, math.floor(steps / each + 0.5))})
-    return config.model_copy(update={"train": train})
 
 
 def _without_order(phases: Sequence[Phase]) -> ConfigDict:

@@ -14,7 +14,8 @@ from pathlib import Path
 from jaxtrain.checkpoint.manifest import manifest_digest
 from jaxtrain.config import ExperimentConfig
 from jaxtrain.files import inside
-from jaxtrain.phases.joint import JOINT, joint_config
+from jaxtrain.phases.joint import JOINT
+from jaxtrain.phases.joint_run import joint_config
 from jaxtrain.phases.ledger import Ledger
 from jaxtrain.phases.phased_config import PhasedConfig
 from jaxtrain.phases.replay import BASE

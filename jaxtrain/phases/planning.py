@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from jaxtrain.config import ExperimentConfig
-from jaxtrain.phases.joint import JOINT, joint_config
+from jaxtrain.phases.joint import JOINT
+from jaxtrain.phases.joint_run import joint_config
 from jaxtrain.phases.phased_config import PhasedConfig
 from jaxtrain.phases.progressive import Progressive
 from jaxtrain.run import Experiment, RunData, Task

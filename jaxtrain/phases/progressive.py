@@ -30,7 +30,8 @@ from jaxtrain.files.lock import lock
 from jaxtrain.files.paths import typed_directory
 from jaxtrain.lora import Adapter
 from jaxtrain.models.causal_lm import max_length_of
-from jaxtrain.phases.joint import JOINT, joint_config
+from jaxtrain.phases.joint import JOINT
+from jaxtrain.phases.joint_run import joint_config
 from jaxtrain.phases.layout import Layout, directory_for
 from jaxtrain.phases.ledger import Entry, Ledger, digest_of, options_of
 from jaxtrain.phases.phased_config import PhasedConfig

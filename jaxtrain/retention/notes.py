@@ -7,12 +7,9 @@ list(what_to_know(report))                # "no baseline was given for medical",
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
+from jaxtrain.retention.findings import Findings
 from jaxtrain.retention.matrix import RetentionMatrix
-
-if TYPE_CHECKING:
-    from jaxtrain.retention.report import RetentionReport
 
 
 def why_not(figure: str, matrix: RetentionMatrix) -> str | None:
@@ -46,7 +43,7 @@ def _row_name(phases: tuple[str, ...], row: int) -> str:
     return f"after {phases[row - 1]}" if row else "of the base model"
 
 
-def what_to_know(report: RetentionReport) -> Iterator[str]:
+def what_to_know(report: Findings) -> Iterator[str]:
     """What a reader must know, and the figures alone don't say."""
     last = len(report.phases)
     if report.forgetting is not None:

@@ -1,7 +1,7 @@
 """A report as JSON values, and back.
 
     record = to_json(report)
-    from_json(json.loads(json.dumps(record))) == report
+    from_json(RetentionReport, json.loads(json.dumps(record))) == report
 
 Every field is written under its own name, and one that is missing, unknown or of another kind is an
 error: figures that were edited or cut off must not be compared with others. A figure is three
@@ -18,8 +18,9 @@ from jaxtrain.errors import DataError
 from jaxtrain.retention.baseline import Baseline
 from jaxtrain.retention.beside import Joint, Merged
 from jaxtrain.retention.estimate import Estimate
-from jaxtrain.retention.report import FORMULAS, RetentionReport
+from jaxtrain.retention.findings import Findings
 from jaxtrain.retention.resampling import LEVEL
+from jaxtrain.retention.transfer import FORMULAS
 
 VERSION = 2
 _COLUMNS = {"columns": list(Estimate._fields), "level": LEVEL}
@@ -27,16 +28,21 @@ _COLUMNS = {"columns": list(Estimate._fields), "level": LEVEL}
 _SAID: dict[int, dict[str, Any]] = {1: {}, VERSION: _COLUMNS}
 
 T = TypeVar("T")
+F = TypeVar("F", bound=Findings)
 Reader = Callable[[Any], Any]
 
 
-def to_json(report: RetentionReport) -> dict[str, Any]:
+def to_json(report: Findings) -> dict[str, Any]:
     """As JSON values, which hold every bit."""
     return {"version": VERSION, **_COLUMNS, **_fields(report)}
 
 
-def from_json(record: Any) -> RetentionReport:
+def from_json(kind: type[F], record: Any) -> F:
     """What `to_json` gave.
+
+    Args:
+        kind: of report.
+        record: what may be one.
 
     Raises:
         DataError: it is something else.
@@ -54,7 +60,7 @@ def from_json(record: Any) -> RetentionReport:
     fields = {n: value for n, value in record.items() if n not in ("version", *_SAID[version])}
     if version == 1 and isinstance(joint := fields.get("joint"), Mapping):
         fields["joint"] = {"nlls": {}, **joint}
-    report = _read(RetentionReport, fields)
+    report = _read(kind, fields, _READERS[Findings])
     rows = len(report.phases) + 1
     if len(report.tasks) != rows - 1 or len(report.scores) != rows or len(report.nlls) != rows:
         raise DataError(
@@ -87,7 +93,7 @@ def _fields(value: Any) -> Any:
     return value
 
 
-def _read(kind: type[T], record: Any) -> T:
+def _read(kind: type[T], record: Any, readers: Mapping[str, Reader]) -> T:
     names = [field.name for field in dataclasses.fields(kind)]  # type: ignore[arg-type]
     if not isinstance(record, Mapping) or set(record) != set(names):
         found = ", ".join(map(str, record)) if isinstance(record, Mapping) else f"{record!r:.80}"
@@ -95,7 +101,7 @@ def _read(kind: type[T], record: Any) -> T:
     values = {}
     for name in names:
         try:
-            values[name] = _READERS[kind][name](record[name])
+            values[name] = readers[name](record[name])
         except DataError as error:
             raise DataError(f"{kind.__name__}: {name}: {error}") from None
     return kind(**values)
@@ -138,7 +144,7 @@ _NUMBER = _a(float, "a number")
 _FIGURE = _or_none(Estimate.from_json)
 _FIGURES = _by_task(Estimate.from_json)
 _READERS: dict[type, dict[str, Reader]] = {
-    RetentionReport: {
+    Findings: {
         **dict.fromkeys(("tasks", "phases", "untrained", "notes"), _list_of(_TEXT)),
         **dict.fromkeys(("scores", "nlls"), _list_of(_FIGURES)),
         **dict.fromkeys((*FORMULAS, "control_loss"), _FIGURE),
@@ -146,8 +152,8 @@ _READERS: dict[type, dict[str, Reader]] = {
         **dict.fromkeys(("seed", "resamples"), _COUNT),
         "examples": _by_task(_COUNT),
         "baselines": _by_task(Baseline.from_json),
-        "merged": _or_none(lambda value: _read(Merged, value)),
-        "joint": _or_none(lambda value: _read(Joint, value)),
+        "merged": _or_none(lambda value: _read(Merged, value, _READERS[Merged])),
+        "joint": _or_none(lambda value: _read(Joint, value, _READERS[Joint])),
         "control": _or_none(_TEXT),
     },
     Merged: {

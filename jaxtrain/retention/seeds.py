@@ -18,7 +18,9 @@ import numpy as np
 
 from jaxtrain.errors import DataError
 from jaxtrain.retention.estimate import Estimate
-from jaxtrain.retention.report import FORMULAS, Estimates, RetentionReport
+from jaxtrain.retention.findings import Estimates
+from jaxtrain.retention.report import RetentionReport
+from jaxtrain.retention.transfer import FORMULAS
 
 
 @dataclass(frozen=True, kw_only=True)

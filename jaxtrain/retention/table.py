@@ -10,12 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from io import StringIO
-from typing import TYPE_CHECKING
 
 from jaxtrain.retention.estimate import Estimate
-
-if TYPE_CHECKING:
-    from jaxtrain.retention.report import RetentionReport
+from jaxtrain.retention.findings import Findings
 
 _FIGURES = (
     ("average_accuracy", "ACC", "average accuracy", False),
@@ -26,7 +23,7 @@ _FIGURES = (
 )
 
 
-def report_text(report: RetentionReport, tolerance: float) -> str:
+def report_text(report: Findings, tolerance: float) -> str:
     """The report as tables and lines, as wide as they are."""
     blocks = ["\n".join(_score_table(report)), "\n".join(_nll_table(report))]
     blocks += [
@@ -85,7 +82,7 @@ def lines(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
     return [line.rstrip() for line in caught.get().rstrip("\n").split("\n")]
 
 
-def _score_table(report: RetentionReport) -> Iterator[str]:
+def _score_table(report: Findings) -> Iterator[str]:
     names = (*report.tasks, *report.untrained)
     rows = [
         [label, *(_cell(row.get(name), star=own == name, scale=100) for name in names)]
@@ -103,7 +100,7 @@ def _score_table(report: RetentionReport) -> Iterator[str]:
     yield from lines(["score, %", *names], rows)
 
 
-def _nll_table(report: RetentionReport) -> Iterator[str]:
+def _nll_table(report: Findings) -> Iterator[str]:
     names = (*report.tasks, *report.untrained)
     rows = [
         [label, *(_cell(row.get(name), star=own == name, digits=3) for name in names)]
@@ -115,7 +112,7 @@ def _nll_table(report: RetentionReport) -> Iterator[str]:
     yield from lines(["loss, nats", *names], rows)
 
 
-def _figures(report: RetentionReport) -> Iterator[str]:
+def _figures(report: Findings) -> Iterator[str]:
     rows = []
     for field, short, meaning, sign in _FIGURES:
         found = getattr(report, field)
@@ -140,7 +137,7 @@ def _figures(report: RetentionReport) -> Iterator[str]:
 
 
 def _phase_rows(
-    report: RetentionReport, rows: Sequence[Mapping[str, Estimate]]
+    report: Findings, rows: Sequence[Mapping[str, Estimate]]
 ) -> Iterator[tuple[str, str, Mapping[str, Estimate]]]:
     labels = [
         ("base model", ""),

@@ -11,6 +11,8 @@ Axes: T phases and as many tasks, G untrained suites.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from jaxtrain.errors import DataError
@@ -82,3 +84,13 @@ def _phases(r: np.ndarray, *, least: int) -> int:
             f"scores: expected [..., T + 1, T] with T of at least {least}, found {r.shape}"
         )
     return phases
+
+
+FORMULAS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "average_accuracy": average_accuracy,
+    "backward_transfer": backward_transfer,
+    "forgetting": forgetting,
+    "forward_transfer": forward_transfer,
+    "general_ability": general_ability,
+}
+"""Each by its name in a report."""

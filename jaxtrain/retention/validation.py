@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from jaxtrain.errors import ConfigError, DataError
 from jaxtrain.retention.estimate import Estimate
 from jaxtrain.retention.evidence import RESAMPLES
-from jaxtrain.retention.report import Verdict, verdict
+from jaxtrain.retention.findings import Verdict, verdict
 from jaxtrain.retention.resampling import loss_interval, resample, score_interval
 from jaxtrain.retention.scores import TaskScores, check_names
 from jaxtrain.retention.table import lines, verdict_lines

@@ -21,9 +21,9 @@ from jaxtrain.run.needs import Needs
 from jaxtrain.run.peaks import peak_of
 from jaxtrain.run.task import Task
 from jaxtrain.step import policy
+from jaxtrain.units import as_bytes, si
 
 _SHOWN = 2**20 / 20  # less would read 0.0 MiB
-_PREFIXES = ("", "K", "M", "G", "T", "P", "E")
 
 
 def memory_lines(task: Task, compiled: Callable[[], Any]) -> list[str]:
@@ -73,18 +73,13 @@ def speed_lines(task: Task) -> list[str]:
     found = task.model.flops(batch, dtype)
     tokens = batch["inputs"].size
     return [
-        f"FLOPs      {_si(found.total * tokens)}FLOP a step of {tokens:,} tokens, "
-        f"{_si(found.total)}FLOP a token, forward and backward: "
-        f"{_si(found.weights)}FLOP products with weights, {_si(found.attention)}FLOP attention",
-        f"           and {_si(found.again)}FLOP a token are done twice, not to be kept; MFU does "
+        f"FLOPs      {si(found.total * tokens)}FLOP a step of {tokens:,} tokens, "
+        f"{si(found.total)}FLOP a token, forward and backward: "
+        f"{si(found.weights)}FLOP products with weights, {si(found.attention)}FLOP attention",
+        f"           and {si(found.again)}FLOP a token are done twice, not to be kept; MFU does "
         "not count them",
-        f"MFU        = tokens/s × {_si(found.total)}FLOP / {_peak_in_words(found, tokens, dtype)}",
+        f"MFU        = tokens/s × {si(found.total)}FLOP / {_peak_in_words(found, tokens, dtype)}",
     ]
-
-
-def as_bytes(size: int) -> str:
-    """Bytes as MiB, from 1024 of those on as GiB."""
-    return f"{size / 2**20:,.1f} MiB" if size < 2**30 else f"{size / 2**30:,.2f} GiB"
 
 
 def _too_much(needed: int, memory: Memory, task: Task, *, comes_and_goes: bool) -> str:
@@ -110,19 +105,7 @@ def _peak_in_words(found: Flops, tokens: int, dtype: str) -> str:
     peak = peak_of(device.device_kind)
     if peak is None:
         return f"the device's peak; the peak of {device.device_kind} is not known here"
-    said = f"{_si(peak)}FLOP/s, the peak of {device.device_kind} in bfloat16"
+    said = f"{si(peak)}FLOP/s, the peak of {device.device_kind} in bfloat16"
     if dtype not in ("bfloat16", "float16"):
         return f"{said}; in {dtype}, as this run computes, it is less"
     return f"{said}: at 50 % a step takes {2 * found.total * tokens / peak:.3g} s"
-
-
-def _si(number: float) -> str:
-    """A number with three places and the prefix of a unit behind it.
-
-    >>> _si(989.5e12), _si(1_234), _si(12)
-    ('990 T', '1.23 K', '12 ')
-    """
-    power = 0
-    while number >= 999.5 and power < len(_PREFIXES) - 1:
-        number, power = number / 1000, power + 1
-    return f"{number:.3g} {_PREFIXES[power]}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import threading
 import time
+import types
 
 import jax
 import jax.numpy as jnp
@@ -27,6 +28,7 @@ ALWAYS = {
     "host_cpu_percent",
     "host_memory_bytes",
     "host_memory_percent",
+    "live_array_bytes",
 }
 
 
@@ -250,6 +252,36 @@ def test_what_devices_tell(monkeypatch):
     full = {"bytes_in_use": 3, "peak_bytes_in_use": 5, "bytes_limit": -1, "num_allocs": 7}
     found = on({"bytes_in_use": 2, "bytes_limit": 9}, full)
     assert found == {"device_memory_bytes": 3, "device_memory_peak_bytes": 5}
+
+
+def test_arrays_count_on_each_device_that_holds_a_part_of_them(monkeypatch):
+    devices = ["one", "other"]
+    monkeypatch.setattr(jax, "local_devices", lambda: devices)
+
+    def array(shape, part, where):
+        sharding = types.SimpleNamespace(shard_shape=lambda _: part, addressable_devices=where)
+        return types.SimpleNamespace(shape=shape, dtype=np.dtype(np.float32), sharding=sharding)
+
+    def held(*arrays):
+        monkeypatch.setattr(jax, "live_arrays", lambda: list(arrays))
+        return module._live_array_bytes()
+
+    assert held() == 0
+    split = array((8, 3), (4, 3), {"one", "other"})
+    assert held(split) == 48
+    assert held(split, array((5,), (5,), {"other"})) == 68
+    assert held(split, array((5,), (5,), {"one"}), array((5,), (5,), {"other"})) == 68
+
+
+def test_what_jax_holds_and_what_was_given_away():
+    kept = jnp.ones([1 << 16], jnp.float32)
+    before = module._live_array_bytes()
+    given = jax.jit(jnp.negative, donate_argnums=0)(kept)
+    given.block_until_ready()
+    assert kept.is_deleted()
+    assert abs(module._live_array_bytes() - before) < 1 << 16
+    del given
+    assert module._live_array_bytes() <= before - (1 << 17)
 
 
 def test_only_this_run_hears_what_it_compiles(tmp_path):

@@ -10,7 +10,7 @@ import pytest
 
 from jaxtrain.engine import Events
 from jaxtrain.errors import ConfigError
-from jaxtrain.phases import PhasedConfig, Progressive, digest_of, joint_config
+from jaxtrain.phases import PhasedConfig, Progressive, digest_of
 from jaxtrain.phases.layout import Layout
 from jaxtrain.run import RunData, Task, Trained
 from tests.phases.small import SMALL, small
@@ -47,7 +47,7 @@ def test_it_is_the_last_phase_on_the_rows_of_all_and_without_its_protections():
 
 def test_its_section_overrides_what_the_last_phase_says():
     phased = PhasedConfig.of(TREE, ["joint.lora.rank=9", "joint.train.epochs=5"])
-    config = joint_config(phased)
+    config = phased.config_of("joint")
     assert (config.lora.rank, config.train.epochs, config.model.hidden) == (9, 5, (8,))
     assert PhasedConfig.of(changed(joint={"lora": None})).config_of("joint").lora is None
 
@@ -89,24 +89,6 @@ def test_there_is_none_unless_it_is_asked_for(nothing):
 def test_what_it_can_not_be_is_told_by_its_key(change, says):
     with pytest.raises(ConfigError, match=says):
         PhasedConfig.of(changed(**change))
-
-
-def test_it_takes_about_as_many_steps_as_all_phases_together():
-    tree = changed(joint=True, train={"epochs": 10})
-    tree["phases"]["one"]["train"] = {"epochs": 4}
-    phased = PhasedConfig.of(tree)
-    # 1,293 rows each, and a quarter of the second phase's are replayed: 21 and 27 batches of 64.
-    assert RunData.of(phased.config_of("joint")).loader.steps_per_epoch == 41
-    assert joint_config(phased).train.epochs == round((4 * 21 + 10 * 27) / 41)
-    # One batch each, and two of both: 2 + 3 epochs make two and a half; rather more than less.
-    half = changed(joint=True, data={"name": "digits", "batch_size": 1293})
-    half["phases"]["one"]["train"] = {"epochs": 2}
-    half["phases"]["two"] |= {"train": {"epochs": 3}, "replay": None}
-    assert joint_config(PhasedConfig.of(half)).train.epochs == 3
-    short = changed(joint=True, train={"epochs": 1})
-    short["phases"]["two"]["data"] = {"batch_size": 2000}
-    short["phases"]["one"]["data"] = {"batch_size": 2000}
-    assert joint_config(PhasedConfig.of(short)).train.epochs == 1
 
 
 def test_rows_that_can_not_be_put_together_are_refused_before_anything_is_trained(tmp_path):

@@ -1,16 +1,15 @@
-"""Tests of jaxtrain.retention.report: figures by hand, verdicts on ends."""
+"""Tests of jaxtrain.retention.report: figures by hand."""
 
 import json
-import math
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jaxtrain.errors import ConfigError, DataError
-from jaxtrain.retention import Baseline, Estimate, RetentionMatrix, RetentionReport, TaskScores
-from jaxtrain.retention.report import FORMULAS, verdict
+from jaxtrain.errors import DataError
+from jaxtrain.retention import Baseline, RetentionMatrix, RetentionReport, TaskScores
+from jaxtrain.retention.transfer import FORMULAS
 from tests.retention.small import drawn, matrix, questions
 
 
@@ -118,31 +117,6 @@ def test_a_last_row_with_a_hole_has_no_average():
     assert "no average accuracy: not evaluated: a after c" in found.notes
     assert "no general ability: not evaluated: text after c" in found.notes
     assert found.changes.keys() == {"b"}
-
-
-def test_verdicts_are_drawn_on_the_end_of_the_interval():
-    changes = {
-        "lost": Estimate(-0.5, -0.6, -0.4),
-        "unsure": Estimate(-0.5, -1.0, 0.0),
-        "kept": Estimate(0.0, -0.01, 0.01),
-        "better": Estimate(0.2, 0.1, 0.3),
-    }
-    assert {n: verdict(c, 0.02) for n, c in changes.items()} == {
-        "lost": "forgotten",
-        "unsure": "undecided",
-        "kept": "kept",
-        "better": "kept",
-    }
-    assert verdict(changes["lost"], 0.4) == "undecided", "the end is at the tolerance"
-    assert verdict(changes["lost"], 0.39) == "forgotten"
-    assert verdict(changes["lost"], 0.6) == "kept"
-    assert verdict(changes["kept"], 0.0) == "undecided"
-
-
-@pytest.mark.parametrize("tolerance", [-0.1, 1.5, math.nan])
-def test_a_tolerance_is_a_score(tolerance):
-    with pytest.raises(ConfigError, match="tolerance: expected a score from 0 to 1"):
-        report().forgotten(tolerance)
 
 
 def test_four_questions_decide_nothing_and_400_do():

@@ -9,7 +9,7 @@ import pytest
 
 from jaxtrain.models import Flops
 from jaxtrain.run import RunData, Task, costs, make_config
-from jaxtrain.run.costs import as_bytes, memory_lines, speed_lines
+from jaxtrain.run.costs import memory_lines, speed_lines
 from jaxtrain.run.memory import Memory
 from jaxtrain.run.needs import Needs
 
@@ -136,13 +136,3 @@ def test_the_decoder_counts_and_others_do_not(task):
     assert "FLOP a step of 256 tokens" in speed_lines(task)[0]
     digits = Task.of(RunData.of(make_config({"data": {"name": "digits"}})))
     assert speed_lines(digits) == []
-
-
-def test_bytes_in_the_unit_that_fits():
-    assert [as_bytes(n) for n in (0, 5 * MIB, 2**30 - MIB, 2**30, 3 * 2**39)] == [
-        "0.0 MiB",
-        "5.0 MiB",
-        "1,023.0 MiB",
-        "1.00 GiB",
-        "1,536.00 GiB",
-    ]

@@ -8,13 +8,14 @@ from jaxtrain.data.tables.category_column import CategoryColumn
 from jaxtrain.data.tables.csv_config import csv_config
 from jaxtrain.data.tables.csv_source import csv_table
 from jaxtrain.data.tables.date_column import DateColumn
-from jaxtrain.data.tables.dialect import Dialect, sniff
+from jaxtrain.data.tables.dialect import Dialect
 from jaxtrain.data.tables.encoder import TableEncoder
 from jaxtrain.data.tables.head import read_head
 from jaxtrain.data.tables.inspection import InspectedColumn, TableInspection, inspect_table
 from jaxtrain.data.tables.kinds import Kind, kind_of
 from jaxtrain.data.tables.numeric_column import NumericColumn
 from jaxtrain.data.tables.reading import read_table
+from jaxtrain.data.tables.sniffing import sniff
 from jaxtrain.data.tables.table import Table
 from jaxtrain.data.tables.table_reader import TableReader, csv_reader
 

@@ -19,11 +19,12 @@ from typing import Literal
 import numpy as np
 
 from jaxtrain.data.rows import Task
-from jaxtrain.data.tables.dialect import DELIMITERS, Dialect, sniff
+from jaxtrain.data.tables.dialect import DELIMITERS, Dialect
 from jaxtrain.data.tables.head import Head, read_head
 from jaxtrain.data.tables.kinds import MOST_CATEGORIES, Kind, kind_of
 from jaxtrain.data.tables.numbers import NumberForm, is_plain_number
 from jaxtrain.data.tables.reading import count_cells, read_table
+from jaxtrain.data.tables.sniffing import sniff
 from jaxtrain.data.tables.table import Table
 from jaxtrain.errors import ConfigError, did_you_mean
 

@@ -14,6 +14,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from jaxtrain.data.find_file import open_data
+from jaxtrain.data.tables.dialect import option
+from jaxtrain.data.tables.encoding import find_encoding
 from jaxtrain.errors import DataError
 
 _PIECE = 2**20  # bytes
@@ -73,8 +75,6 @@ def _encoded(path: Path, text: str) -> bytes:
 
 
 def _not_text(path: Path, encoding: str, error: UnicodeError, before: int) -> DataError:
-    from jaxtrain.data.tables.dialect import find_encoding, option
-
     where = ""
     if isinstance(error, UnicodeDecodeError):
         where = f": {error.reason} at byte {before + error.start}"

@@ -21,9 +21,9 @@ import numpy as np
 
 from jaxtrain.data.tables.blocks import Block, blocks
 from jaxtrain.data.tables.cells import blanks, rows_of
-from jaxtrain.data.tables.dialect import sniff
 from jaxtrain.data.tables.head import Head
 from jaxtrain.data.tables.numbers import NumberForm
+from jaxtrain.data.tables.sniffing import sniff
 from jaxtrain.data.tables.table import is_blank
 from jaxtrain.data.tables.text import Text
 from jaxtrain.data.tables.threads import in_order

@@ -58,7 +58,7 @@ class Table:
         """Raise a `ConfigError` that lists the columns there are, where `name` is none of them."""
         if name in self.columns:
             return
-        from jaxtrain.data.tables.dialect import sniff
+        from jaxtrain.data.tables.sniffing import sniff
 
         hint, looks = "", self.dialect.differences(sniff(self.path))
         if len(self.columns) == 1 and looks:

@@ -16,10 +16,11 @@ import numpy as np
 
 from jaxtrain.data.find_file import find_file
 from jaxtrain.data.reader import READERS, NewRows
-from jaxtrain.data.tables.dialect import Dialect, sniff
+from jaxtrain.data.tables.dialect import Dialect
 from jaxtrain.data.tables.fitted import Fitted
 from jaxtrain.data.tables.format import MISSING, TableFormat
 from jaxtrain.data.tables.head import Head
+from jaxtrain.data.tables.sniffing import sniff
 from jaxtrain.errors import ConfigError, DataError, did_you_mean
 
 logger = logging.getLogger(__name__)

@@ -60,6 +60,8 @@ class Dispatch:
         self._batch_kinds: list[Any] = []
         self._seen_data: Any = None
         self._places: dict[tuple[int, int], Any] = {}
+        self._wants_note = False
+        self._noted: Any = None
 
     # -- what it is made of --------------------------------------------------------------------
 
@@ -252,6 +254,8 @@ class Dispatch:
         else:
             launch = program.loop(portion.get)
             data = [portion.data, self._place(portion.start, portion.length)]
+        if self._wants_note:
+            self._note_launch(launch, program, data)
         with held, self.lock:
             kept, given = program.split(self._state.leaves)
             owned = [o for o, f in zip(self._state.owned, program.fixed, strict=True) if not f]
@@ -267,6 +271,20 @@ class Dispatch:
             self._scalars = None
             done()
         return jax.tree.leaves(leaving)[0], changed
+
+    def note_next(self) -> None:
+        """Remember the program of the next dispatch."""
+        self._wants_note = True
+
+    def noted(self) -> Any:
+        """The executable of the dispatch that was remembered, or None; nothing is compiled anew."""
+        return None if self._noted is None else self._noted.compile()
+
+    def _note_launch(self, launch: Any, program: Program, data: list[Any]) -> None:
+        kept, given = program.split(self._state.leaves)
+        with jax.transfer_guard_host_to_device("allow"):
+            self._noted = launch.lower(kept, given, self._seen, *data)
+        self._wants_note = False
 
     def compiled(self, batch: Any, portion: Portion | None) -> Any:
         """The executable for a portion, compiled but not run; shapes are enough for the state."""
