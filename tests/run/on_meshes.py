@@ -1,12 +1,16 @@
 """Runs from configs on eight devices, for `test_mesh.py`; what was found as JSON."""
 
 import json
+from unittest import mock
 
 import jax
 import numpy as np
 
 from jaxtrain.engine import Engine
 from jaxtrain.errors import ConfigError
+from jaxtrain.models import decoder_files, hf
+from jaxtrain.models.decoder import DecoderConfig
+from jaxtrain.models.decoder.initial import initial_params
 from jaxtrain.parallel import collectives_of
 from jaxtrain.run import Experiment, RunData, Task, make_config
 from tests.processes import ROOT
@@ -87,6 +91,26 @@ def of_runs(directory):
     return figures
 
 
+def of_files(directory):
+    """Parameters that are read from files begin where they are to lie."""
+    sizes = DecoderConfig.llama(vocab_size=512, width=64, layers=2, heads=4, max_length=32)
+    params = initial_params(jax.random.key(7), sizes)
+    hf.save(f"{directory}/weights", sizes, params)
+    words = [*DECODER[1:], f"model.weights={directory}/weights"]
+    config = make_config(DECODER[0], [*words, *MESHES["fsdp"]])
+    task = Task.of(RunData.of(config))
+    with mock.patch.object(decoder_files, "load", wraps=decoder_files.load) as load:
+        state = task.initial_state()
+    assert [each.kwargs["sharding"] is not None for each in load.call_args_list] == [True]
+    assert where(state) == where(task.abstract_state())
+    for (path, found), wanted in zip(
+        jax.tree_util.tree_leaves_with_path(state.params), jax.tree.leaves(params), strict=True
+    ):
+        np.testing.assert_array_equal(found, wanted, err_msg=str(path))
+    shards = {shard.data.shape for shard in state.params["head"]["kernel"].addressable_shards}
+    return sorted(shards)
+
+
 def refusals():
     said = []
     for words in (
@@ -107,4 +131,5 @@ def main(port, number, count, directory):
     schedule = ["schedule.name=constant"]  # a run may then get longer
     MLP.extend(schedule)
     found = {"tasks": of_tasks(), "runs": of_runs(directory), "refused": refusals()}
+    found["files"] = of_files(directory)
     print(json.dumps(found), flush=True)

@@ -47,6 +47,10 @@ def test_a_run_goes_on_with_another_mesh(found):
     assert last["test_loss"] == pytest.approx(straight["test_loss"], rel=1e-4)
 
 
+def test_parameters_from_files_are_read_in_pieces(found):
+    assert found["files"] == [[16, 512]]  # of 64 inputs, over four parts
+
+
 def test_what_can_t_be_divided_is_refused_with_its_key(found):
     assert found["refused"] == [
         "mesh: {data: 3, fsdp: 1, tensor: 1} wants 3 devices, and there are 8",
