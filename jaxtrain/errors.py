@@ -14,7 +14,7 @@
     │   └── UnreachableError          1   or does not answer: another try may succeed
     ├── CheckpointError               4   a checkpoint could not be written or read
     │   └── CheckpointMismatchError   2   a checkpoint of another model, optimizer or data set
-    ├── PeerError                    75   another process of the run is gone, or did not come in time
+    ├── PeerError                    75   another process of the run is gone, or came too late
     ├── Interrupted                  75   a handler could not finish, since the run is to stop
     └── Preempted                    75   stopped by a signal or time limit; run it again to go on
 

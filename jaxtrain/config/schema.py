@@ -201,6 +201,21 @@ class TrainSection(Section):
     cutmix: float | None = Field(default=None, gt=0)  # likewise; one of the two
 
 
+class MeshSection(Section):
+    """How the devices of a run are arranged; see `jaxtrain.parallel.mesh`. -1 is what is left."""
+
+    data: int = Field(default=-1, ge=-1)  # parts with all parameters, and rows of their own
+    fsdp: int = Field(default=1, ge=-1)  # the same, but each keeps a piece of each parameter
+    tensor: int = Field(default=1, ge=-1)  # parts that compute a piece of each product
+
+    @pydantic.field_validator("data", "fsdp", "tensor", mode="after")
+    @classmethod
+    def _no_zero(cls, parts: int) -> int:
+        if parts == 0:
+            raise ValueError("expected 1 or more, or -1 for what is left, found 0")
+        return parts
+
+
 class CheckpointSection(Section):
     """When to save, and what to keep beside the last."""
 
@@ -262,6 +277,7 @@ class ExperimentConfig(Section):
     seed: int = Field(default=0, ge=0, lt=2**31)
     device: Literal["auto", "cpu", "gpu", "tpu"] = "auto"
     precision: Literal["float32", "bfloat16", "float16"] = "float32"
+    mesh: MeshSection | None = None  # over all devices; null: one of them
     project: Name = "default"
     workdir: str | None = None
     distributed: DistributedSection | None = None

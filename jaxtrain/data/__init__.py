@@ -34,6 +34,7 @@ from jaxtrain.data.images import (
 from jaxtrain.data.loader import Cursor, IndexedLoader, Loader, one_epoch
 from jaxtrain.data.mixture_source import MixedRows, mixture
 from jaxtrain.data.mnist_source import fashion_mnist, mnist
+from jaxtrain.data.on_mesh import OnMesh, on_mesh
 from jaxtrain.data.overlap import check_overlap, row_hashes, shared_rows
 from jaxtrain.data.prefetch import PrefetchLoader, prefetch_to_device
 from jaxtrain.data.reader import READERS, NewRows, Reader
@@ -76,6 +77,7 @@ __all__ = [
     "LoaderRows",
     "MixedRows",
     "NewRows",
+    "OnMesh",
     "PrefetchLoader",
     "Question",
     "QuestionRows",
@@ -111,6 +113,7 @@ __all__ = [
     "mixture",
     "mnist",
     "multiple_choice_records",
+    "on_mesh",
     "one_epoch",
     "open_data",
     "prefetch_to_device",

@@ -12,8 +12,8 @@ Axis letters: B batch, N rows, S batches in an epoch.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Protocol
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Protocol, Self
 
 import jax
 import numpy as np
@@ -79,15 +79,22 @@ class ArrayLoader(OrderedLoader):
         )
         self._dataset = None if isinstance(data, Mapping) else data
         self._fingerprint: str | None = None
-        self._whole_mask = read_only(np.ones(batch_size, np.float32))
+        self._whole_mask = _ones(batch_size)
+
+    def only(self, places: Sequence[int]) -> Self:
+        """A loader of the same batches, of which it makes the rows at these places alone."""
+        part = super().only(places)
+        part._whole_mask = _ones(self._order.only(places).rows_each)
+        return part
 
     def example(self) -> dict[str, jax.ShapeDtypeStruct]:
         """Shapes and dtypes of every batch; reads nothing."""
         arrays = dict(self.arrays)
         if self.masked:
             arrays[ROW_MASK] = self._whole_mask
+        rows = self._order.rows_each
         return {
-            name: jax.ShapeDtypeStruct((self.batch_size, *array.shape[1:]), array.dtype)
+            name: jax.ShapeDtypeStruct((rows, *array.shape[1:]), array.dtype)
             for name, array in arrays.items()
         }
 
@@ -135,6 +142,10 @@ class ArrayLoader(OrderedLoader):
             digest = dataset.fingerprint() if dataset is not None else fingerprint(self.arrays)
             self._fingerprint = f"{self._order.in_words()} sha256={digest}"
         return self._fingerprint
+
+
+def _ones(rows: int) -> np.ndarray:
+    return read_only(np.ones(rows, np.float32))
 
 
 def _arrays_of(data: HasArrays | Mapping[str, np.ndarray]) -> Arrays:

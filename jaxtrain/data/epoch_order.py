@@ -8,7 +8,8 @@ Axis letters: B batch, N rows, S batches in an epoch.
 
 from __future__ import annotations
 
-from dataclasses import KW_ONLY, dataclass
+from collections.abc import Sequence
+from dataclasses import KW_ONLY, dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -30,6 +31,8 @@ class EpochOrder:
         seed: what the orders depend on.
         last_batch: what happens where N is not a multiple of B. "pad" fills the last batch up with
             other rows and marks them 0 in `row_mask`; "drop" leaves the rest out of this epoch.
+        places: the places in each batch that are wanted of it, from 0; None for all. Order, batches
+            and their number stay those of the whole, whoever reads a part.
 
     Raises:
         ConfigError: an option out of range, or "drop" with fewer rows than one batch.
@@ -41,6 +44,7 @@ class EpochOrder:
     shuffle: bool
     seed: int
     last_batch: LastBatch
+    places: tuple[int, ...] | None = None
 
     def __post_init__(self) -> None:
         if self.batch_size < 1:
@@ -54,6 +58,18 @@ class EpochOrder:
                 f"batch_size: {self.batch_size} is more than the {self.length} rows there are, and "
                 "last_batch='drop' would leave no batch; use a smaller batch_size or 'pad'"
             )
+
+        if self.places is not None and not all(0 <= p < self.batch_size for p in self.places):
+            raise ConfigError(f"places: expected 0 to {self.batch_size - 1}, found {self.places}")
+
+    def only(self, places: Sequence[int]) -> EpochOrder:
+        """The same order, of which each batch has the rows at these places alone."""
+        return replace(self, places=tuple(places))
+
+    @property
+    def rows_each(self) -> int:
+        """How many rows of each batch are wanted."""
+        return self.batch_size if self.places is None else len(self.places)
 
     @property
     def steps_per_epoch(self) -> int:
@@ -82,14 +98,16 @@ class EpochOrder:
         """All batches of `epoch` as rows of the data, for a gather on the device.
 
         Returns:
-            indices: `[S, B]` int32. Padding repeats the epoch's first rows, which are as good a
-                sample as any where a batch norm looks at them.
+            indices: `[S, B]` int32, or of the places that are wanted. Padding repeats the epoch's
+                first rows, which are as good a sample as any where a batch norm looks at them.
             mask: `[S, B]` float32, 0 on padding.
         """
         shape = (self.steps_per_epoch, self.batch_size)
         indices = np.resize(self.order(epoch), shape)
         mask = np.ones(shape, np.float32)
         mask.reshape(-1)[self.length :] = 0
+        if self.places is not None:
+            indices, mask = indices[:, self.places], mask[:, self.places]
         return indices, read_only(mask)
 
     def in_words(self) -> str:

@@ -15,7 +15,8 @@ from __future__ import annotations
 import importlib.util
 import logging
 import weakref
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Self
 
 import jax
 import numpy as np
@@ -119,6 +120,24 @@ class GrainLoader(OrderedLoader):
         # At the exit of the process, too: what Grain leaves to the interpreter's end makes noise.
         weakref.finalize(self, _close_all, self._open)
 
+    def only(self, places: Sequence[int]) -> Self:
+        """A loader of the same batches, of which it reads the rows at these places alone.
+
+        Raises:
+            ConfigError: records may be left out: who reads a part can't know of those that others
+                have left out, and its cursors would say less than theirs.
+        """
+        if self.max_corrupt:
+            raise ConfigError(
+                f"max_corrupt: {self.max_corrupt} records may be left out, which several processes "
+                "can't count together; set it to 0, and mend or leave out those records before"
+            )
+        part = super().only(places)
+        part._reader = self._reader.only(places)
+        part._told, part._waiting, part._open = set(), [], set()
+        weakref.finalize(part, _close_all, part._open)
+        return part
+
     @property
     def masked(self) -> bool:
         """Whether batches have a `row_mask`."""
@@ -134,7 +153,7 @@ class GrainLoader(OrderedLoader):
         if self.masked:
             arrays[ROW_MASK] = np.zeros((), np.float32)
         return {
-            name: jax.ShapeDtypeStruct((self.batch_size, *array.shape), array.dtype)
+            name: jax.ShapeDtypeStruct((self._order.rows_each, *array.shape), array.dtype)
             for name, array in arrays.items()
         }
 

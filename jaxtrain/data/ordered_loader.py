@@ -14,9 +14,10 @@ Axis letters: B batch, N rows, S batches in an epoch.
 from __future__ import annotations
 
 import abc
+import copy
 import operator
-from collections.abc import Iterator, Mapping
-from typing import TypeGuard
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Self, TypeGuard
 
 import jax
 import numpy as np
@@ -50,6 +51,17 @@ class OrderedLoader(abc.ABC):
     def masked(self) -> bool:
         """Whether batches have a `row_mask`."""
         return self._order.masked
+
+    def only(self, places: Sequence[int]) -> Self:
+        """A loader of the same batches, of which it makes the rows at these places alone.
+
+        Fingerprint, places and the number of batches are those of the whole: so whoever reads a
+        part of each batch is where the others are, and another number of them goes on from there.
+        `batch_size` stays B.
+        """
+        part = copy.copy(self)
+        part._order = self._order.only(places)
+        return part
 
     def order(self, epoch: int) -> np.ndarray:
         """The rows `[N]` int32 in the order of `epoch`: a function of seed and epoch alone."""

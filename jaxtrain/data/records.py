@@ -7,7 +7,7 @@ corrupt                          # {17: "OSError: ..."}: those could not be read
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -37,6 +37,10 @@ class RecordReader:
         self._order = order
         self._first = first
         self._grid: tuple[int, np.ndarray, np.ndarray] | None = None
+
+    def only(self, places: Sequence[int]) -> RecordReader:
+        """One that reads of each batch the rows at these places alone."""
+        return RecordReader(self._records, self._order.only(places), self._first)
 
     def __call__(self, number: int) -> tuple[dict[str, np.ndarray], dict[int, str]]:
         """The batch, with `row_mask`, and the records that could not be used, with the reason."""

@@ -172,6 +172,7 @@ def model(
         facts=facts,
         flops=flops if base.flops else None,
         wants_frozen=True,
+        layout=base.layout,
     )
 
 

@@ -20,6 +20,7 @@ import jax
 
 from jaxtrain.batch import Batch
 from jaxtrain.models.flops import Flops
+from jaxtrain.parallel.layout import Rule
 
 SOWN_LOSSES = "losses"
 """The collection whose sown values join the loss."""
@@ -91,6 +92,8 @@ class Model:
             `apply` gives for `variables`, and the Kullback-Leibler divergence of each prediction
             from that of other variables, float32 `[B]` or `[B, L]`. Those are evaluated and held
             fixed. For a model whose outputs are not its logits; None where they are.
+        layout: how its parameters lie on a mesh: rules over their paths, as those of
+            `jaxtrain.parallel.Layout`; empty where their shapes are to decide.
         wants_frozen: whether what `init` makes as `frozen` stands there for its shapes, as a base
             that has learnt nothing: `create_train_state` is then to be given another.
     """
@@ -105,3 +108,4 @@ class Model:
     low_rank: Callable[[Variables, Batch], frozenset[str]] | None = None
     apply_with_kl: ApplyWithKL | None = None
     wants_frozen: bool = False
+    layout: tuple[Rule, ...] = ()

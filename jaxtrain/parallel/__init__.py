@@ -5,13 +5,18 @@ from jaxtrain.parallel.hosts import finish, start
 from jaxtrain.parallel.layout import Layout, Rule
 from jaxtrain.parallel.meeting import exchange, hear, meet
 from jaxtrain.parallel.mesh import batch_sharding, make_mesh, replicated, row_parts
+<<<<<<< HEAD
 from jaxtrain.parallel.places import place_of
 from jaxtrain.parallel.process import is_first, several
 from jaxtrain.parallel.together import Together
+=======
+from jaxtrain.parallel.using import again, gathered, parts_in_use, using
+>>>>>>> main
 
 __all__ = [
     "Layout",
     "Rule",
+<<<<<<< HEAD
     "Together",
     "agreed",
     "batch_sharding",
@@ -26,4 +31,16 @@ __all__ = [
     "row_parts",
     "several",
     "start",
+=======
+    "again",
+    "batch_sharding",
+    "exchange",
+    "gathered",
+    "make_mesh",
+    "meet",
+    "parts_in_use",
+    "replicated",
+    "row_parts",
+    "using",
+>>>>>>> main
 ]

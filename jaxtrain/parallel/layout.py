@@ -23,6 +23,8 @@ from fnmatch import fnmatchcase
 from typing import Any, TypeAlias
 
 import jax
+import jax.numpy as jnp
+import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from jaxtrain.parallel.mesh import FSDP
@@ -52,7 +54,7 @@ class Layout:
             tree: of arrays, or of their shapes.
         """
         return jax.tree_util.tree_map_with_path(
-            lambda path, leaf: NamedSharding(self.mesh, self.spec(_named(path), leaf.shape)), tree
+            lambda path, leaf: NamedSharding(self.mesh, self.spec(named(path), leaf.shape)), tree
         )
 
     def spec(self, path: str, shape: tuple[int, ...]) -> PartitionSpec:
@@ -73,7 +75,7 @@ class Layout:
         """What a rule would divide, and can't, in words."""
         found = []
         for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
-            name, shape = _named(path), leaf.shape
+            name, shape = named(path), leaf.shape
             for axis, size in zip(self._rule(name, shape) or (), shape, strict=False):
                 if axis is not None and size % self.mesh.shape[axis]:
                     found.append(
@@ -86,6 +88,21 @@ class Layout:
         """What `make(*arguments)` gives, each leaf computed where it lies, and nowhere else."""
         where = self.of(jax.eval_shape(make, *arguments))
         return jax.jit(make, out_shardings=where)(*arguments)
+
+    def place(self, tree: Any) -> Any:
+        """Arrays that were made elsewhere, each where it is to lie.
+
+        Every process has to hand in the same.
+        """
+        return jax.tree.map(_placed, tree, self.of(tree))
+
+    def abstract(self, shapes: Any) -> Any:
+        """Shapes that say where their arrays are to lie."""
+        return jax.tree.map(
+            lambda leaf, where: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=where),
+            shapes,
+            self.of(shapes),
+        )
 
     def bytes_per_device(self, tree: Any) -> int:
         """What one device holds of a tree of arrays or shapes."""
@@ -112,7 +129,20 @@ def _largest_axis(shape: tuple[int, ...], parts: int) -> PartitionSpec:
     return PartitionSpec(*[None] * largest, FSDP)
 
 
-def _named(path: Any) -> str:
+def _placed(leaf: Any, where: NamedSharding) -> jax.Array:
+    there = isinstance(leaf, jax.Array) and leaf.sharding == where
+    if there or where.is_fully_addressable:
+        return jax.device_put(leaf, where)
+    if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+        data = jax.random.key_data(leaf)
+        whole = NamedSharding(where.mesh, PartitionSpec())
+        return jax.random.wrap_key_data(_placed(data, whole), impl=jax.random.key_impl(leaf))
+    held = np.asarray(leaf)
+    return jax.make_array_from_callback(held.shape, where, lambda index: held[index])
+
+
+def named(path: Any) -> str:
+    """A path in a tree, its parts joined by "/"."""
     return jax.tree_util.keystr(path, simple=True, separator="/")
 
 

@@ -101,7 +101,7 @@ class Experiment:
             directory = RunDirectory(directory)
         self.directory = directory
         form = None if config.train.form == "auto" else config.train.form
-        self.loader = task.data.loader
+        self.loader = task.loader
         if form == "single":  # the fused form keeps the data on the device, or stacks it ahead
             self.loader = prefetch_to_device(self.loader, config.data.prefetch)
         self._given_state = state
@@ -248,7 +248,7 @@ class Experiment:
         figures = {}
         for name in self.task.data.sets:
             self.evaluator.reset()
-            loader = self.task.data.eval_loader(name)
+            loader = self.task.eval_loader(name)
             figures[name] = dict(self.evaluator.run(loader, state=state).metrics)
         return figures
 
@@ -387,7 +387,7 @@ class Experiment:
         best = self.store.best()
         if best is None:
             raise CheckpointError(f"{self.store.directory}: the run is over, but nothing was saved")
-        loader = self.task.data.eval_loader("test")
+        loader = self.task.eval_loader("test")
         try:
             state = self._load(best)
             test = dict(run_unless_stopping(self.trainer, self.tester, loader, state).metrics)

@@ -30,4 +30,4 @@ def lr_find_of(task: Task, **options: Any) -> RateSweep:
     step = make_train_step(task.model, task.loss, tx, **step_options(config))
     state = task.initial_state()
     state = state.replace(opt_state=tx.init(state.params))
-    return lr_find(step, state, task.data.loader, **options)
+    return lr_find(step, state, task.loader, **options)

@@ -217,6 +217,6 @@ def _rate(engine: Engine, task: Task, steps: int) -> float:
     """Steps a second over `steps` steps, until the last is done."""
     engine.reset()
     began = time.perf_counter()
-    state = engine.run(task.data.loader, max_iters=steps, epoch_length=steps)
+    state = engine.run(task.loader, max_iters=steps, epoch_length=steps)
     jax.block_until_ready(state.train_state)
     return steps / (time.perf_counter() - began)

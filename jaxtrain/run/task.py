@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import jax
@@ -24,14 +24,18 @@ import optax
 
 from jaxtrain.blame import in_a_line, place_of
 from jaxtrain.config import ExperimentConfig, ScheduleSection
+from jaxtrain.data import on_mesh
 from jaxtrain.errors import ConfigError, JaxtrainError, WorkerError
 from jaxtrain.lora import Penalty
 from jaxtrain.metrics import HostMetric, Metric, is_host_metric, refuse_misfit
 from jaxtrain.models import Model
 from jaxtrain.optim import evaluates_others, held_patterns, make_optimizer
+from jaxtrain.parallel import Layout
 from jaxtrain.run.building import (
     adapter_config,
     base_model,
+    layout_of,
+    on_layout,
     optimizer_form,
     protection_of,
     with_adapter,
@@ -68,6 +72,7 @@ class Task:
         train_step: the very step that a run takes, accumulation and clipping included.
         eval_step: the step of an evaluation.
         parameters: where those of a run that begins come from.
+        layout: how the TrainState lies on the mesh of the config; None for one device.
     """
 
     data: RunData
@@ -77,6 +82,7 @@ class Task:
     train_step: Step
     eval_step: Step
     parameters: Parameters
+    layout: Layout | None = None
 
     @classmethod
     def of(
@@ -125,6 +131,8 @@ class Task:
                 steps_per_epoch=steps,
                 batch_size=config.data.batch_size,
             )
+        layout = layout_of(config, model)
+        model = on_layout(model, layout)
         train_step = make_train_step(model, loss, tx, **step_options(config))
         averaged = config.train.ema is not None
         eval_step = make_eval_step(model, loss, precision=config.precision, ema=averaged)
@@ -137,7 +145,7 @@ class Task:
             None if config.lora is None else config.lora.quantize,
             config.start,
         )
-        task = cls(data, model, loss, tx, train_step, eval_step, parameters)
+        task = cls(data, model, loss, tx, train_step, eval_step, parameters, layout)
         task._refuse_misfit_average(whose, own_tx=own_tx)
         task._refuse_misfit(whose, by_config=by_config)
         return task
@@ -158,8 +166,10 @@ class Task:
             DataError: they are broken.
         """
         given = self.parameters.begin(self._zeros(), self._key, self.abstract_state())
+        if self.layout is not None:
+            given = {name: self.layout.place(tree) for name, tree in given.items()}
         carried = given.pop("model_state", None)
-        state = self._state(**given)
+        state = self._made(**given)
         return state if carried is None else state.replace(model_state=carried)
 
     def fresh_state(self) -> TrainState:
@@ -168,14 +178,28 @@ class Task:
         The base of an adapter has then learnt nothing; where the adapter depends on it (DoRA,
         PiSSA), it is NaN.
         """
-        return self._state(frozen="init")
+        return self._made(frozen="init")
 
-    def _state(self, **given: Any) -> TrainState:
+    def _made(self, **given: Any) -> TrainState:
+        """A TrainState with these arrays in it, where it is to lie from its first moment on."""
+        if self.layout is None:
+            return self._state(self._zeros(), self._key, **given)
+        words = {name: word for name, word in given.items() if isinstance(word, str)}
+        trees = {name: tree for name, tree in given.items() if name not in words}
+
+        def make(batch: Any, key: jax.Array, trees: Any) -> TrainState:
+            # Given arrays do not go through here: they would be copied.
+            made = self._state(batch, key, **words, **trees)
+            return made.replace(**dict.fromkeys(trees))
+
+        return self.layout.create(make, self._zeros(), self._key, trees).replace(**trees)
+
+    def _state(self, batch: Any, key: jax.Array, **given: Any) -> TrainState:
         return create_train_state(
             self.model,
             self.tx,
-            self._zeros(),
-            rng=self._key,
+            batch,
+            rng=key,
             precision=self.config.precision,
             ema=self.config.train.ema is not None,
             **given,
@@ -194,8 +218,29 @@ class Task:
 
     @cached_property
     def _abstract_state(self) -> TrainState:
-        state: TrainState = jax.eval_shape(self.fresh_state)
-        return state
+        make = partial(self._state, frozen="init")
+        state: TrainState = jax.eval_shape(make, self._zeros(), self._key)
+        return state if self.layout is None else self.layout.abstract(state)
+
+    @cached_property
+    def loader(self) -> Any:
+        """What training reads: the loader of the data, laid out over the mesh where there is one.
+
+        Raises:
+            ConfigError: a batch does not divide into the mesh's parts.
+        """
+        return self._laid_out(self.data.loader)
+
+    def eval_loader(self, name: str) -> Any:
+        """Batches of a set in its own order, every row of it once, likewise.
+
+        Raises:
+            ValueError: the run has no such set.
+        """
+        return self._laid_out(self.data.eval_loader(name))
+
+    def _laid_out(self, loader: Any) -> Any:
+        return loader if self.layout is None else on_mesh(loader, self.layout.mesh)
 
     def parameter_count(self) -> int:
         """How many numbers are trained."""

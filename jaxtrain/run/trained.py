@@ -47,6 +47,7 @@ from jaxtrain.step import TrainState, average_of, create_train_state, forward, m
 _MAY_CHANGE_AFTER_A_RUN = (
     "device",
     "hooks",
+    "mesh",
     "metrics",
     "plugins",
     "workdir",

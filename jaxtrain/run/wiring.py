@@ -77,7 +77,7 @@ def make_hooks(
     config, data = task.config, task.data
     hooks: dict[str, Any] = {}
     if "validation" in data.sets:
-        hooks["validation"] = Validation(evaluator, data.eval_loader("validation"))
+        hooks["validation"] = Validation(evaluator, task.eval_loader("validation"))
     hooks["history"] = history
     hooks["tracking"] = Tracking(record)
     for name, section in config.hooks.items():

@@ -13,7 +13,9 @@ import logging
 import time
 from typing import Any
 
-from jaxtrain.data import Cursor, IndexedLoader, Loader
+import jax
+
+from jaxtrain.data import Cursor, IndexedLoader, Loader, OnMesh
 from jaxtrain.engine.batches.door import PlainIterable, as_arrays, as_loader
 from jaxtrain.engine.batches.one_by_one import OneByOne
 from jaxtrain.engine.batches.portion import Feed, Portion
@@ -158,8 +160,12 @@ def _make_feed(loader: Loader | PlainIterable, form: Form | None) -> Feed:
         return OneByOne(loader)
     if form == "single":
         return OneByOne(loader, as_arrays)
-    if isinstance(loader, IndexedLoader) and fits_on_device(loader):
-        return Resident(loader)
+    mesh = loader if isinstance(loader, OnMesh) else None
+    whole = loader if mesh is None else mesh.whole
+    # Of several processes each reads only its own rows, and none has all arrays on its devices.
+    alone = mesh is None or jax.process_count() == 1
+    if alone and isinstance(whole, IndexedLoader) and fits_on_device(whole):
+        return Resident(whole, mesh)
     return Stacked(loader)
 
 

@@ -11,21 +11,33 @@ from typing import Any
 
 import jax
 import numpy as np
+from jax.sharding import NamedSharding
 
 from jaxtrain.batch import ROW_MASK
-from jaxtrain.data import Cursor, IndexedLoader
+from jaxtrain.data import Cursor, IndexedLoader, OnMesh
 from jaxtrain.engine.batches.portion import Portion
+from jaxtrain.parallel import replicated
 
 # A data set larger than this share of the device's memory is not kept there.
 _SHARE_OF_MEMORY = 0.25
 
 
 class Resident:
-    """Portions of an `IndexedLoader`'s epochs: indices into arrays that are on the device."""
+    """Portions of an `IndexedLoader`'s epochs: indices into arrays that are on the device.
 
-    def __init__(self, loader: IndexedLoader) -> None:
+    Args:
+        loader: the loader.
+        mesh: where it lies over several devices: each has the arrays whole, and its own indices.
+    """
+
+    def __init__(self, loader: IndexedLoader, mesh: OnMesh | None = None) -> None:
         self._loader = loader
-        self._arrays = jax.device_put(loader.arrays)
+        self._rows: NamedSharding | None = None
+        if mesh is None:
+            self._arrays = jax.device_put(loader.arrays)
+        else:
+            self._rows = mesh.sharding((loader.batch_size,), axes=1)
+            self._arrays = jax.device_put(loader.arrays, replicated(mesh.mesh))
         self._grids: dict[int, _Grid] = {}  # by epoch: the present one, and perhaps the next
         self._mask: tuple[np.ndarray, jax.Array] | None = None
         self._epoch, self._batch = 0, 0
@@ -63,11 +75,11 @@ class Resident:
 
     def _make_grid(self, epoch: int) -> _Grid:
         indices, mask = self._loader.indices(epoch)
-        data = {"arrays": self._arrays, "indices": jax.device_put(indices)}
+        data = {"arrays": self._arrays, "indices": jax.device_put(indices, self._rows)}
         if self._loader.masked:
             # It is most often that of the epoch before.
             if self._mask is None or not np.array_equal(self._mask[0], mask):
-                self._mask = mask, jax.device_put(mask)
+                self._mask = mask, jax.device_put(mask, self._rows)
             data["mask"] = self._mask[1]
         return _Grid(data, indices, mask)
 

@@ -20,7 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
 
-from jaxtrain.data import Ahead, Cursor, Loader
+from jaxtrain.data import Ahead, Cursor, Loader, OnMesh
 from jaxtrain.engine.batches.door import PlainIterable, as_arrays
 from jaxtrain.engine.batches.portion import Portion
 
@@ -36,16 +36,23 @@ _PATIENCE = 0.1
 class _Stack:
     data: Any  # [S, ...] each
     cursors: list[Cursor | None]  # behind each of its S batches
+    seen: Any = None  # what a look sees of it, where that is not all of it
 
 
 class Stacked:
     """Portions of stacked batches.
 
     A loader is read one portion ahead. A plain iterable is never read beyond what the epoch wants.
+
+    Of a loader that lies over a mesh, batches are stacked where they are read, and laid out once a
+    portion. Where several processes have parts of it, how many stand in a portion depends on
+    nothing that differs between them, and a look sees the rows of its own process.
     """
 
     def __init__(self, loader: Loader | PlainIterable) -> None:
-        self._loader = loader
+        self._mesh = loader if isinstance(loader, OnMesh) else None
+        self._loader = loader if self._mesh is None else self._mesh.local
+        self._alone = self._mesh is None or jax.process_count() == 1
         self._cursor: Cursor | None = None
         self._stacks: Ahead[_Stack] | None = None
         self._in_a_row = _InARow()
@@ -73,7 +80,8 @@ class Stacked:
             self._used, self._stack = 0, stack
         stack, start = self._stack, self._used
         length = min(limit, len(stack.cursors) - start)
-        return Portion(stack.data, start, length, pick, partial(_on_host, stack.data), axes=1)
+        seen = stack.data if stack.seen is None else stack.seen
+        return Portion(stack.data, start, length, pick, partial(_on_host, seen), axes=1)
 
     def used(self, count: int) -> Cursor | None:
         """So many batches of the stack are used."""
@@ -139,20 +147,36 @@ class Stacked:
         try:
             for batch, cursor in batches:
                 if collected and shapes_of(batch) != shapes_of(collected[0][0]):
-                    yield from _stacks(collected, size)
+                    yield from self._stacks_of(collected, size)
                     collected, began = [], time.monotonic()
                 collected.append((batch, cursor))
                 size = self._in_a_row.size_for(batch, None)
                 if len(collected) >= size or self._is_late(began):
-                    yield from _stacks(collected, size)
+                    yield from self._stacks_of(collected, size)
                     collected, began = [], time.monotonic()
         finally:
             close = getattr(batches, "close", None)
             if close is not None:
                 close()
 
+    def _stacks_of(self, collected: list[tuple[Any, Cursor | None]], size: int) -> Iterator[_Stack]:
+        """One stack of `size` batches, or as many of one as there are batches."""
+        if len(collected) < size:
+            size = 1
+        for first in range(0, len(collected), size):
+            group = collected[first : first + size]
+            batches, cursors = [batch for batch, _ in group], [cursor for _, cursor in group]
+            if self._mesh is None:
+                yield _Stack(_stacked(batches), cursors)
+            else:
+                local = jax.tree.map(lambda *leaves: np.stack(leaves), *batches)
+                seen = None if self._alone else local
+                yield _Stack(self._mesh.place(local, axes=1), cursors, seen)
+
     def _is_late(self, began: float) -> bool:
         """Whether the consumer has waited long enough: a few batches are better than none."""
+        if not self._alone:  # another process may not be late, and its portion would be another
+            return False
         awaited = self._stacks is None or self._stacks.awaited
         return awaited and time.monotonic() - began > _PATIENCE
 
@@ -193,16 +217,6 @@ def shapes_of(batch: Any) -> Any:
     """What must be equal for two batches to be stacked: structure, shapes and dtypes."""
     leaves, treedef = jax.tree.flatten(batch)
     return treedef, [(np.shape(leaf), getattr(leaf, "dtype", type(leaf))) for leaf in leaves]
-
-
-def _stacks(collected: list[tuple[Any, Cursor | None]], size: int) -> list[_Stack]:
-    """One stack of `size` batches, or as many of one as there are batches."""
-    if not collected:
-        return []
-    if len(collected) < size:
-        size = 1
-    groups = [collected[i : i + size] for i in range(0, len(collected), size)]
-    return [_Stack(_stacked([b for b, _ in group]), [c for _, c in group]) for group in groups]
 
 
 def _stacked(batches: list[Any]) -> Any:

@@ -59,7 +59,7 @@ class Dispatch:
         self._scalars: dict[str, Any] | None = None
         self._batch_kinds: list[Any] = []
         self._seen_data: Any = None
-        self._places: dict[tuple[int, int], jax.Array] = {}
+        self._places: dict[tuple[int, int], Any] = {}
 
     # -- what it is made of --------------------------------------------------------------------
 
@@ -326,13 +326,15 @@ class Dispatch:
             raise
         return trace(self._step)
 
-    def _place(self, start: int, length: int) -> jax.Array:
+    def _place(self, start: int, length: int) -> Any:
         """Where a portion lies, as an array on the device; the same few come up every epoch."""
         found = self._places.get((start, length))
         if found is None:
             if len(self._places) >= 4096:
                 self._places.clear()
-            found = jax.device_put(np.array([start, length], np.int32))
+            found = np.array([start, length], np.int32)
+            if jax.process_count() == 1:  # a program of several takes it from each of them
+                found = jax.device_put(found)
             self._places[start, length] = found
         return found
 

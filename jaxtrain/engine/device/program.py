@@ -72,17 +72,17 @@ class Program:
         self.fixed = _passed_through(jaxpr, len(leaves))
         self.layout = Layout.of(output, keeps)
         self._options = compiler_options(jaxpr, jax.default_backend())
-        self._shardings = _shardings(self.split(leaves)[1])
+        self._shardings = _shardings(leaves, self.split(leaves)[1])
         self._packing = observers.packing
         self._body = _make_body(step, observers, treedef, self.fixed, self.layout)
-        self.single: Run = self._jit(_make_single(self._body, self._packing, self.layout))
+        self.single: Run = self._jit(_make_single(self._body, self._packing, self.layout), 4)
         self._loops: dict[Callable[..., Any], Run] = {}
 
     def loop(self, get: Callable[[Any, Any], Any]) -> Run:
         """The fused form, over batches that `get(data, index)` finds."""
         found = self._loops.get(get)
         if found is None:
-            found = self._jit(_make_loop(self._body, self._packing, self.layout, get))
+            found = self._jit(_make_loop(self._body, self._packing, self.layout, get), 5)
             self._loops[get] = found
         return found
 
@@ -92,10 +92,12 @@ class Program:
         given = [leaf for leaf, fixed in zip(leaves, self.fixed, strict=True) if not fixed]
         return kept, given
 
-    def _jit(self, function: Run) -> Run:
+    def _jit(self, function: Run, arguments: int) -> Run:
         where: dict[str, Any] = {}
         if self._shardings is not None:
-            where["out_shardings"] = self._shardings, None, None
+            where["out_shardings"] = self._shardings
+            # What was seen may come from elsewhere, and then XLA could lay it out as it likes.
+            where["in_shardings"] = (None, None, self._shardings[1], *[None] * (arguments - 3))
         return jax.jit(function, donate_argnums=(1, 2), compiler_options=self._options, **where)
 
 
@@ -145,17 +147,21 @@ def _make_loop(
     return loop
 
 
-def _shardings(leaves: list[Any]) -> list[Any] | None:
-    """Where the leaves of a state lie, and are to stay; None where all lie on one device.
+def _shardings(leaves: list[Any], given: list[Any]) -> tuple[list[Any], Any, Any] | None:
+    """Where what comes out of a dispatch lies; None where all of the state lies on one device.
 
-    A leaf that lies on one device beside others that are spread out is needed by all of them.
+    The leaves that are given away stay where they are: one that lies on one device beside others
+    that are spread out is needed by all of them. What was seen is whole on each. What leaves lies
+    as it was made; but where several processes have parts of it, each wants the whole to read.
     """
     found = [getattr(leaf, "sharding", None) for leaf in leaves]
     meshes = [s.mesh for s in found if isinstance(s, NamedSharding) and len(s.device_set) > 1]
     if not meshes:
         return None
-    everywhere = NamedSharding(meshes[0], PartitionSpec())
-    return [s if s is not None and len(s.device_set) > 1 else everywhere for s in found]
+    whole = NamedSharding(meshes[0], PartitionSpec())
+    places = [getattr(leaf, "sharding", None) for leaf in given]
+    stay = [s if s is not None and len(s.device_set) > 1 else whole for s in places]
+    return stay, whole, None if whole.is_fully_addressable else whole
 
 
 def _passed_through(jaxpr: Any, count: int) -> tuple[bool, ...]:

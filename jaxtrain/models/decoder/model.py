@@ -30,6 +30,19 @@ from jaxtrain.models.flops import Flops
 from jaxtrain.models.model import Model, Rngs, Variables
 from jaxtrain.models.token_kl import token_kl
 from jaxtrain.models.token_losses import token_losses
+from jaxtrain.parallel.layout import Rule
+
+LAYOUT: tuple[Rule, ...] = (
+    ("embedding/embedding", ("tensor", "fsdp")),
+    ("head/kernel", ("fsdp", "tensor")),
+    ("attention/[qkv]/kernel", (None, "fsdp", "tensor")),
+    ("attention/o/kernel", (None, "tensor", "fsdp")),
+    ("mlp/gate/kernel", (None, "fsdp", "tensor")),
+    ("mlp/up/kernel", (None, "fsdp", "tensor")),
+    ("mlp/down/kernel", (None, "tensor", "fsdp")),
+)
+"""How the parameters lie on a mesh: heads, units of the feed-forward and tokens of the vocabulary
+over `tensor`, so that a layer adds up its parts twice (Megatron-LM, arXiv 1909.08053)."""
 
 
 def decoder(
@@ -146,4 +159,5 @@ def decoder(
         flops=flops,
         low_rank=lambda variables, batch: frozenset(taken),
         apply_with_kl=apply_with_kl,
+        layout=LAYOUT,
     )
