@@ -5,42 +5,30 @@ from jaxtrain.parallel.hosts import finish, start
 from jaxtrain.parallel.layout import Layout, Rule
 from jaxtrain.parallel.meeting import exchange, hear, meet
 from jaxtrain.parallel.mesh import batch_sharding, make_mesh, replicated, row_parts
-<<<<<<< HEAD
 from jaxtrain.parallel.places import place_of
 from jaxtrain.parallel.process import is_first, several
 from jaxtrain.parallel.together import Together
-=======
 from jaxtrain.parallel.using import again, gathered, parts_in_use, using
->>>>>>> main
 
 __all__ = [
     "Layout",
     "Rule",
-<<<<<<< HEAD
     "Together",
+    "again",
     "agreed",
     "batch_sharding",
     "exchange",
     "finish",
+    "gathered",
     "hear",
     "is_first",
     "make_mesh",
     "meet",
+    "parts_in_use",
     "place_of",
     "replicated",
     "row_parts",
     "several",
     "start",
-=======
-    "again",
-    "batch_sharding",
-    "exchange",
-    "gathered",
-    "make_mesh",
-    "meet",
-    "parts_in_use",
-    "replicated",
-    "row_parts",
     "using",
->>>>>>> main
 ]
