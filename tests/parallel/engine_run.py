@@ -1,14 +1,13 @@
 """Engines over all processes of a run, for tests that start and stop several.
 
-    python -m tests.parallel.engine_run OUTPUT ROUNDS [WAY]
+    main(port, number, count, output, rounds, way)      # as `tests/processes.py` has it called
 
-Trains, is stopped, goes on, ROUNDS times; who is asked to stop, and when, is another each time, and
-falls into steps, a validation, or handlers between two epochs. OUTPUT.PROCESS.json then says where
-each stop was, and what the parameters were there. WAY is what else happens:
+Trains, is stopped, goes on, `rounds` times. Who is asked to stop, and when, is another each time,
+and falls into steps, a validation, or handlers between two epochs. OUTPUT.NUMBER.json then says
+where each stop was, and what the parameters were there. `way` is what happens then:
 
-    alone       process 1 then fails by itself
     missing     process 1 comes to no meeting
-    forever     they train until somebody ends them
+    alone       process 1 fails by itself, while the others train until somebody ends them
 """
 
 from __future__ import annotations
@@ -28,7 +27,16 @@ from jaxtrain.cli.signals import StopOnSignals
 from jaxtrain.engine import Engine, Events
 from jaxtrain.errors import PeerError
 from jaxtrain.hooks import Validation
-from jaxtrain.parallel import batch_sharding, finish, make_mesh, meet, replicated, start
+from jaxtrain.parallel import (
+    batch_sharding,
+    finish,
+    hosts,
+    make_mesh,
+    meet,
+    replicated,
+    start,
+    together,
+)
 
 ROWS = 8  # of a batch, of all processes together
 LONG = 10**6
@@ -56,10 +64,12 @@ def batches(mesh, count):
         yield {"x": jax.make_array_from_process_local_data(where, mine, rows.shape)}
 
 
-def main(output: str, rounds: str, way: str = "") -> int:
+def main(port: str, number: str, count: str, output: str, rounds: str, way: str = "") -> int:
     output = f"{output}.{{}}.json"
+    together.LEFT_SECONDS, hosts.ALONE_SECONDS = 0.5, 6.0  # as where nothing else ends a process
     with StopOnSignals() as signals:
-        start()
+        said = {"JAX_COORDINATOR_ADDRESS": f"127.0.0.1:{port}"}
+        start(None, environ={**said, "JAX_NUM_PROCESSES": count, "JAX_PROCESS_ID": number})
         own, mesh = jax.process_index(), make_mesh()
         initial = {"w": np.linspace(1, 2, 8, dtype=np.float32).reshape(4, 2)}
         state = jax.device_put(initial, replicated(mesh))
@@ -69,8 +79,8 @@ def main(output: str, rounds: str, way: str = "") -> int:
         trainer.attach(Validation(evaluator, more))
         trainer.on(Events.EPOCH_COMPLETED)(lambda: time.sleep(0.02))
         stops = []
-        for number in range(int(rounds)):
-            chance = random.Random(number)
+        for turn in range(int(rounds)):
+            chance = random.Random(turn)
             if chance.randrange(jax.process_count()) == own:
                 threading.Timer(chance.uniform(0, 0.3), trainer.interrupt).start()
             if chance.random() < 0.2:  # all are asked, as by a scheduler
@@ -84,10 +94,11 @@ def main(output: str, rounds: str, way: str = "") -> int:
             return finish(3)
         if way == "missing":
             try:
-                meet("nowhere", seconds=1 if own == 0 else 0)
+                if own == 0:
+                    meet("nowhere", seconds=0.5)
             except PeerError as error:
                 print(error, flush=True)
-        if way in ("alone", "forever"):
+        if way == "alone":
             with signals.guard(trainer):
                 trainer.run(data, max_epochs=LONG)
     return finish(75 if way else 0)
