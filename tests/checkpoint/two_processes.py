@@ -115,6 +115,7 @@ def test_one_that_fails_is_named_by_all_and_the_next_save_happens(directory, min
         done += 2
         store.save(tree(done), iteration=done, meta={}, shared=("base",))
         store.wait()
+        assert not [n for n in names(directory) if n.startswith(".")], names(directory)
         assert store.latest().iteration == done
     assert value_of(store.load(store.latest(), tree(0))[0]) == {done}
     assert len(list((directory / "shared").iterdir())) == 1, "a base that nobody refers to"
@@ -210,6 +211,8 @@ def test_what_each_has_for_itself_is_that_of_process_0(directory, mine):
     store = CheckpointStore(directory, asynchronous=False)
     own = {"host": np.float32(mine), "device": jnp.float32(mine), "words": jax.random.key(mine)}
     store.save(own | tree(1), iteration=1, meta={"mine": mine})
+    copies = {name: isinstance(store._copy[name], np.ndarray) for name in own}
+    assert copies == dict.fromkeys(own, mine == 0), "who does not write it needs no copy"
     loaded, meta = store.load(store.latest(), own | tree(0))
     assert meta["mine"] == 0
     assert float(loaded["host"]) == float(loaded["device"]) == 0
