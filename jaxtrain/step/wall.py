@@ -19,6 +19,8 @@ from typing import Any, TypeVar
 import jax
 import jax.numpy as jnp
 
+from jaxtrain.step.distinct import distinct
+
 Carried = TypeVar("Carried")
 Said = TypeVar("Said")
 
@@ -40,7 +42,8 @@ def walled(length: jax.Array, function: Callable[[Carried], Carried], carried: C
         function: gives a tree of the form that it takes. XLA may compute in place.
         carried: the tree; where `function` reads none of it, it is the room for what comes out.
     """
-    found: Carried = jax.lax.fori_loop(0, length, lambda _, now: function(now), carried)
+    once = distinct(function)
+    found: Carried = jax.lax.fori_loop(0, length, lambda _, now: once(now), carried)
     return found
 
 
