@@ -1,8 +1,8 @@
 """What chips can do, as their makers say: for plans on hardware that is not there.
 
 chip = chip_of("h200")
-chip.flops, chip.memory, chip.bandwidth       # a second in bfloat16, bytes, bytes a second
-chip.between((0, 1, 2, 3)), chip.between((0, 8))   # 4.5e11, 5e10: beside each other, and hosts apart
+chip.flops, chip.memory, chip.bandwidth        # a second in bfloat16, bytes, bytes a second
+chip.between((0, 1)), chip.between((0, 8))     # 4.5e11 beside each other, 5e10 from host to host
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
 """How the state of a run lies on its mesh, in the words of a plan.
 
-    print("\\n".join(layout_lines(task)))
+print("\\n".join(layout_lines(task)))
 
-    mesh       {data: 4, fsdp: 2, tensor: 1}, over 8 devices
-    layout     params 5.0 MiB on each device, of 10.0 MiB; optimizer 10.0 MiB, of 20.0 MiB
-               head/kernel [512, 64] over (fsdp, tensor): 0.1 MiB on each
+mesh       {data: 4, fsdp: 2, tensor: 1}, over 8 devices
+layout     params 5.0 MiB on each device, of 10.0 MiB; optimizer 10.0 MiB, of 20.0 MiB
+           head/kernel [512, 64] over (fsdp, tensor): 0.1 MiB on each
 """
 
 from __future__ import annotations

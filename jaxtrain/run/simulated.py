@@ -139,6 +139,7 @@ def _compile(asked: Mapping[str, Any]) -> Simulated:
     compiled = lowered.compile()
     seconds = time.perf_counter() - began
     memory = compiled.memory_analysis()
+    assert memory is not None, "a CPU's compiler tells"
     parted = _partitioned(Path(asked["directory"]))
     hlo = Hlo.of(lowered.as_text("hlo") if parted is None else parted)
     return Simulated(
