@@ -62,6 +62,7 @@ _ROOMS = (
     "metrics",
     "models",
     "optim",
+    "parallel",
     "phases",
     "report",
     "retention",

@@ -19,7 +19,7 @@ import logging
 import os
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 # None of these imports jax, or anything else that takes its time: see `cli/command.py`.
 from jaxtrain.cli.commands import COMMANDS
@@ -39,24 +39,30 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     open_missing()
     with unbreakable() as lost:
-        words = list(sys.argv[1:] if argv is None else argv)
-        logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING)
-        logging.getLogger("jaxtrain").setLevel(logging.INFO)
-        try:
-            options, overrides = parse_words(words)
-        except Exception as error:
-            return _fail(error, words)
-        try:
-            command = COMMANDS[options.command]
-            code = command.run(options, overrides)
-            return CheckpointError.exit_code if command.prints and lost() else code
-        except (Exception, SystemExit) as error:  # a hook that calls sys.exit(0) has not trained
-            return _fail(error, words)
-        except KeyboardInterrupt:
-            trains = options.command == "train"
-            more = "; the run goes on from its last checkpoint" if trains else ""
-            print(f"stopped at once{more}", file=sys.stderr)
-            return 130
+        code = _main(list(sys.argv[1:] if argv is None else argv), lost)
+        # Where this process is one of several they part here, whatever the end was.
+        hosts = sys.modules.get("jaxtrain.parallel.hosts")
+        return code if hosts is None else int(hosts.finish(code))
+
+
+def _main(words: list[str], lost: Callable[[], OSError | None]) -> int:
+    logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING)
+    logging.getLogger("jaxtrain").setLevel(logging.INFO)
+    try:
+        options, overrides = parse_words(words)
+    except Exception as error:
+        return _fail(error, words)
+    try:
+        command = COMMANDS[options.command]
+        code = command.run(options, overrides)
+        return CheckpointError.exit_code if command.prints and lost() else code
+    except (Exception, SystemExit) as error:  # a hook that calls sys.exit(0) has not trained
+        return _fail(error, words)
+    except KeyboardInterrupt:
+        trains = options.command == "train"
+        more = "; the run goes on from its last checkpoint" if trains else ""
+        print(f"stopped at once{more}", file=sys.stderr)
+        return 130
 
 
 def _fail(error: BaseException, words: Sequence[str]) -> int:

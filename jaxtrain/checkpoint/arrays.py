@@ -1,8 +1,14 @@
-"""The wall around orbax: named arrays to a directory and back. No other file imports orbax.
+"""The wall around orbax: named arrays to a directory and back. Behind it is `chunks.py` alone.
 
     write_arrays(directory, {"params/kernel": kernel})
     describe_arrays(directory)                        # {"params/kernel": float32[64, 8]}
     read_arrays(directory, ["params/kernel"])
+    stored_arrays(directory)["params/kernel"].read([(slice(0, 4), slice(0, 8))])
+
+Several processes write one directory so, which the first of them has made:
+
+    write_share(directory, arrays)                    # each, the same names, and what is its own
+    merge_shares(directory)                           # the first, when all are done
 
 Every dtype of `STORABLE` comes back as it was, bit for bit.
 """
@@ -18,7 +24,9 @@ from typing import Any
 import jax
 import numpy as np
 
+from jaxtrain.checkpoint.chunks import StoredArray, spread_handler
 from jaxtrain.checkpoint.quiet import quiet_writing
+from jaxtrain.checkpoint.spread import Spread
 from jaxtrain.errors import CheckpointError
 
 # Zarr has no name for these: their bytes are written.
@@ -38,27 +46,63 @@ STORABLE = _AS_BYTES | {
 _NOTHING = "%"
 
 
-def write_arrays(directory: Path, arrays: Mapping[str, np.ndarray]) -> None:
+def write_arrays(directory: Path, arrays: Mapping[str, np.ndarray | Spread]) -> None:
     """Write arrays as an orbax PyTree checkpoint (OCDBT, Zarr 3), nested as their names are.
 
     Args:
         directory: must not exist yet.
-        arrays: by path, the parts joined by `/`; their dtypes are of `STORABLE`.
+        arrays: by path, the parts joined by `/`; their dtypes are of `STORABLE`. This process has
+            all pieces of what is spread.
 
     Raises:
         OSError: the disk is full, or fails in another way.
     """
-    # Orbax refuses arrays without elements, too; their shape and dtype are all there is to keep.
+    with quiet_writing(directory), _checkpointer(writes=True) as (orbax, checkpointer):
+        checkpointer.save(directory.absolute(), args=_to_save(orbax, arrays))
+
+
+def write_share(directory: Path, arrays: Mapping[str, np.ndarray | Spread]) -> None:
+    """Write what is this process's of arrays that several write.
+
+    Args:
+        directory: is there, and empty before the first of them writes.
+        arrays: in every process the same names, shapes and dtypes. What is no `Spread` is written
+            by process 0 alone.
+
+    Raises:
+        OSError: as for `write_arrays`.
+    """
+    import orbax.checkpoint as ocp
+
+    # Without a Checkpointer: that waits for all processes by a computation on their devices.
+    with quiet_writing(directory):
+        _handler(writes=True).save(_orbax_path(directory), args=_to_save(ocp, arrays))
+
+
+def merge_shares(directory: Path) -> None:
+    """Make one checkpoint of what several processes have written; no array is read for it.
+
+    Raises:
+        OSError: as for `write_arrays`.
+    """
+    with quiet_writing(directory):
+        _handler(writes=True).finalize(_orbax_path(directory))
+
+
+def _to_save(orbax: Any, arrays: Mapping[str, np.ndarray | Spread]) -> Any:
+    # Orbax refuses arrays without elements; their shape and dtype are all there is to keep.
     empty = {n: _described(a) for n, a in arrays.items() if a.size == 0}
     full = {name: array for name, array in arrays.items() if array.size}
     bytes_of = {n: _described(a) for n, a in full.items() if a.dtype.name in _AS_BYTES}
     for name in bytes_of:
-        full[name] = np.ascontiguousarray(full[name]).reshape(-1).view(np.uint8)
-    metadata = {"empty": empty, "bytes": bytes_of}
-    with quiet_writing(directory), _checkpointer() as (orbax, checkpointer):
-        nested = _nest(full) or {_NOTHING: np.zeros(1, np.uint8)}
-        args = orbax.args.PyTreeSave(nested, custom_metadata=metadata)
-        checkpointer.save(directory.absolute(), args=args)
+        array = full[name]
+        full[name] = (
+            array.viewed(np.uint8)
+            if isinstance(array, Spread)
+            else np.ascontiguousarray(array).reshape(-1).view(np.uint8)
+        )
+    nested = _nest(full) or {_NOTHING: np.zeros(1, np.uint8)}
+    return orbax.args.PyTreeSave(nested, custom_metadata={"empty": empty, "bytes": bytes_of})
 
 
 def describe_arrays(directory: Path) -> dict[str, jax.ShapeDtypeStruct]:
@@ -102,7 +146,19 @@ def read_arrays(directory: Path, names: Collection[str] | None = None) -> dict[s
         return {name: _restored(read[name], wanted[name]) for name in wanted.keys() & read} | empty
 
 
-def _described(array: np.ndarray) -> list[Any]:
+def stored_arrays(directory: Path) -> dict[str, StoredArray]:
+    """What `write_arrays` wrote, by path, to be read in parts. Reads no array.
+
+    Raises:
+        CheckpointError: where orbax can't read it.
+    """
+    return {
+        name: StoredArray(directory, ".".join(map(_escape, name.split("/"))), described)
+        for name, described in describe_arrays(directory).items()
+    }
+
+
+def _described(array: np.ndarray | Spread) -> list[Any]:
     return [array.dtype.name, list(array.shape)]
 
 
@@ -122,25 +178,28 @@ def _named(directory: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _checkpointer() -> Iterator[tuple[Any, Any]]:
+def _checkpointer(*, writes: bool = False) -> Iterator[tuple[Any, Any]]:
     """Orbax, and a Checkpointer of it that is closed at the end and does not fill the log."""
     import orbax.checkpoint as ocp  # imported here: it takes 100 ms that most runs never need
 
     logging.getLogger("absl").setLevel(logging.WARNING)
-    checkpointer = ocp.Checkpointer(_handler())
+    own = jax.process_index()  # it would wait for other processes, by computing on their devices
+    alone = ocp.options.MultiprocessingOptions(primary_host=own, active_processes={own})
+    checkpointer = ocp.Checkpointer(_handler(writes=writes), multiprocessing_options=alone)
     try:
         yield ocp, checkpointer
     finally:
         checkpointer.close()
 
 
-def _handler() -> Any:
+def _handler(*, writes: bool = False) -> Any:
     import orbax.checkpoint as ocp
 
     # The arrays are ours: the copy that orbax makes of each by default would be one too many.
     handlers = ocp.type_handlers.create_type_handler_registry(
         (np.ndarray, ocp.type_handlers.NumpyHandler(deepcopy_host_arrays=False)),
         (jax.Array, ocp.type_handlers.ArrayHandler()),  # there are none; orbax warns without it
+        *([(Spread, spread_handler())] if writes else []),
     )
     # Not compressed: trained numbers shrink by 8%, and a save takes four times as long.
     return ocp.PyTreeCheckpointHandler(

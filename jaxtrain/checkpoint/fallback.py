@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from jaxtrain.checkpoint.saved import BAD, Saved
+from jaxtrain.checkpoint.together import ALONE, Together
 from jaxtrain.checkpoint.verifier import Verifier
 from jaxtrain.errors import CheckpointError
 
@@ -22,44 +23,60 @@ Faults = Mapping[Path, str]
 """What is wrong with each of the bad ones."""
 
 
-def first_sound(directory: Path, candidates: Sequence[Path]) -> tuple[Saved | None, Faults]:
+def first_sound(
+    directory: Path, candidates: Sequence[Path], together: Together = ALONE
+) -> tuple[Saved | None, Faults]:
     """The first of `candidates` that passes its digests, and the bad ones before it.
+
+    Several processes compare a share of the contents each, and what one of them has found counts
+    for all. The candidates are those of process 0.
 
     Raises:
         CheckpointError: where there are checkpoints, or were, but none that can be used.
     """
     faults: dict[Path, str] = {}
-    verifier = Verifier()
-    for path in candidates:
-        try:
-            return verifier.verify_commit(path), faults
-        except CheckpointError as error:
-            faults[path] = str(error)
-    aside = [str(path) for path in directory.glob(f"{BAD}/*")]
+    verifier = Verifier((together.own, together.count))
+    names, aside = together.share(
+        "look", lambda: [[p.name for p in candidates], [p.name for p in directory.glob(f"{BAD}/*")]]
+    )[0]
+    for path in (directory / name for name in names):
+        saved, fault = verifier.judge(path)
+        if fault := together.agreed_fault("look/fault", fault):
+            faults[path] = fault
+        elif saved is not None:
+            return saved, faults
     if faults or aside:
+        left = [str(directory / BAD / name) for name in aside]
         raise CheckpointError(
             "every checkpoint is bad; not starting over from step 0 (for that, choose another "
-            "directory, or delete them):\n  " + "\n  ".join([*faults.values(), *aside])
+            "directory, or delete them):\n  " + "\n  ".join([*faults.values(), *left])
         )
     return None, {}
 
 
-def soundest(directory: Path, candidates: Sequence[Path]) -> Saved | None:
+def soundest(
+    directory: Path, candidates: Sequence[Path], together: Together = ALONE
+) -> Saved | None:
     """The first of `candidates` that passes its digests; the ones before it are set aside.
 
     Raises:
         CheckpointError: where there are checkpoints, or were, but none that can be used; they stay
             where they are.
     """
-    found, faults = first_sound(directory, candidates)
-    set_all_aside(directory, faults)
+    found, faults = first_sound(directory, candidates, together)
+    set_all_aside(directory, faults, together)
     return found
 
 
-def set_all_aside(directory: Path, faults: Faults) -> None:
-    """Move the bad checkpoints of `directory` out of the way."""
-    for path, fault in faults.items():
-        set_aside(path, directory / BAD / path.name, fault)
+def set_all_aside(directory: Path, faults: Faults, together: Together = ALONE) -> None:
+    """Move the bad checkpoints of `directory` out of the way; process 0 does."""
+
+    def move() -> None:
+        for path, fault in faults.items():
+            if together.first:
+                set_aside(path, directory / BAD / path.name, fault)
+
+    together.do("set_aside", move)
 
 
 def set_aside(path: Path, target: Path, reason: str) -> None:

@@ -1,4 +1,4 @@
-"""A pytree as named leaves in host memory.
+"""A pytree as named leaves in host memory; of what lies over several devices, as `Spread`s.
 
     named_leaves({"params": {"Dense_0": {"kernel": w}}})     # {"params/Dense_0/kernel": w}
     arrays = to_host(state)                                  # numpy arrays by such names
@@ -18,6 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxtrain.checkpoint.arrays import STORABLE
+from jaxtrain.checkpoint.spread import Spread, copied, nothing_of, own_shards, spread_of
 from jaxtrain.errors import CheckpointError
 
 # Python's numbers, and what they are in a file. An int that has no room there is refused.
@@ -53,17 +54,21 @@ def named_leaves(tree: Any) -> dict[str, Any]:
 
 
 def to_host(
-    leaves: Mapping[str, Any], reuse: Mapping[str, np.ndarray] | None = None
-) -> dict[str, np.ndarray]:
+    leaves: Mapping[str, Any],
+    reuse: Mapping[str, np.ndarray | Spread] | None = None,
+    *,
+    first: bool = True,
+) -> dict[str, np.ndarray | Spread]:
     """Named leaves in host memory, where no later step can change them. Waits for the device.
 
-    All transfers are started before the first is waited for. What is spread over several devices is
-    put together here.
+    All transfers are started before the first is waited for. What lies over several devices is not
+    put together: of that, it is copied what this process has to write.
 
     Args:
         leaves: arrays, numbers and typed random keys, by name.
         reuse: what this function gave before, to be written over: fresh memory costs several times
             as much as the copy itself. Only where the device is the host.
+        first: whether this process is the one that writes what all processes have.
 
     Raises:
         CheckpointError: listing every leaf that no file can hold as it is.
@@ -72,9 +77,9 @@ def to_host(
     plain = {name: _plain(leaf) for name, leaf in leaves.items()}
     for leaf in plain.values():
         if isinstance(leaf, jax.Array):
-            leaf.copy_to_host_async()
+            _start_copying(leaf, first=first)
     reuse = reuse or {}
-    return {name: _to_host(leaf, reuse.get(name)) for name, leaf in plain.items()}
+    return {name: _to_host(leaf, reuse.get(name), first=first) for name, leaf in plain.items()}
 
 
 def refuse_unstorable(leaves: Mapping[str, Any]) -> None:
@@ -138,8 +143,8 @@ def _fault(leaf: Any) -> str:
     if isinstance(leaf, jax.Array):
         if leaf.is_deleted():
             return "its buffers were given away to a step (donated): save the state it returned"
-        if not leaf.is_fully_addressable:
-            return "parts of it are on devices of other processes; gather it first"
+        if not leaf.is_fully_addressable and len(leaf.sharding.device_set) == 1:
+            return "it is on one device, of another process; lay it over all devices"
     return ""
 
 
@@ -149,12 +154,25 @@ def _plain(leaf: Any) -> Any:
     return jax.random.key_data(leaf) if is_key(leaf) else leaf
 
 
-def _to_host(leaf: Any, old: np.ndarray | None) -> np.ndarray:
-    if isinstance(leaf, jax.Array) and all(d.platform != "cpu" for d in leaf.devices()):
-        return np.asarray(leaf)  # what came from another device is a copy already
-    # A copy also where the device is the host: the next step may be given the same buffer.
-    value = np.asarray(leaf)
-    if old is None or old.shape != value.shape or old.dtype != value.dtype:
-        return np.array(value, copy=True)
-    np.copyto(old, value)
-    return old
+def _to_host(leaf: Any, old: Any, *, first: bool) -> np.ndarray | Spread:
+    if isinstance(leaf, jax.Array) and _is_spread(leaf):
+        return spread_of(leaf, old if isinstance(old, Spread) else None)
+    if not first:
+        return nothing_of(np.shape(leaf), leaf.dtype)
+    return copied(leaf.addressable_data(0) if isinstance(leaf, jax.Array) else leaf, old)
+
+
+def _start_copying(leaf: jax.Array, *, first: bool) -> None:
+    if _is_spread(leaf):
+        for shard in own_shards(leaf):
+            shard.data.copy_to_host_async()
+    elif first:
+        leaf.addressable_data(0).copy_to_host_async()
+
+
+def _is_spread(leaf: jax.Array) -> bool:
+    """Whether process 0 has less than all of it; of one device, each process has its own."""
+    if not leaf.is_fully_replicated:
+        return True
+    devices: set[Any] = leaf.sharding.device_set
+    return len(devices) > 1 and all(device.process_index for device in devices)

@@ -11,9 +11,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from jaxtrain.checkpoint.arrays import describe_arrays, read_arrays
+from jaxtrain.checkpoint.arrays import describe_arrays, read_arrays, stored_arrays
+from jaxtrain.checkpoint.leaves import named_leaves
 from jaxtrain.checkpoint.saved import FORMAT, Saved
-from jaxtrain.checkpoint.template import from_host, refuse_differences
+from jaxtrain.checkpoint.template import is_divided, placed, refuse_differences
+from jaxtrain.checkpoint.together import ALONE, Together
 from jaxtrain.checkpoint.verifier import Verifier
 from jaxtrain.errors import CheckpointError, CheckpointMismatchError, did_you_mean
 
@@ -21,17 +23,32 @@ Wanted = Callable[[str], bool]
 
 
 def load_tree(
-    path: Path, template: Any, *, part: str | None = None, without: Collection[str] = ()
+    path: Path,
+    template: Any,
+    *,
+    part: str | None = None,
+    without: Collection[str] = (),
+    together: Together = ALONE,
 ) -> tuple[Any, Saved]:
     """Verify a checkpoint, compare it with a template, and read it. See `CheckpointStore.load`."""
-    saved = Verifier().verify(path, lambda shared: _touches(shared, part))
+    wanted = partial(_touches, part=part)
+    verifier = Verifier((together.own, together.count))
+    saved = together.do("load/verify", lambda: verifier.verify(path, wanted))
+    return together.do("load/read", lambda: _read(saved, template, part, without)), saved
+
+
+def _read(saved: Saved, template: Any, part: str | None, without: Collection[str]) -> Any:
     tree = template if part is None else {part: template}
     sources = _compared(saved, tree, part, without)
+    divided = {name for name, leaf in named_leaves(tree).items() if is_divided(leaf)}
     stored: dict[str, Any] = {}
     for folder, names in sources:
-        stored |= read_arrays(folder, names)
-    loaded = from_host(stored, tree, keys=saved.keys)
-    return (loaded if part is None else loaded[part]), saved
+        stored |= read_arrays(folder, [name for name in names if name not in divided])
+        if some := divided.intersection(names):
+            on_disk = stored_arrays(folder)
+            stored |= {name: on_disk[name] for name in some}
+    loaded = placed(stored, tree, keys=saved.keys)
+    return loaded if part is None else loaded[part]
 
 
 def compare_tree(saved: Saved, template: Any) -> None:

@@ -14,14 +14,16 @@ A checkpoint is a directory, `00000900` (or `00000900.1` where that iteration wa
 It is written under a name that starts with a dot and renamed when it is complete, so a name without
 a dot is a commit. A checkpoint whose digests don't match is moved to `.bad/` and the one before it
 is used. Parts that do not change stand in `shared/`, once for all checkpoints that refer to them.
+
+In a run of several processes each has a store of the same directory, on a disk that all of them
+see, and all call its methods alike, in the same order. Each writes and reads the pieces that its
+devices have; where one fails, all raise. What they all have, and `meta`, is that of process 0.
 """
 
 from __future__ import annotations
 
 import json
-import logging
 import os
-import shutil
 from collections.abc import Collection, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -29,30 +31,16 @@ from typing import Any
 
 import jax
 
-from jaxtrain.checkpoint.arrays import write_arrays
+from jaxtrain.checkpoint.best import BestValues
+from jaxtrain.checkpoint.committer import Committer
 from jaxtrain.checkpoint.fallback import Faults, first_sound, set_all_aside, soundest
 from jaxtrain.checkpoint.leaves import key_types, named_leaves, to_host
 from jaxtrain.checkpoint.loading import compare_tree, is_within, load_tree
-from jaxtrain.checkpoint.manifest import write_manifest
-from jaxtrain.checkpoint.saved import (
-    FORMAT,
-    MAX_META_BYTES,
-    Saved,
-    best_first,
-    committed,
-    digests_in_use,
-    free_name,
-    half_written,
-    misnamed,
-    number,
-    read_saved,
-)
-from jaxtrain.checkpoint.shared import Part, SharedParts
-from jaxtrain.errors import CheckpointError
-from jaxtrain.files import make_directory, refuse_gone, sync
-from jaxtrain.metrics import Direction, improves, rank
-
-logger = logging.getLogger(__name__)
+from jaxtrain.checkpoint.saved import FORMAT, Saved, committed, number
+from jaxtrain.checkpoint.shared import Part
+from jaxtrain.checkpoint.together import Together
+from jaxtrain.errors import CheckpointError, PeerError
+from jaxtrain.metrics import Direction
 
 _OWN = ("format", "iteration", "keys", "shared")  # entries of meta.json that are the store's
 
@@ -84,16 +72,21 @@ class CheckpointStore:
             if number_of < 1:
                 raise ValueError(f"{name}: expected at least 1, found {number_of}")
         self.directory = Path(directory).absolute()  # a `chdir` does not move it
-        self._keep = keep
-        self._keep_best = keep_best
         self.monitor = monitor
-        self._mode = mode
+        # A path may differ from host to host; what it ends with does not.
+        self._together = Together("/".join(self.directory.parts[-2:]))
+        self._committer = Committer(
+            self.directory,
+            self._together,
+            keep=keep,
+            keep_best=keep_best,
+            monitor=monitor,
+            mode=mode,
+        )
+        self._best = BestValues(self._committer, monitor=monitor, mode=mode, keep_best=keep_best)
         self._writer = ThreadPoolExecutor(1, "checkpoint") if asynchronous else None
         self._writing: Future[None] | None = None
         self._copy: dict[str, Any] = {}  # the last one of the state, for the next to write over
-        self._best: list[float] | None = None  # values of the best that were saved, if known
-        self._shared = SharedParts(self.directory)
-        self._is_made = False
 
     # -- writing -------------------------------------------------------------------------------
 
@@ -116,10 +109,10 @@ class CheckpointStore:
             ValueError: two leaves of the same name; no leaf in a part that is named as shared.
         """
         self.wait()
-        leaves = named_leaves(tree)
-        parts = [self._shared.take(n, below) for n, below in _split(leaves, shared).items()]
+        leaves, take = named_leaves(tree), self._committer.shared.take
+        parts = [take(n, below) for n, below in _split(leaves, shared).items()]
         own = {n: leaf for n, leaf in leaves.items() if not any(is_within(n, s) for s in shared)}
-        arrays = to_host(own, reuse=self._copy)
+        arrays = to_host(own, reuse=self._copy, first=self._together.first)
         if jax.default_backend() == "cpu":
             self._copy = arrays
         if taken := meta.keys() & {*_OWN}:
@@ -128,10 +121,10 @@ class CheckpointStore:
             # What stands in it is now and here: the caller's lists may grow while it is written.
             kept = json.loads(json.dumps({**meta, "iteration": iteration}))
         except (ValueError, TypeError) as error:
-            raise self._failed(iteration, error) from error
+            raise self._committer.failed(iteration, error) from error
         kept |= {"format": FORMAT, "keys": key_types(leaves)}
         if self.improves(kept.get("metrics", {})):
-            self._note_best(number(kept["metrics"][self.monitor]))
+            self._best.note(number(kept["metrics"][self.monitor]))
         if self._writer is None:
             self._commit(arrays, parts, kept)
         else:
@@ -156,72 +149,11 @@ class CheckpointStore:
                 self._writer.shutdown()
 
     def _commit(self, arrays: dict[str, Any], parts: list[Part], meta: dict[str, Any]) -> None:
-        self._refuse_gone()
-        final = free_name(self.directory, meta["iteration"])
-        temporary = self.directory / f".tmp-{final.name}"
         try:
-            make_directory(self.directory)
-            self._is_made = True
-            self._sweep()
-            # The order is what makes a kill or a power cut at any instant harmless. What a
-            # checkpoint refers to is on the disk before it, its data before the manifest that
-            # vouches for them, the manifest before the name that makes it count, the name before
-            # anything older is deleted.
-            meta["shared"] = {part.name: self._shared.commit(part) for part in parts}
-            temporary.mkdir()
-            write_arrays(temporary / "arrays", arrays)
-            (temporary / "meta.json").write_bytes(_encode(meta))
-            write_manifest(temporary)
-            os.rename(temporary, final)
-            sync(self.directory)
-            self._prune()
-        except (CheckpointError, OSError, ValueError, TypeError) as error:
-            # On a full disk, what is half written is in the way of all else.
-            shutil.rmtree(temporary, ignore_errors=True)
-            self._best = None  # one may have been that of this save; to be looked up again
-            self._refuse_gone()
-            raise self._failed(meta["iteration"], error) from error
-
-    def _refuse_gone(self) -> None:
-        """See that nobody took the directory away, or the one around it, since it was made."""
-        refuse_gone(self.directory)
-        if self._is_made and not self.directory.is_dir():
-            raise CheckpointError(
-                f"{self.directory}: the directory is gone, and the checkpoints in it: it was "
-                "deleted or renamed while the run was going on"
-            )
-
-    def _failed(self, iteration: int, error: Exception) -> CheckpointError:
-        return CheckpointError(
-            f"{self.directory}: saving iteration {iteration} failed: {error}. "
-            "Earlier checkpoints are untouched."
-        )
-
-    def _sweep(self) -> None:
-        """Delete what a killed process left half written."""
-        for left in half_written(self.directory):
-            if left.is_dir() and not left.is_symlink():
-                shutil.rmtree(left)
-            else:
-                left.unlink()
-
-    def _prune(self) -> None:
-        """Delete all but the newest and the best, and then what none refers to any more."""
-        saved = self._committed()
-        best = self._ranked(saved)[: self._keep_best]
-        doomed = []
-        for old in saved[: -self._keep]:
-            if old not in best:
-                # Out of sight first: half deleted, it must not look like a checkpoint.
-                doomed.append(self.directory / f".tmp-old-{old.path.name}")
-                os.rename(old.path, doomed[-1])
-        if doomed:
-            sync(self.directory)
-        for path in doomed:
-            shutil.rmtree(path)
-        in_use = digests_in_use(self.directory)
-        if in_use is not None:
-            self._shared.delete_unused(in_use)
+            self._committer.commit(arrays, parts, meta)
+        except (CheckpointError, PeerError):
+            self._best.forget()  # one may have been that of this save
+            raise
 
     # -- reading -------------------------------------------------------------------------------
 
@@ -235,7 +167,7 @@ class CheckpointStore:
             CheckpointError: where the last asynchronous save failed.
         """
         self.wait()
-        return self._committed()
+        return self._committer.committed()
 
     def latest(self) -> Saved | None:
         """The newest checkpoint that passes its digests, or None where none was ever committed.
@@ -258,12 +190,12 @@ class CheckpointStore:
             CheckpointError: as for `latest`.
         """
         self.wait()
-        self._is_made = self.directory.is_dir()
-        return first_sound(self.directory, committed(self.directory)[::-1])
+        self._committer.is_made = self.directory.is_dir()
+        return first_sound(self.directory, committed(self.directory)[::-1], self._together)
 
     def set_aside(self, faults: Faults) -> None:
         """Move bad checkpoints, as `look` has found them, to `.bad/`, with a warning each."""
-        set_all_aside(self.directory, faults)
+        set_all_aside(self.directory, faults, self._together)
 
     def best(self) -> Saved | None:
         """The checkpoint with the best monitored value that passes its digests.
@@ -273,25 +205,13 @@ class CheckpointStore:
         Raises:
             CheckpointError: as for `latest`.
         """
-        ranked = [s.path for s in self._ranked(self.saved())]
+        ranked = [s.path for s in self._committer.ranked(self.saved())]
         rest = [path for path in committed(self.directory)[::-1] if path not in ranked]
-        return soundest(self.directory, [*ranked, *rest])
+        return soundest(self.directory, [*ranked, *rest], self._together)
 
     def improves(self, metrics: Mapping[str, Any]) -> bool:
         """Whether one with these metrics would be among the best that are kept; an equal is not."""
-        best = self._best_values()
-        last = best[-1] if len(best) == self._keep_best else None
-        return improves(number(metrics.get(self.monitor)), last, self._mode)
-
-    def _note_best(self, value: float | None) -> None:
-        both = [*self._best_values(), *([] if value is None else [value])]
-        self._best = sorted(both, key=lambda one: rank(one, self._mode))[: self._keep_best]
-
-    def _best_values(self) -> list[float]:
-        if self._best is None:
-            ranked = self._ranked(self._committed())[: self._keep_best]
-            self._best = [value for s in ranked if (value := s.value(self.monitor)) is not None]
-        return self._best
+        return self._best.improved_by(number(metrics.get(self.monitor)))
 
     def load(
         self,
@@ -321,12 +241,12 @@ class CheckpointStore:
         """
         self.wait()
         path = saved.path if isinstance(saved, Saved) else Path(saved)
-        tree, found = load_tree(path, template, part=part, without=without)
+        tree, found = load_tree(path, template, part=part, without=without, together=self._together)
         if part is None and not without:
             for name, folder in found.shared.items():
                 if folder.parent.parent == self.directory:
                     leaves = {n: v for n, v in named_leaves(tree).items() if is_within(n, name)}
-                    self._shared.know(name, leaves, folder.name)
+                    self._committer.shared.know(name, leaves, folder.name)
         return tree, found.meta
 
     def compare(self, saved: Saved, template: Any) -> None:
@@ -339,13 +259,6 @@ class CheckpointStore:
         self.wait()
         compare_tree(saved, template)
 
-    def _committed(self) -> list[Saved]:
-        found = map(read_saved, committed(self.directory))
-        return [s for s in found if s is not None and not misnamed(s)]
-
-    def _ranked(self, saved: list[Saved]) -> list[Saved]:
-        return best_first(saved, monitor=self.monitor, mode=self._mode)
-
 
 def _split(leaves: Mapping[str, Any], parts: Collection[str]) -> dict[str, dict[str, Any]]:
     """The leaves of each part, by name."""
@@ -356,11 +269,3 @@ def _split(leaves: Mapping[str, Any], parts: Collection[str]) -> dict[str, dict[
         if around := [other for other in split if other != part and is_within(part, other)]:
             raise ValueError(f"shared: {part!r} is within {around[0]!r}, which is shared already")
     return split
-
-
-def _encode(meta: Mapping[str, Any]) -> bytes:
-    # In the order that things have: metrics are written into logs in the order they are kept in.
-    content = json.dumps(meta, indent=1).encode()
-    if len(content) > MAX_META_BYTES:
-        raise ValueError(f"meta.json takes {len(content):,} bytes; at most {MAX_META_BYTES:,} do")
-    return content

@@ -11,15 +11,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from jaxtrain.checkpoint.manifest import verify_manifest, vouches_for
+from jaxtrain.checkpoint.manifest import ALL, Share, verify_manifest, vouches_for
 from jaxtrain.checkpoint.saved import SHARED, Saved, committed, misnamed, read_saved
 from jaxtrain.errors import CheckpointError
 
 
 class Verifier:
-    """Verifies checkpoints of one moment: a shared part that it has read it does not read again."""
+    """Verifies checkpoints of one moment: a shared part that it has read it does not read again.
 
-    def __init__(self) -> None:
+    Args:
+        share: which of the contents are compared, where several processes do it together.
+    """
+
+    def __init__(self, share: Share = ALL) -> None:
+        self._share = share
         self._parts: dict[Path, str] = {}  # what is wrong with each, or nothing
 
     def verify(self, path: Path, wanted: Callable[[str], bool] = lambda part: True) -> Saved:
@@ -32,7 +37,7 @@ class Verifier:
         Raises:
             CheckpointError: the first file that is missing, left over, changed or unreadable.
         """
-        verify_manifest(path)
+        verify_manifest(path, share=self._share)
         saved = read_saved(path)
         if saved is None:
             raise CheckpointError(f"{path / 'meta.json'}: is not what it must be")
@@ -52,17 +57,20 @@ class Verifier:
             raise CheckpointError(fault)
         return saved
 
+    def judge(self, path: Path) -> tuple[Saved | None, str]:
+        """What a commit says of itself, or what is wrong with it."""
+        try:
+            return self.verify_commit(path), ""
+        except CheckpointError as error:
+            return None, str(error)
+
     def fault(self, path: Path) -> str:
         """What is wrong with a commit; empty where nothing is."""
-        try:
-            self.verify_commit(path)
-        except CheckpointError as error:
-            return str(error)
-        return ""
+        return self.judge(path)[1]
 
     def _fault_of_part(self, folder: Path) -> str:
         if folder not in self._parts:
-            self._parts[folder] = shared_fault(folder)
+            self._parts[folder] = shared_fault(folder, self._share)
         return self._parts[folder]
 
 
@@ -85,7 +93,7 @@ def vouched(directory: Path) -> list[Saved]:
     return [saved for saved in found if saved is not None and not misnamed(saved)]
 
 
-def shared_fault(folder: Path) -> str:
+def shared_fault(folder: Path, share: Share = ALL) -> str:
     """What is wrong with a part that checkpoints share; empty where nothing is."""
     if not folder.is_dir():
         return (
@@ -95,7 +103,7 @@ def shared_fault(folder: Path) -> str:
     if folder.is_symlink() or folder.parent.is_symlink():
         return f"{folder}: a symbolic link leads there; expected a directory"
     try:
-        verify_manifest(folder)
+        verify_manifest(folder, share=share)
         named = (folder / "digest").read_text()
     except (CheckpointError, OSError, UnicodeDecodeError) as error:
         return str(error)

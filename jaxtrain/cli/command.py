@@ -41,6 +41,8 @@ class Command:
         take: what becomes of each word that is no option and that `add_words` has no place for.
         prints: whether what it prints is what it is for: a full disk under that is a failure then,
             and exit 4. A training is for other things, and goes on.
+        hands_on: whether the words behind `--` are another command's. They are then, as they are,
+            `options.rest`.
     """
 
     help: str
@@ -48,3 +50,4 @@ class Command:
     run: Run
     take: Take = takes_none
     prints: bool = True
+    hands_on: bool = False

@@ -16,6 +16,7 @@ from jaxtrain.cli import (
     export,
     generate,
     init,
+    launch,
     listing,
     plan,
     predict,
@@ -33,6 +34,7 @@ from jaxtrain.cli.command import Command
 COMMANDS: Final[Mapping[str, Command]] = {
     "init": init.COMMAND,
     "train": train.COMMAND,
+    "launch": launch.COMMAND,
     "evaluate": evaluate.COMMAND,
     "predict": predict.COMMAND,
     "generate": generate.COMMAND,

@@ -17,6 +17,7 @@ from jaxtrain.errors import (
     DataError,
     JaxtrainError,
     NonFiniteError,
+    PeerError,
     Preempted,
 )
 
@@ -31,6 +32,7 @@ _HEADINGS: tuple[tuple[type[JaxtrainError], str], ...] = (
     (DataError, "data error"),
     (NonFiniteError, "not finite"),
     (CheckpointError, "checkpoint error"),
+    (PeerError, "another process"),
 )
 _WIDEST = 40
 
@@ -103,7 +105,7 @@ def error_line(error: JaxtrainError) -> str:
     """What kind of error it is, what it says, and what to type next where that is known."""
     kinds = (heading for kind, heading in _HEADINGS if isinstance(error, kind))
     line = f"{next(kinds, 'error')}: {error}"
-    if isinstance(error, Preempted):
+    if isinstance(error, Preempted | PeerError):
         line += "\nrun the same command again to go on"
     return line
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import logging
+import os
 import re
 import signal
 from typing import TYPE_CHECKING
@@ -56,19 +58,25 @@ def _train(options: argparse.Namespace, overrides: list[str]) -> int:
             if profiled is not None:
                 raise ConfigError("--profile: is for a single run; this config has phases")
             return _train_phases(phased, options, signals)
-        task = task_of(config_of(options, overrides))
+        config = config_of(options, overrides)
+        from jaxtrain.parallel import is_first, start
         from jaxtrain.run import Experiment
 
-        experiment = Experiment(task)
+        start(config.distributed)  # before JAX is used, and knows of this process alone
+        if not is_first():
+            logging.getLogger("jaxtrain").setLevel(logging.WARNING)
+        experiment = Experiment(task_of(config))
         if profiled is not None:
             _profile(experiment, *profiled)
-        print(introduction(experiment), flush=True)
+        if is_first():
+            print(introduction(experiment), flush=True)
         figures = experiment.train(
             resume=options.resume,
             guard=signals.guard,
             allow_changed_plugins=options.allow_changed_plugins,
         )
-    print(outcome(figures, experiment.directory.path))
+    if is_first():
+        print(outcome(figures, experiment.directory.path))
     return 0
 
 
@@ -110,8 +118,14 @@ def _profile(experiment: Experiment, first: int, last: int) -> None:
 
 
 def _train_phases(phased: PhasedConfig, options: argparse.Namespace, signals: StopOnSignals) -> int:
+    from jaxtrain.parallel import place_of
     from jaxtrain.phases import JOINT, Progressive
 
+    if place_of(None, os.environ) is not None:
+        raise ConfigError(
+            f"{options.config}: a config with phases is trained by one process, which may have "
+            "several devices, and the environment says that there are several; start one"
+        )
     progressive = Progressive(phased)
 
     def told(name: str, experiment: Experiment | None) -> None:

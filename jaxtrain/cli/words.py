@@ -41,10 +41,15 @@ def parse_words(words: list[str]) -> tuple[argparse.Namespace, list[str]]:
     if words and words[0] in _OF_NO_COMMAND:
         _overview().parse_args(words[:1])
     command, words = _command(words)
+    rest: list[str] = []
+    if COMMANDS[command].hands_on and "--" in words:
+        at = words.index("--")
+        words, rest = words[:at], words[at + 1 :]
     words, behind = _behind_dashes(words)
     overrides, words = _overrides(words)
     parser = _parser_of(command)
     options, left = parser.parse_known_args([*words, *behind], argparse.Namespace(command=command))
+    options.rest = rest
     for word in left:
         if word.startswith("-"):
             known = parser._option_string_actions

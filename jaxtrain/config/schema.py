@@ -236,6 +236,19 @@ class TrackingSection(Section):
     tags: tuple[str, ...] = ()  # for finding the run again
 
 
+class DistributedSection(Section):
+    """Which processes are one run, where no scheduler says it; see docs/clusters.md.
+
+    `{}` insists on several: where nothing says who they are, that is an error.
+    """
+
+    coordinator: str | None = None  # host:port of process 0; null: what the environment says
+    processes: int | None = Field(default=None, ge=1)  # 1: alone, whatever the environment says
+    process: int | None = Field(default=None, ge=0)  # which one this is
+    heartbeat_seconds: int = Field(default=100, ge=10)  # of silence, and a process counts as dead
+    start_seconds: int = Field(default=300, ge=1)  # the first waits so long for the last
+
+
 class NamedSection(Section):
     """One of several components; each has a key of the user's choice, which `name` defaults to."""
 
@@ -267,6 +280,7 @@ class ExperimentConfig(Section):
     mesh: MeshSection | None = None  # over all devices; null: one of them
     project: Name = "default"
     workdir: str | None = None
+    distributed: DistributedSection | None = None
     plugins: tuple[str, ...] = ()  # a record of what was imported; never imported from here
     data: DataSection = DataSection()
     model: ModelSection = ModelSection()

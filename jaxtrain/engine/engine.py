@@ -27,7 +27,7 @@ from jaxtrain.engine.batches.door import example_of, length_of
 from jaxtrain.engine.batches.portion import Portion
 from jaxtrain.engine.batches.resident import Resident, fits_on_device
 from jaxtrain.engine.device.dispatch import Dispatch
-from jaxtrain.engine.device.pacer import Pacer
+from jaxtrain.engine.device.pacer import Pacer, agreed
 from jaxtrain.engine.device.reads import Reads
 from jaxtrain.engine.device.window import Window
 from jaxtrain.engine.emitter import Emitter
@@ -48,6 +48,7 @@ from jaxtrain.engine.state import EngineState
 from jaxtrain.engine.stop import Stop
 from jaxtrain.errors import Interrupted
 from jaxtrain.metrics import HostMetric, Metric, as_metric, is_host_metric
+from jaxtrain.parallel import Together, several
 
 _EPOCH_COUNTED = {"EPOCH_STARTED", "EPOCH_COMPLETED"}
 _ITERATION_COUNTED = {"ITERATION_STARTED", "ITERATION_COMPLETED"}
@@ -89,8 +90,8 @@ class Engine:
         self._dispatch = Dispatch(None if state is None else step, state)
         self._emitter = Emitter()
         self._batches = Batches()
-        self._stop = Stop()
-        self._pacer = Pacer(dispatch_seconds)
+        self._stop = Stop(together=Together.of_next())
+        self._pacer = Pacer(dispatch_seconds, agree=agreed() if several() else None)
         self._reads = Reads()
         self._host_metrics: list[str] = []
         self._pinned = form is not None
@@ -254,21 +255,33 @@ class Engine:
         """Leave `run` after the current event, so that the next `run` continues there.
 
         Safe to call from a signal handler or another thread. Before a run it is heeded when that
-        begins; after `terminate()` it changes nothing.
+        begins; after `terminate()` it changes nothing. Of several processes that run together all
+        are left, after the same iteration, whichever was asked; it takes them a moment to agree.
         """
-        self._stop.interrupt()
+        self._stop.ask()
 
     def interrupt_waiting(self) -> None:
         """As `interrupt`, and leave a loader that a batch is being waited for; for signal handlers.
+
+        One of several processes waits for the batch all the same: the others may have launched the
+        step already.
 
         Raises:
             Interrupted: in the main thread, where the run waits for a loader that has cursors. The
                 run catches it.
         """
         self.interrupt()
-        if self._batches.waiting:
+        if self._batches.waiting and self._stop.together is None:
             self._batches.waiting = False
             raise Interrupted
+
+    def stops_here(self) -> bool:
+        """Whether the run is to be left at this place, which all of its processes come to.
+
+        For a hook that computes for long, together with the other processes, between two of the
+        places where the engine itself looks. In a process alone it is `stopping`.
+        """
+        return self._stop.heed()
 
     @property
     def stopping(self) -> bool:

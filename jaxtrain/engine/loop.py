@@ -80,6 +80,7 @@ class Course:
     def goes_on(self) -> bool:
         """Whether the epoch has another iteration."""
         state = self.state
+        self.stop.heed()
         if self.stop or state.epoch_cut:
             return False
         if state.max_iters is not None and state.iteration >= state.max_iters:
@@ -119,7 +120,7 @@ def epochs(course: Course) -> Iterator[int]:
     state, fire, stop = course.state, course.fire, course.stop
     first, state.started = not state.started, True
     fire(Events.STARTED if first else Events.RESUMED)
-    while not state.is_over() and not stop.run:
+    while not state.is_over() and not stop.heed():
         began = time.perf_counter()
         if not state.epoch_open:
             course.open_epoch()

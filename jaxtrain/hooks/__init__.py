@@ -22,6 +22,7 @@ from jaxtrain.hooks.profiler import Profiler
 from jaxtrain.hooks.progress import Progress
 from jaxtrain.hooks.reduce_on_plateau import ReduceOnPlateau
 from jaxtrain.hooks.registry import EPOCH_METRICS, HOOKS
+from jaxtrain.hooks.silent import Silent, only_tells
 from jaxtrain.hooks.system import System
 from jaxtrain.hooks.tensorboard import TensorBoard
 from jaxtrain.hooks.time_limit import TimeLimit
@@ -45,12 +46,14 @@ __all__ = [
     "Profiler",
     "Progress",
     "ReduceOnPlateau",
+    "Silent",
     "StatefulHook",
     "System",
     "TensorBoard",
     "TimeLimit",
     "Tracking",
     "Validation",
+    "only_tells",
     "read_rows",
     "refuse_unfit",
     "resume",

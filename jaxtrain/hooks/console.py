@@ -21,6 +21,8 @@ class Console:
     The speed is that of the training alone, without validation.
     """
 
+    tells = True
+
     def __init__(self) -> None:
         self._first = 0  # the iteration after which this process began to work on the epoch
 

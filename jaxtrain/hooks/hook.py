@@ -22,6 +22,9 @@
 A hook that writes files says so in `writes`, an attribute of its class or of itself: their names in
 the run directory. Two that write the same file in one run are refused.
 
+Of several processes of a run the first alone calls a hook that has `writes`, or that only prints
+and says so by `tells = True`. The others never do: all that such a hook is for must be to tell.
+
 One that changes what is learnt, as a learning rate does, says `decides = True`, an attribute of its
 class: a config's run with it is then another than one without, and can't get it half way.
 

@@ -38,6 +38,8 @@ class Progress:
             Nothing is read from the device unless a refresh is due, and no dispatch ends for it.
     """
 
+    tells = True
+
     def __init__(
         self, stream: TextIO | None = None, *, seconds: pydantic.PositiveFloat | None = None
     ) -> None:

@@ -19,7 +19,8 @@ from jaxtrain.errors import Interrupted
 from jaxtrain.hooks.registry import EPOCH_METRICS
 
 _FIRST = 1e6
-_LOOK_SECONDS = 0.1
+# Between any two dispatches: all processes of a run look at the same places.
+_LOOK_SECONDS = 1e-9
 
 
 class Validation:
@@ -90,7 +91,7 @@ def run_unless_stopping(
 
     def look() -> None:
         nonlocal left
-        if trainer.stopping:
+        if trainer.stops_here():
             left = True
             evaluator.terminate()
 

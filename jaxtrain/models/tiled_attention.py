@@ -23,6 +23,9 @@ from typing import TypeAlias
 import jax
 import jax.numpy as jnp
 
+from jaxtrain.parallel import parts_in_use
+from jaxtrain.parallel.mesh import TENSOR
+
 _Kept: TypeAlias = tuple[jax.Array, ...]
 
 # Added to no score, only put in its place, so that it is finite in float32 as a difference, too.
@@ -45,6 +48,15 @@ def tiled_attention(
     """
     batch, length, heads, size = q.shape
     groups = k.shape[2]
+    if parts_in_use(TENSOR) > 1:
+        # Groups of heads lie over one axis of the mesh and rows over another: made one axis of
+        # both, they would have to be gathered.
+        q5 = q.reshape(batch, length, groups, heads // groups, size)
+        per_group = jax.vmap(_tiled, in_axes=(0, 0, 0, None))
+        found = per_group(
+            q5.transpose(2, 0, 3, 1, 4), k.transpose(2, 0, 1, 3), v.transpose(2, 0, 1, 3), segments
+        )
+        return found.transpose(1, 3, 0, 2, 4).reshape(batch, length, heads, size)
     # Heads first and once for all tiles: then a tile is a slice, and each product a plain one.
     queries = _heads_first(q, groups)
     keys, values = (_heads_first(x, groups).reshape(-1, length, size) for x in (k, v))

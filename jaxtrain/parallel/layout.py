@@ -54,7 +54,7 @@ class Layout:
             tree: of arrays, or of their shapes.
         """
         return jax.tree_util.tree_map_with_path(
-            lambda path, leaf: NamedSharding(self.mesh, self.spec(_named(path), leaf.shape)), tree
+            lambda path, leaf: NamedSharding(self.mesh, self.spec(named(path), leaf.shape)), tree
         )
 
     def spec(self, path: str, shape: tuple[int, ...]) -> PartitionSpec:
@@ -75,7 +75,7 @@ class Layout:
         """What a rule would divide, and can't, in words."""
         found = []
         for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
-            name, shape = _named(path), leaf.shape
+            name, shape = named(path), leaf.shape
             for axis, size in zip(self._rule(name, shape) or (), shape, strict=False):
                 if axis is not None and size % self.mesh.shape[axis]:
                     found.append(
@@ -141,7 +141,8 @@ def _placed(leaf: Any, where: NamedSharding) -> jax.Array:
     return jax.make_array_from_callback(held.shape, where, lambda index: held[index])
 
 
-def _named(path: Any) -> str:
+def named(path: Any) -> str:
+    """A path in a tree, its parts joined by "/"."""
     return jax.tree_util.keystr(path, simple=True, separator="/")
 
 

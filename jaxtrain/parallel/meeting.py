@@ -69,6 +69,31 @@ def exchange(name: str, value: str, *, seconds: float = SECONDS) -> list[str]:
     return [found[process] for process in range(count)]
 
 
+def hear(name: str, value: str, *, seconds: float = SECONDS) -> str:
+    """Learn what the first process says; it waits for nobody.
+
+    Args:
+        name: of what it is about; several of one name are told apart by how often it was.
+        value: what this process would say, if it is the first.
+        seconds: how long to wait at most.
+
+    Raises:
+        PeerError: the first did not say it in time.
+    """
+    if jax.process_count() == 1:
+        return value
+    with _lock:
+        serial = next(_serials[name])
+    place = f"{_ROOT}/{name}/{serial}"
+    if jax.process_index() == 0:
+        client().key_value_set(place, value)
+        return value
+    try:
+        return str(client().blocking_key_value_get(place, int(seconds * 1000)))
+    except jax.errors.JaxRuntimeError as error:
+        raise _expired(name, seconds, [0]) from error
+
+
 def client() -> Any:
     """What talks to the coordinator of the run.
 

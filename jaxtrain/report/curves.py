@@ -50,6 +50,7 @@ class LearningCurves:
     """
 
     FILE_NAME = "learning_curves.png"
+    tells = True
 
     def __init__(
         self,

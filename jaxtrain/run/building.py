@@ -9,20 +9,24 @@ An adapter's parameters are the model's, and the parameters of the base are its 
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
+import jax
 import numpy as np
 import optax
 
 from jaxtrain import lora
+from jaxtrain.batch import Batch, batch_size, has_rows
 from jaxtrain.config import ExperimentConfig, ScheduleSection
 from jaxtrain.errors import ConfigError
 from jaxtrain.lora import LoRAConfig, Protection
 from jaxtrain.models import MODELS, Model
+from jaxtrain.models.model import Rngs, Variables
 from jaxtrain.optim import make_optimizer
-from jaxtrain.parallel import Layout, make_mesh
-from jaxtrain.parallel.mesh import refuse_unsplit
+from jaxtrain.parallel import Layout, batch_sharding, gathered, make_mesh, row_parts, using
+from jaxtrain.parallel.mesh import TENSOR, refuse_unsplit
 
 # Of the section `lora`: what is no option of an adapter, but of how it is trained.
 _OF_TRAINING = ("form", "protect", "quantize")
@@ -79,9 +83,67 @@ def layout_of(config: ExperimentConfig, model: Model) -> Layout | None:
         return None
     mesh = make_mesh(**dict(config.mesh))
     refuse_unsplit(config.data.batch_size, mesh)
+    parts = config.train.accumulate
+    if config.data.batch_size % parts == 0:  # or the step says what is wrong
+        what = f"data.batch_size / train.accumulate ({config.data.batch_size} / {parts})"
+        refuse_unsplit(config.data.batch_size // parts, mesh, key=what)
     if config.data.eval_batch_size is not None:
         refuse_unsplit(config.data.eval_batch_size, mesh, key="data.eval_batch_size")
+    if mesh.shape[TENSOR] > 1 and not any(TENSOR in axes for _, axes in model.layout):
+        raise ConfigError(
+            f"mesh.tensor: model {config.model.name!r} has no rule that lays anything over it, so "
+            f"that all {mesh.shape[TENSOR]} parts would compute the same; take data or fsdp"
+        )
     return Layout(mesh, model.layout)
+
+
+def on_layout(model: Model, layout: Layout | None) -> Model:
+    """The model, with its parameters put together where it uses them, if they lie in pieces.
+
+    One that says how its parameters lie knows best when; for any other all are put together before
+    it is asked.
+    """
+    if layout is None:
+        return model
+    whole = (lambda tree: tree) if model.layout else gathered
+
+    def rows(batch: Batch) -> Batch:
+        # A micro-batch is a piece of what lay over the mesh as a whole, and so at one end of it.
+        size = batch_size(batch)
+        if size % row_parts(layout.mesh):
+            return batch
+        return {
+            name: jax.lax.with_sharding_constraint(leaf, batch_sharding(layout.mesh))
+            if has_rows(leaf, size)
+            else leaf
+            for name, leaf in batch.items()
+        }
+
+    def apply(
+        variables: Variables, batch: Batch, *, train: bool, rngs: Rngs | None = None
+    ) -> tuple[Any, dict[str, Any]]:
+        with using(layout):
+            return model.apply(whole(variables), rows(batch), train=train, rngs=rngs)
+
+    def apply_with_kl(
+        variables: Variables,
+        reference: Variables,
+        batch: Batch,
+        *,
+        train: bool,
+        rngs: Rngs | None = None,
+    ) -> tuple[Any, dict[str, Any], jax.Array]:
+        assert model.apply_with_kl is not None
+        with using(layout):
+            return model.apply_with_kl(
+                whole(variables), whole(reference), rows(batch), train=train, rngs=rngs
+            )
+
+    return dataclasses.replace(
+        model,
+        apply=apply,
+        apply_with_kl=None if model.apply_with_kl is None else apply_with_kl,
+    )
 
 
 def optimizer_form(config: ExperimentConfig) -> optax.GradientTransformation:

@@ -30,6 +30,7 @@ _MAY_CHANGE_IN_A_RUN = {
     "project",
     "device",
     "mesh",
+    "distributed",
     "hooks",
     "tracking",
     "start.path",

@@ -27,10 +27,12 @@ from jaxtrain.checkpoint import vouched
 from jaxtrain.config import ExperimentConfig, dump, imported_digests, non_defaults, to_dict
 from jaxtrain.errors import ConfigError
 from jaxtrain.files import inside, make_directory, refuse_gone, refuse_links, unfinished
+from jaxtrain.files.anchor import anchored
 from jaxtrain.files.lock import NAME as LOCK
 from jaxtrain.files.lock import lock
 from jaxtrain.files.paths import typed_directory
 from jaxtrain.hooks import CSV, JSONL
+from jaxtrain.parallel import agreed, is_first
 from jaxtrain.report import LearningCurves
 from jaxtrain.run.deciding import decides
 from jaxtrain.run.same_run import refuse_another_run, tell_of_lost_record
@@ -84,6 +86,11 @@ class RunDirectory:
         """Whether this very object is inside of `held`, so that its user may write."""
         return self._held
 
+    @property
+    def writes(self) -> bool:
+        """Whether this is the process that writes what only one can: the first, or the only."""
+        return is_first()
+
     def holds_a_run(self) -> bool:
         """Whether a run was begun here."""
         return (self / "config.yaml").exists() or bool(vouched(self.checkpoints))
@@ -94,7 +101,8 @@ class RunDirectory:
     ) -> Iterator[Any]:
         """Make the directory and write `config.yaml`, or check that the run in it is this one.
 
-        For as long as the context lasts, no other process can have it.
+        For as long as the context lasts, no other process can have it: of several processes of one
+        run the first holds it for all, and what one of them refuses all do.
 
         Args:
             config: of the run.
@@ -105,12 +113,30 @@ class RunDirectory:
             ConfigError: the directory holds something else, or another run, each difference that
                 matters listed; or another process has it. Nothing was changed then.
         """
-        self.refuse_others(config)
-        with self.locked():
-            self.refuse_others(config)  # somebody may have come in between
-            found = look()
-            self.claim(config)
+        with contextlib.ExitStack() as stack:
+
+            def begin() -> None:
+                self.refuse_others(config)
+                if self.writes:
+                    stack.enter_context(self.locked())
+                    self.refuse_others(config)  # somebody may have come in between
+
+            agreed("directory/held", begin)
+            if not self.writes:
+                stack.enter_context(self._borrowed())
+            found = agreed("directory/looked at", look)
+            agreed("directory/claimed", lambda: self.claim(config) if self.writes else None)
             yield found
+
+    @contextlib.contextmanager
+    def _borrowed(self) -> Iterator[None]:
+        """What another process of the run holds."""
+        with anchored(self.path):
+            self._held = True
+            try:
+                yield
+            finally:
+                self._held = False
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
@@ -180,11 +206,15 @@ class RunDirectory:
     def write_metadata(self, config: ExperimentConfig, status: str, **more: Any) -> None:
         """Write `metadata.json`: who, where, with which versions, and how it ended.
 
+        Of several processes the first does.
+
         Args:
             config: the effective config.
             status: "running", "completed", "interrupted" or "failed: …".
             more: further JSON values, such as fingerprints and what the model has decided.
         """
+        if not self.writes:
+            return
         tracking.write_metadata(
             self.path,
             status,

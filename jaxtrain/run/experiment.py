@@ -27,7 +27,8 @@ from jaxtrain.engine import Engine, Events
 from jaxtrain.errors import CheckpointError, ConfigError, DataError, Interrupted, Preempted
 from jaxtrain.hooks import History, NaNGuard, run_unless_stopping
 from jaxtrain.hooks import resume as resume_from
-from jaxtrain.report import read_summary, write_summary
+from jaxtrain.parallel import start
+from jaxtrain.report import read_summary, summarize, write_summary
 from jaxtrain.run.data import RunData
 from jaxtrain.run.device import choose_device
 from jaxtrain.run.directory import RunDirectory
@@ -120,7 +121,8 @@ class Experiment:
             logger.info("%s: updated on the host, and so computed in evaluations alone", on_host)
         self.history = History()
         self.store = make_store(config, directory)
-        self.record = Run(directory.path, writes=config.tracking.mode != "disabled")
+        recorded = config.tracking.mode != "disabled" and directory.writes
+        self.record = Run(directory.path, writes=recorded)
         if config.tracking.mode == "online":
             tracking_uri(config.tracking.uri)  # refused before an hour is spent on it
         hooks = make_hooks(
@@ -144,6 +146,9 @@ class Experiment:
     ) -> Experiment:
         """All three stages in one, on the device that the config asks for.
 
+        Where this process is one of several (`config.distributed`, or a scheduler's variables), it
+        finds the others first; `jaxtrain.parallel.finish()` at the end lets go of them.
+
         Raises:
             ConfigError: data that is missing, a device that is not there, parts that don't fit.
             DataError: data that is broken.
@@ -153,6 +158,7 @@ class Experiment:
                 f"Experiment.of: expected a checked config, found a {type(config).__name__}; "
                 "make_config(...) reads and checks a file or a tree"
             )
+        start(config.distributed)
         choose_device(config.device)
         return cls(Task.of(RunData.of(config)), directory)
 
@@ -254,7 +260,7 @@ class Experiment:
     def _sending(self) -> AbstractContextManager[Any]:
         """What is written goes to a server meanwhile, where the config wants that."""
         section = self.config.tracking
-        if section.mode != "online":
+        if section.mode != "online" or not self.directory.writes:
             return nullcontext()
         return uploading(self.directory.path, section.uri)
 
@@ -295,8 +301,7 @@ class Experiment:
         if self._is_finished() and (figures := self._read_report()) is not None:
             logger.info("%s: the run is finished already; nothing to do", self.directory.path)
             if not is_told(self.directory, self.config):
-                self._note("completed")
-                make_page(self.directory)
+                self._complete()
             return figures
         self._note("running")
         if not (stands and self._is_finished()):
@@ -308,8 +313,7 @@ class Experiment:
         if self.trainer.state.stopped == "interrupt":
             raise self._preempted()
         figures = self._report()
-        self._note("completed")
-        make_page(self.directory)
+        self._complete()
         return figures
 
     def _is_finished(self) -> bool:
@@ -391,17 +395,23 @@ class Experiment:
             raise self._preempted() from None
         rows, step = self.task.data.sets["test"], self.trainer.state.iteration
         log_mistakes(self.record, rows, test.pop(MISTAKES, None), step=step)
+        options: dict[str, Any] = {
+            "training_time_seconds": self.history.seconds,
+            "monitor": self.config.checkpoint.monitor,
+            "mode": direction(self.config),
+            "parameters": self.task.parameter_count(),
+            "test": test,
+            "checkpoint_epoch": RunMeta.of(best).epoch,
+        }
+        if not self.directory.writes:
+            return summarize(self.history.epochs, **options)
         draw_matrix(self.directory, test, rows)
-        return write_summary(
-            self.directory / "metrics.json",
-            self.history.epochs,
-            training_time_seconds=self.history.seconds,
-            monitor=self.config.checkpoint.monitor,
-            mode=direction(self.config),
-            parameters=self.task.parameter_count(),
-            test=test,
-            checkpoint_epoch=RunMeta.of(best).epoch,
-        )
+        return write_summary(self.directory / "metrics.json", self.history.epochs, **options)
+
+    def _complete(self) -> None:
+        self._note("completed")
+        if self.directory.writes:
+            make_page(self.directory)
 
     def _note(self, status: str) -> None:
         self.directory.write_metadata(

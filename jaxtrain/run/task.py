@@ -35,6 +35,7 @@ from jaxtrain.run.building import (
     adapter_config,
     base_model,
     layout_of,
+    on_layout,
     optimizer_form,
     protection_of,
     with_adapter,
@@ -131,6 +132,7 @@ class Task:
                 batch_size=config.data.batch_size,
             )
         layout = layout_of(config, model)
+        model = on_layout(model, layout)
         train_step = make_train_step(model, loss, tx, **step_options(config))
         averaged = config.train.ema is not None
         eval_step = make_eval_step(model, loss, precision=config.precision, ema=averaged)

@@ -46,6 +46,7 @@ from jaxtrain.step import TrainState, average_of, create_train_state, forward, m
 # the config decided what was learnt, or which rows were held out.
 _MAY_CHANGE_AFTER_A_RUN = (
     "device",
+    "distributed",
     "hooks",
     "mesh",
     "metrics",

@@ -14,7 +14,15 @@ from typing import Any
 from jaxtrain.checkpoint import CheckpointStore, environment
 from jaxtrain.config import ExperimentConfig, imported_digests, to_dict
 from jaxtrain.engine import Engine
-from jaxtrain.hooks import HOOKS, Checkpoint, History, Tracking, Validation
+from jaxtrain.hooks import (
+    HOOKS,
+    Checkpoint,
+    History,
+    Silent,
+    Tracking,
+    Validation,
+    only_tells,
+)
 from jaxtrain.metrics import Direction, better
 from jaxtrain.report import LearningCurves
 from jaxtrain.run.directory import RunDirectory
@@ -95,4 +103,6 @@ def make_hooks(
             "learnt": dict(Learnt.of(data).to_json()),
         },
     )
-    return hooks
+    if directory.writes:
+        return hooks
+    return {name: Silent(hook) if only_tells(hook) else hook for name, hook in hooks.items()}

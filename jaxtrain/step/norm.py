@@ -33,6 +33,9 @@ def clip_factor(norm: jax.Array, clip_norm: float) -> jax.Array:
 
 def _square(leaf: jax.Array) -> jax.Array:
     wide = leaf.astype(jnp.promote_types(leaf.dtype, jnp.float32))
-    # A dot product wants one axis, and JAX does not guess how to lay that out over a mesh.
-    product = jnp.sum(wide * wide.conj()) if is_sharded(wide) else jnp.vdot(wide, wide)
+    if is_sharded(wide):  # a product whose layout JAX wants to be told
+        return jnp.sum(wide * wide.conj()).real.astype(jnp.float32)
+    # Over all axes as they are: made one, they would first be gathered from all over a mesh.
+    axes = tuple(range(wide.ndim))
+    product: jax.Array = jax.lax.dot_general(wide, wide.conj(), ((axes, axes), ((), ())))
     return product.real.astype(jnp.float32)

@@ -8,8 +8,8 @@ import pytest
 
 from jaxtrain.checkpoint import CheckpointStore
 
-# A program of its own, with eight devices.
-collect_ignore = ["eight_devices.py"]
+# Programs of their own, with eight devices.
+collect_ignore = ["eight_devices.py", "on_meshes.py", "two_processes.py"]
 
 
 @pytest.fixture

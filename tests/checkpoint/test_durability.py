@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxtrain.checkpoint import CheckpointStore, shared, store, take_survey
+from jaxtrain.checkpoint import CheckpointStore, committer, shared, take_survey
 from jaxtrain.checkpoint.saved import shared_parts
 from jaxtrain.checkpoint.verifier import shared_fault
 from tests.losing_disk import LosingDisk
@@ -26,7 +26,7 @@ def write_plainly(directory, arrays):
 
 @pytest.fixture
 def plainly(monkeypatch):
-    for module in (store, shared):
+    for module in (committer, shared):
         monkeypatch.setattr(module, "write_arrays", write_plainly)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from jaxtrain.checkpoint import shared as module
-from jaxtrain.checkpoint import store as store_module
+from jaxtrain.checkpoint import committer as committer_module
 from jaxtrain.checkpoint import take_survey
 from jaxtrain.checkpoint.leaves import to_host
 from jaxtrain.checkpoint.shared import SharedParts, digest_of
@@ -330,7 +330,7 @@ def test_a_damaged_base_is_not_referred_to_by_another_process(make_store, caplog
     assert [loaded(store, s)["frozen"]["w"][0, 0] for s in store.saved()] == [3, 3]
 
 
-@pytest.mark.parametrize("module_", [module, store_module])
+@pytest.mark.parametrize("module_", [module, committer_module])
 def test_a_save_that_fails_leaves_nothing_behind_and_the_next_one_is_whole(
     make_store, monkeypatch, module_
 ):

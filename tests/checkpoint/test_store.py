@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-import jaxtrain.checkpoint.store as module
+import jaxtrain.checkpoint.committer as module
 from jaxtrain.checkpoint.manifest import write_manifest
 from jaxtrain.errors import CheckpointError, CheckpointMismatchError
 
@@ -321,7 +321,7 @@ def test_a_save_that_fails_at_any_phase_leaves_the_others(make_store, values, mo
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(f"jaxtrain.checkpoint.store.{phase}", full)
+        patch.setattr(f"jaxtrain.checkpoint.committer.{phase}", full)
         with pytest.raises(CheckpointError) as error:
             store.save(values(2), iteration=2, meta={})
     # One line: the place, the cause, and where the writer is known to be, the file.
@@ -516,8 +516,8 @@ def test_one_that_goes_while_it_is_written_is_told_so(make_store, values, monkey
     store.save(values(1), iteration=1, meta={})
     write = module.write_manifest
 
-    def lose(directory):
-        write(directory)
+    def lose(directory, known):
+        write(directory, known)
         shutil.rmtree(store.directory)
 
     monkeypatch.setattr(module, "write_manifest", lose)

@@ -9,7 +9,7 @@ import pytest
 
 from jaxtrain.checkpoint import named_leaves
 from jaxtrain.checkpoint.leaves import key_types, to_host
-from jaxtrain.checkpoint.template import from_host, refuse_differences
+from jaxtrain.checkpoint.template import placed, refuse_differences
 from jaxtrain.errors import CheckpointMismatchError
 from tests import compiling
 
@@ -44,7 +44,7 @@ def raw(leaf):
 def there_and_back(tree, template=None):
     leaves = named_leaves(tree)
     template = tree if template is None else template
-    return from_host(to_host(leaves), template, keys=key_types(leaves))
+    return placed(to_host(leaves), template, keys=key_types(leaves))
 
 
 def test_values_come_back_bit_for_bit():
@@ -114,7 +114,7 @@ def test_saved_with_x64_and_read_without_it_is_a_mismatch():
     with jax.enable_x64(True):
         stored = to_host({"i": jnp.asarray(2**40)})
     with pytest.raises(CheckpointMismatchError, match=r"i: this run has int32\[\], .*int64\[\]"):
-        from_host(stored, {"i": jnp.int32(0)})
+        placed(stored, {"i": jnp.int32(0)})
 
 
 @pytest.mark.parametrize("number", [12345678901, -1, 0.1, True, 1e300 + 1j])
@@ -154,7 +154,7 @@ def test_every_difference_is_listed():
         "words": jnp.zeros(2, jnp.uint32),
     }
     with pytest.raises(CheckpointMismatchError) as error:
-        from_host(stored, template, keys={"rng": "rbg", "words": "threefry2x32"})
+        placed(stored, template, keys={"rng": "rbg", "words": "threefry2x32"})
     assert str(error.value).splitlines() == [
         "the checkpoint does not fit this run:",
         "  dtype: this run has float32[2], the checkpoint bfloat16[2]",
@@ -182,7 +182,7 @@ def test_every_difference_is_listed():
     ],
 )
 def test_one_difference_is_enough(stored, template):
-    for check in (from_host, refuse_differences):
+    for check in (placed, refuse_differences):
         with pytest.raises(CheckpointMismatchError):
             check(stored, template)
 
@@ -191,7 +191,7 @@ def test_one_difference_is_enough(stored, template):
 def test_of_very_many_differences_the_rest_is_counted(count, more):
     stored = {f"{i:02}": np.ones(1) for i in range(count)}
     with pytest.raises(CheckpointMismatchError) as error:
-        from_host(stored, {})
+        placed(stored, {})
     lines = str(error.value).splitlines()[1:]
     assert lines[:20] == [f"  not in this run: {i:02}" for i in range(20)]
     assert lines[20:] == ([more] if more else [])

@@ -10,14 +10,14 @@ import pytest
 
 from jaxtrain.checkpoint import take_survey
 
-STORE = "jaxtrain.checkpoint.store"
+STORE = "jaxtrain.checkpoint.committer"
 PHASES = [
-    *((f"{STORE}:CheckpointStore._sweep", 4, when) for when in ("before", "after")),
+    *((f"{STORE}:Committer._sweep", 4, when) for when in ("before", "after")),
     *((f"{STORE}:write_arrays", 4, when) for when in ("before", "within", "after")),
     (f"{STORE}:_encode", 4, "after"),
     *((f"{STORE}:write_manifest", 4, when) for when in ("before", "within", "after")),
     *((f"{STORE}:sync", 4, when) for when in ("before", "after")),  # behind the rename
-    *((f"{STORE}:CheckpointStore._prune", 4, when) for when in ("before", "within", "after")),
+    *((f"{STORE}:Committer._prune", 4, when) for when in ("before", "within", "after")),
     *(("shutil:rmtree", 2, when) for when in ("before", "within", "after")),
     *(("os:rename", nth, "before") for nth in range(1, 9)),
     *(("os:replace", nth, when) for nth in (1, 2) for when in ("before", "after")),

@@ -121,7 +121,7 @@ def test_fault_9_disk_full_elsewhere_is_one_line_too(
 @pytest.mark.slow
 @pytest.mark.parametrize("target", ["write_arrays", "write_manifest", "sync"])
 def test_fault_8_a_save_that_fails(runs, whole, target):
-    inject = [["fail_at", {"target": f"jaxtrain.checkpoint.store:{target}", "nth": 3}]]
+    inject = [["fail_at", {"target": f"jaxtrain.checkpoint.committer:{target}", "nth": 3}]]
     assert runs.run("run", inject) == 4
     said = runs.said("run")
     assert "injected" in said
@@ -144,7 +144,7 @@ def test_fault_9_a_row_that_fails(runs, whole):
 @pytest.mark.parametrize("nth", [1, 5, 9])
 def test_fault_10_a_failed_background_save_is_told_by_the_next_save_or_the_exit(runs, whole, nth):
     """9 is the last one of the run."""
-    inject = [["fail_at", {"target": "jaxtrain.checkpoint.store:write_arrays", "nth": nth}]]
+    inject = [["fail_at", {"target": "jaxtrain.checkpoint.committer:write_arrays", "nth": nth}]]
     assert runs.run("run", inject) == 4
     said = runs.said("run")
     assert "checkpoint error: " in said

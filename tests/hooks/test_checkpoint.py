@@ -137,7 +137,7 @@ def test_a_save_that_fails_ends_the_run(prepare, monkeypatch):
     def full(*args, **kwargs):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("jaxtrain.checkpoint.store.write_manifest", full)
+    monkeypatch.setattr("jaxtrain.checkpoint.committer.write_manifest", full)
     trainer, loader, store = prepare()
     raised = []
     trainer.attach_handler(Events.EXCEPTION_RAISED, lambda error: raised.append(type(error)))
@@ -152,7 +152,7 @@ def test_a_background_save_that_fails_ends_the_run_at_the_next_save(prepare, mon
     def full(*args, **kwargs):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("jaxtrain.checkpoint.store.write_manifest", full)
+    monkeypatch.setattr("jaxtrain.checkpoint.committer.write_manifest", full)
     trainer, loader, _ = prepare(asynchronous=True)
     with pytest.raises(CheckpointError, match="saving iteration 3 failed"):
         trainer.run(loader, max_epochs=3)

@@ -7,13 +7,23 @@ way is at most `depth` dispatches, and takes at most about `seconds`, or as long
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections import deque
+from collections.abc import Callable
 from typing import Any
 
 import jax
 
+from jaxtrain.parallel import hear
+
 LONGEST = 1024
+
+# Dispatches between two agreements, and how much rarer they get while nothing changes.
+_AGREED = 8
+_RARER = 64
+
+_serials = itertools.count()
 
 
 class Pacer:
@@ -23,14 +33,24 @@ class Pacer:
     iteration. The power starts at 1 and doubles while dispatches are short. How long they are has
     no influence on any result.
 
+    Processes that compute together must launch dispatches of the same lengths, and no two clocks
+    are the same. There the first process says the power, every so many dispatches.
+
     Args:
         seconds: what is on its way should take at most.
         depth: how many dispatches may be on their way.
+        agree: of several processes, gives what the first would take for what this one would.
     """
 
-    def __init__(self, seconds: float, *, depth: int = 8) -> None:
+    def __init__(
+        self, seconds: float, *, depth: int = 8, agree: Callable[[int], int] | None = None
+    ) -> None:
         self._seconds = seconds
         self._depth = depth
+        self._agree = agree
+        self._wish = 1
+        self._until_agreed = _AGREED
+        self._rarer = 1
         self._launched: deque[tuple[Any, int]] = deque()
         self._last_done = time.perf_counter()
         self._seconds_each: float | None = None
@@ -42,7 +62,13 @@ class Pacer:
         self._last_done = time.perf_counter()
 
     def limit(self, iteration: int) -> int:
-        """How many iterations after `iteration` the next dispatch may do."""
+        """How many iterations after `iteration` the next dispatch may do; asked once for each."""
+        if self._agree is not None:
+            if self._until_agreed == 0:
+                before, self.chunk = self.chunk, self._agree(self._wish)
+                self._rarer = 1 if self.chunk != before else min(2 * self._rarer, _RARER)
+                self._until_agreed = _AGREED * self._rarer
+            self._until_agreed -= 1
         return self.chunk - iteration % self.chunk
 
     def launched(self, token: Any, length: int) -> None:
@@ -76,7 +102,16 @@ class Pacer:
 
     def _adapt(self, seconds_each: float) -> None:
         self._seconds_each = max(seconds_each, 1e-9)
+        self._wish = self.chunk
         if self.chunk > 1 and 2 * self.chunk * seconds_each > self._seconds:
-            self.chunk //= 2
+            self._wish //= 2
         elif self.chunk < LONGEST and 8 * self.chunk * seconds_each < self._seconds:
-            self.chunk *= 2
+            self._wish *= 2
+        if self._agree is None:
+            self.chunk = self._wish
+
+
+def agreed() -> Callable[[int], int]:
+    """For the next engine's pacer, of several processes that make theirs in the same order."""
+    name = f"pace/{next(_serials)}"
+    return lambda wish: int(hear(name, str(wish)))

@@ -24,6 +24,8 @@ from typing import Any, Literal
 
 import jax
 
+from jaxtrain.parallel import again
+
 Remat = Literal["none", "mlp", "dots", "full"]
 
 KEEPS: dict[Remat, str] = {
@@ -41,7 +43,7 @@ def remat_layer(layer: Callable[..., Any], name: Remat) -> Callable[..., Any]:
         # The products of attention have batch axes, those with weights have none.
         policy = jax.checkpoint_policies.dots_with_no_batch_dims_saveable
         return jax.checkpoint(layer, policy=policy)
-    return jax.checkpoint(layer) if name == "full" else layer
+    return jax.checkpoint(layer) if name == "full" else again(layer)
 
 
 def remat_mlp(mlp: Callable[..., Any], name: Remat) -> Callable[..., Any]:

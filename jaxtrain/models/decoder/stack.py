@@ -20,6 +20,7 @@ from jaxtrain.models.decoder.block import Place, attend, feed_forward
 from jaxtrain.models.decoder.cache import KVCache
 from jaxtrain.models.decoder.config import DecoderConfig
 from jaxtrain.models.decoder.remat import Remat, remat_layer, remat_mlp
+from jaxtrain.parallel import gathered
 
 Form = Literal["scan", "unroll"]
 
@@ -51,6 +52,7 @@ def run_layers(
         return _run_cached(layers, hidden, place, config, implementation, cache, form)
 
     def layer(params: Any, hidden: jax.Array, place: Place) -> jax.Array:
+        params = gathered(params, path="layers", stacked=1)
         added, _ = attend(params["attention"], hidden, place, config, implementation=implementation)
         hidden = hidden + added
 

@@ -29,6 +29,7 @@ from jaxtrain.models.decoder.remat import Remat
 from jaxtrain.models.decoder.rope import rotation
 from jaxtrain.models.decoder.stack import Form, run_layers
 from jaxtrain.models.low_rank import LowRank
+from jaxtrain.parallel import gathered
 
 
 @overload
@@ -156,7 +157,8 @@ def _array_of(params: Mapping[str, Any], module: str, leaf: str) -> jax.Array:
             f"{module}: the decoder takes an array here, found a LowRank; merge this adapter "
             f"(lora.merge), or leave {module} out of its targets"
         )
-    return found
+    whole: jax.Array = gathered(found, path=f"{module}/{leaf}")
+    return whole
 
 
 def attention_choice(
