@@ -206,7 +206,6 @@ def test_the_error_tree_is_the_one_drawn():
 TESTED_ELSEWHERE = {
     "cli/command.py": "a record: what the commands' tests draw",
     "cli/trained.py": "the words that tests/cli/test_evaluate.py and test_predict.py use",
-    "cli/plan.py": "tests/cli/test_train.py",
     "_version.py": "a number; test_the_table_of_contents_matches_its_lazy_half",
     "engine/batches/portion.py": "a record and a Protocol: what the feeds' tests draw",
     "errors.py": "test_the_error_tree_is_the_one_drawn",

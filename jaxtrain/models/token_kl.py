@@ -17,6 +17,7 @@ import jax.numpy as jnp
 
 from jaxtrain.errors import DataError
 from jaxtrain.models.token_losses import TILE, Tiles
+from jaxtrain.parallel.using import mesh_in_use
 
 
 def token_kl(
@@ -68,6 +69,6 @@ def token_kl(
         return None, jnp.sum(jnp.exp(was) * (was - log_p(rows[0], head)), axis=-1)
 
     flat = hidden.reshape(-1, width), before.reshape(-1, width)
-    _, found = Tiles.of(flat[0], tile).scan(one, None, flat)
+    _, found = Tiles.of(flat[0], tile, mesh_in_use()).scan(one, None, flat)
     kl: jax.Array = found
     return kl.reshape(hidden.shape[:-1])

@@ -17,9 +17,11 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax.sharding import NamedSharding, PartitionSpec
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from jaxtrain.errors import DataError
+from jaxtrain.parallel.mesh import ROWS, row_parts
+from jaxtrain.parallel.using import mesh_in_use
 from jaxtrain.sharding import is_sharded, parts_of, spec_of
 
 TILE = 1024
@@ -63,7 +65,7 @@ def token_losses(
         labels: [...] integers.
         transposed: `head` is [V, D], as the embedding of a model with tied weights is.
         tile: how many tokens; on each device that holds a part of them, where their type says that
-            they lie over a mesh (on Auto axes nobody knows: of all devices together).
+            they lie over a mesh, or a layout is in use (else, on Auto axes, of all together).
 
     Raises:
         DataError: shapes or dtypes do not fit.
@@ -90,16 +92,22 @@ def token_losses(
         labels.reshape(-1),
         transposed,
         tile,
+        mesh_in_use(),
     )
     return TokenLosses(*(each.reshape(shape) for each in found))
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(3, 4))
+@functools.partial(jax.custom_vjp, nondiff_argnums=(3, 4, 5))
 def _token_losses(
-    hidden: jax.Array, head: jax.Array, labels: jax.Array, transposed: bool, tile: int
+    hidden: jax.Array,
+    head: jax.Array,
+    labels: jax.Array,
+    transposed: bool,
+    tile: int,
+    mesh: Mesh | None,
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """Of tokens [T]."""
-    tiles = Tiles.of(labels, tile)
+    """Of tokens [T]; on Auto axes, their rows lie over `mesh`."""
+    tiles = Tiles.of(labels, tile, mesh)
 
     def one(_: None, rows: tuple[jax.Array, jax.Array]) -> Any:
         return None, _losses(rows[0], head, rows[1], transposed)
@@ -109,28 +117,35 @@ def _token_losses(
 
 
 def _fwd(
-    hidden: jax.Array, head: jax.Array, labels: jax.Array, transposed: bool, tile: int
+    hidden: jax.Array,
+    head: jax.Array,
+    labels: jax.Array,
+    transposed: bool,
+    tile: int,
+    mesh: Mesh | None,
 ) -> tuple[Any, Any]:
-    found = _token_losses(hidden, head, labels, transposed, tile)
+    found = _token_losses(hidden, head, labels, transposed, tile, mesh)
     return found, (hidden, head, labels, found[1])
 
 
-def _bwd(transposed: bool, tile: int, kept: Any, cotangents: Any) -> tuple[Any, Any, None]:
+def _bwd(
+    transposed: bool, tile: int, mesh: Mesh | None, kept: Any, cotangents: Any
+) -> tuple[Any, Any, None]:
     hidden, head, labels, log_z = kept
     of_nll, of_log_z, _ = cotangents
-    tiles, devices = Tiles.of(labels, tile), parts_of(labels)
+    tiles, devices = Tiles.of(labels, tile, mesh), _parts(labels, mesh)
 
     def one(total: jax.Array, rows: Any) -> tuple[jax.Array, jax.Array]:
         counting, of_logits = _of_logits(head, transposed, *rows)
         of_hidden = _product(of_logits, head, (1, 0 if transposed else 1), like=counting)
         pair = (of_logits, counting) if transposed else (counting, of_logits)
-        return total + _over_tokens(*pair, devices, like=head), of_hidden.astype(hidden.dtype)
+        return total + _over_tokens(*pair, devices, head, mesh), of_hidden.astype(hidden.dtype)
 
     start = jnp.zeros_like(head, dtype=_wide(head))
     if devices > 1:
         # Each device has a sum of its own until the end: to add them up at each tile would send the
         # gradient of the head around N times.
-        start = _on_each(start, labels, devices)
+        start = _on_each(start, labels, devices, mesh)
     of_head, of_hidden = tiles.scan(one, start, (hidden, labels, log_z, of_nll, of_log_z))
     of_head = of_head.sum(axis=0) if devices > 1 else of_head
     return of_hidden, of_head.astype(head.dtype), None
@@ -200,21 +215,42 @@ def _product(a: jax.Array, b: jax.Array, axes: tuple[int, int], like: Any = None
     return jax.lax.dot_general(a, b, over, preferred_element_type=_wide(a), out_sharding=layout)
 
 
-def _over_tokens(a: jax.Array, b: jax.Array, devices: int, like: jax.Array) -> jax.Array:
+def _over_tokens(
+    a: jax.Array, b: jax.Array, devices: int, like: jax.Array, mesh: Mesh | None
+) -> jax.Array:
     """The product over tokens; [devices, ...] where those of each device are summed apart."""
     if devices == 1:
         return _product(a, b, (0, 0), like=like)
     a, b = (x.reshape(devices, -1, x.shape[-1]) for x in (a, b))
+    if not is_sharded(a):
+        a, b = _by_rows(a, mesh), _by_rows(b, mesh)
     return jax.lax.dot_general(a, b, (((1,), (1,)), ((0,), (0,))), preferred_element_type=_wide(a))
 
 
-def _on_each(array: jax.Array, tokens: jax.Array, devices: int) -> jax.Array:
+def _on_each(array: jax.Array, tokens: jax.Array, devices: int, mesh: Mesh | None) -> jax.Array:
     """One of `array` for each device that holds a part of the tokens."""
+    if not is_sharded(tokens):
+        return _by_rows(jnp.broadcast_to(array, (devices, *array.shape)), mesh)
     spec = PartitionSpec(spec_of(tokens)[0], *(spec_of(array) or (None,) * array.ndim))
     layout = NamedSharding(jax.typeof(tokens).sharding.mesh, spec)
     return jax.lax.broadcast_in_dim(
         array, (devices, *array.shape), tuple(range(1, array.ndim + 1)), out_sharding=layout
     )
+
+
+def _by_rows(array: jax.Array, mesh: Mesh | None) -> jax.Array:
+    """The array, its first axis laid out as rows of a batch are; how the others lie, XLA knows."""
+    assert mesh is not None
+    spec = PartitionSpec(ROWS, *[PartitionSpec.UNCONSTRAINED] * (array.ndim - 1))
+    found: jax.Array = jax.lax.with_sharding_constraint(array, NamedSharding(mesh, spec))
+    return found
+
+
+def _parts(tokens: jax.Array, mesh: Mesh | None) -> int:
+    """Over how many devices tokens [T, ...] lie, one after the other."""
+    if is_sharded(tokens) or mesh is None:
+        return parts_of(tokens)
+    return row_parts(mesh) if tokens.shape[0] % row_parts(mesh) == 0 else 1
 
 
 def _wide(array: jax.Array) -> Any:
@@ -233,9 +269,9 @@ class Tiles(NamedTuple):
     rest: int
 
     @classmethod
-    def of(cls, labels: jax.Array, tile: int) -> Tiles:
-        """For tokens [T], as they are laid out."""
-        tokens, devices = labels.shape[0], parts_of(labels)
+    def of(cls, labels: jax.Array, tile: int, mesh: Mesh | None = None) -> Tiles:
+        """For tokens [T], as they are laid out: by their type, or else by rows over `mesh`."""
+        tokens, devices = labels.shape[0], _parts(labels, mesh)
         fewest = max(1, -(-tokens // (tile * devices)))
         most = 2 * fewest if devices == 1 else max(1, tokens)
         for number in range(fewest, most + 1):

@@ -23,7 +23,7 @@ from typing import Any
 
 import jax
 from jax.ad_checkpoint import checkpoint_name
-from jax.sharding import NamedSharding, PartitionSpec
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from jaxtrain.parallel.layout import Layout, named
 from jaxtrain.parallel.mesh import FSDP
@@ -73,6 +73,16 @@ def parts_in_use(axis: str) -> int:
     """How many parts an axis of the mesh has; 1 where no layout is in use."""
     layout = _in_use.get()
     return 1 if layout is None else int(layout.mesh.shape[axis])
+
+
+def mesh_in_use() -> Mesh | None:
+    """The mesh of the layout in use.
+
+    Whoever needs it in a backward pass of its own asks in the forward pass: the former is traced
+    when the layout may be in use no more.
+    """
+    layout = _in_use.get()
+    return None if layout is None else layout.mesh
 
 
 def again(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -1,9 +1,11 @@
-"""What a run needs of a device's memory, counted from shapes: nothing is made, nothing compiled.
+"""What a run needs of each device's memory, counted from shapes: nothing is made or compiled.
 
     needs = Needs.of(task)
     needs.total                              # bytes, of the state, the gradients and what is kept
 
-Besides these, kernels take room to work in, and the data do where they lie on the device.
+Besides these, kernels take room to work in, and the data do where they lie on the device. On a
+mesh, what is gathered for a while comes to it; and what is kept of the rows counts as divided by
+rows alone, so that parts of `tensor` may keep less.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ from dataclasses import dataclass
 import jax
 import jax.numpy as jnp
 
+from jaxtrain.parallel import row_parts
 from jaxtrain.run.task import Task
 from jaxtrain.step import forward, objective, policy, residuals
 from jaxtrain.step.residuals import bytes_of
@@ -21,7 +24,7 @@ from jaxtrain.step.residuals import bytes_of
 
 @dataclass(frozen=True)
 class Needs:
-    """Bytes, by what they are for.
+    """Bytes on each device, by what they are for.
 
     Attributes:
         params: what is trained.
@@ -56,17 +59,21 @@ class Needs:
             task.data.example(),
             parts=parts,
         )
-        params, optimizer = bytes_of(state.params), bytes_of(state.opt_state)
-        leaves = jax.tree.leaves(state.params)
+        layout, leaves = task.layout, jax.tree.leaves(state.params)
+        held = bytes_of if layout is None else layout.bytes_per_device
+        params, optimizer = held(state.params), held(state.opt_state)
+        # What is made of a parameter lies as it does, and so do sums of its gradients.
+        share = params / bytes_of(state.params) if layout is not None else 1.0
+        rows = 1 if layout is None else row_parts(layout.mesh)
         return cls(
             params=params,
             dtypes=", ".join(sorted({str(leaf.dtype) for leaf in leaves})),
             optimizer=optimizer,
-            rest=bytes_of(state) - params - optimizer,
-            gradients=params if parts == 1 else params + _summed(leaves),
-            copies=kept.params,
-            activations=kept.activations,
-            rows=config.data.batch_size // parts,
+            rest=held(state) - params - optimizer,
+            gradients=params if parts == 1 else params + int(share * _summed(leaves)),
+            copies=int(share * kept.params),
+            activations=kept.activations // rows,
+            rows=config.data.batch_size // parts // rows,
             compute_dtype=policy(config.precision).compute_dtype,
         )
 

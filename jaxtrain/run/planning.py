@@ -35,6 +35,7 @@ from jaxtrain.optim import peak_rate
 from jaxtrain.run.costs import memory_lines, speed_lines
 from jaxtrain.run.data import RunData
 from jaxtrain.run.experiment import Experiment
+from jaxtrain.run.layouts import layout_lines
 from jaxtrain.run.monitors import refuse_unknown_monitors
 from jaxtrain.run.task import Task
 
@@ -70,6 +71,7 @@ def describe_plan(experiment: Experiment) -> str:
         *_data_lines(experiment.task.data),
         *_remark_lines(experiment.task.data),
         *_model_lines(experiment.task),
+        *layout_lines(experiment.task),
         *_rate_lines(config),
         f"length     {config.train.epochs} epochs of {steps:,} iterations: {total:,}",
         f"form       {engine.form} ({_why(engine)})",

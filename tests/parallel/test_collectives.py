@@ -1,6 +1,7 @@
 """Collectives of programs of which it is known what they say; on eight simulated devices."""
 
 import json
+import math
 import os
 import subprocess
 import sys
@@ -17,8 +18,10 @@ import dataclasses, json
 import jax, jax.numpy as jnp
 from jax import lax
 from jax.sharding import PartitionSpec as P
-from jaxtrain.parallel import Layout, batch_sharding, make_mesh
-from jaxtrain.parallel.collectives import collectives_of
+import numpy as np
+from jaxtrain.models.token_losses import token_losses
+from jaxtrain.parallel import Layout, batch_sharding, collectives_of, make_mesh, replicated
+from jaxtrain.parallel.using import using
 from jaxtrain.run import RunData, Task, make_config
 
 found = {}
@@ -50,24 +53,49 @@ say("nothing", on_each(jnp.sin))
 both = lambda x: lax.cond(x.sum() > 0, lambda x: lax.psum(x, "data"), lambda x: x, x)
 say("one branch", on_each(both))
 
-data, model = {"name": "digits", "batch_size": 64}, {"name": "mlp", "hidden": [64, 64]}
-task = Task.of(RunData.of(make_config({"data": data, "model": model})))
-state = task.abstract_state()
-
-def step_on(**axes):
-    layout = Layout(make_mesh(**axes))
-    shaped = lambda x, where: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=where)
-    where = layout.of(state)
-    rows = batch_sharding(layout.mesh)
-    batch = {name: shaped(x, rows) for name, x in task.data.example().items()}
+def step_of(**config):
+    task = Task.of(RunData.of(make_config(config)))
+    state = task.abstract_state()
+    where = jax.tree.map(lambda leaf: leaf.sharding, state)
     step = jax.jit(task.train_step, out_shardings=(where, None), donate_argnums=0)
-    return step.lower(jax.tree.map(shaped, state, where), batch).compile()
+    name = lambda path: jax.tree_util.keystr(path, simple=True, separator="/")
+    leaves = jax.tree_util.tree_leaves_with_path(state.params)
+    found["parameters"][config["model"]["name"]] = {name(path): x.shape for path, x in leaves}
+    return step.lower(state, task.loader.example()).compile()
 
-say("data parallel", step_on(data=8))
-say("fsdp", step_on(data=1, fsdp=8))
-say("both", step_on(data=4, fsdp=2))
-found["parameters"] = {jax.tree_util.keystr(p, simple=True, separator="/"): x.size * 4
-                       for p, x in jax.tree_util.tree_leaves_with_path(state.params)}
+found["parameters"] = {}
+mlp = {"data": {"name": "digits", "batch_size": 64}, "model": {"name": "mlp", "hidden": [64, 64]}}
+say("data parallel", step_of(**mlp, mesh={"data": 8}))
+say("fsdp", step_of(**mlp, mesh={"data": 1, "fsdp": 8}))
+say("both", step_of(**mlp, mesh={"data": 4, "fsdp": 2}))
+sizes = {"width": 64, "layers": 3, "heads": 4, "hidden": 128, "vocab_size": 264, "remat": "dots"}
+decoder = {"data": {"name": "text", "length": 32, "batch_size": 8},
+           "model": {"name": "decoder", **sizes}, "loss": {"name": "next_token"}}
+say("decoder, fsdp", step_of(**decoder, mesh={"data": 1, "fsdp": 8}))
+say("decoder, tensor", step_of(**decoder, mesh={"data": 4, "tensor": 2}))
+
+def loss(hidden, head, labels):
+    return token_losses(hidden, head, labels, tile=2).nll.sum()
+
+def on(layout):
+    def whole(*arrays):
+        # The backward pass is traced when the layout is in use no more, as in a step.
+        with using(layout):
+            value, back = jax.vjp(loss, *arrays)
+        return value, back(jnp.float32(1))[:2]
+    return jax.jit(whole)
+
+rows = batch_sharding(mesh)
+random = np.random.default_rng(0)
+hidden, head = (random.normal(size=size).astype(np.float32) for size in ((64, 8), (8, 40)))
+labels = random.integers(0, 40, 64).astype(np.int32)
+given = jax.device_put(hidden, rows), jax.device_put(head, replicated(mesh)), labels
+compiled = on(Layout(mesh)).lower(*given[:2], jax.device_put(labels, rows)).compile()
+say("tiles of a loss", compiled)
+result = compiled(*given[:2], jax.device_put(labels, rows))
+expected = on(None)(hidden, head, labels)
+for one, other in zip(jax.tree.leaves(result), jax.tree.leaves(expected)):
+    np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-5)
 print(json.dumps(found))
 """
 
@@ -81,9 +109,16 @@ def found():
         text=True,
     )
     assert done.returncode == 0, done.stderr
-    said = json.loads(done.stdout)
-    parameters = said.pop("parameters")
-    return said | {"parameters": parameters}
+    return json.loads(done.stdout)
+
+
+def sizes_of(found, model, *, under="", layers=1):
+    """Bytes of the parameters of a model, of one layer each where they are stacked."""
+    return [
+        4 * math.prod(shape) // layers
+        for name, shape in found["parameters"][model].items()
+        if name.startswith(under)
+    ]
 
 
 EACH = 4 * 4 * 4  # bytes of what a device has of x
@@ -119,7 +154,7 @@ def test_data_parallel_has_one_reduction_of_all_gradients_and_gathers_nothing(fo
     assert {one["kind"] for one in found["data parallel"]} == {"all-reduce"}
     largest = max(found["data parallel"], key=lambda one: one["bytes"])
     others = [one["bytes"] for one in found["data parallel"] if one is not largest]
-    parameters = found["parameters"].values()
+    parameters = sizes_of(found, "mlp")
     assert largest["count"] == 1
     assert largest["parts"] == 8
     assert largest["bytes"] == sum(parameters) + 4, "and the sum of the losses"
@@ -130,7 +165,7 @@ def test_data_parallel_has_one_reduction_of_all_gradients_and_gathers_nothing(fo
 @pytest.mark.parametrize(("name", "parts"), [("fsdp", 8), ("both", 2)])
 def test_fsdp_gathers_each_divided_kernel_once(found, name, parts):
     """Small leaves lie whole; what is gathered for the forward pass is kept for the backward."""
-    divided = [size for size in found["parameters"].values() if size >= 4 * 4096]
+    divided = [size for size in sizes_of(found, "mlp") if size >= 4 * 4096]
     gathered = [one for one in found[name] if one["kind"] == "all-gather"]
     assert sorted(one["bytes"] for one in gathered) == sorted(divided)
     assert {(one["count"], one["parts"]) for one in gathered} == {(1, parts)}
@@ -139,8 +174,8 @@ def test_fsdp_gathers_each_divided_kernel_once(found, name, parts):
 
 def test_where_rows_lie_over_both_each_gradient_is_summed_over_both(found):
     """A divided one over fsdp, its slice over data: what a ring needs to sum it over all."""
-    divided = sum(size for size in found["parameters"].values() if size >= 4 * 4096)
-    whole = sum(found["parameters"].values()) - divided
+    divided = sum(size for size in sizes_of(found, "mlp") if size >= 4 * 4096)
+    whole = sum(sizes_of(found, "mlp")) - divided
     by_members = {}
     for one in found["both"]:
         if one["kind"] == "all-reduce" and one["bytes"] > 100:
@@ -149,6 +184,54 @@ def test_where_rows_lie_over_both_each_gradient_is_summed_over_both(found):
     assert by_members[0, 1] == divided
     assert by_members[0, 2, 4, 6] == divided / 2
     assert by_members[tuple(range(8))] == pytest.approx(whole, abs=16)
+
+
+def test_fsdp_gathers_each_layer_once_in_each_pass_and_nothing_more(found):
+    """And adds up the gradients of a layer together, once."""
+    kernels = [n for n in sizes_of(found, "decoder", under="layers", layers=3) if n > 1000]
+    outside = [n for name in ("embedding", "head") for n in sizes_of(found, "decoder", under=name)]
+    gathered = [one for one in found["decoder, fsdp"] if one["kind"] == "all-gather"]
+    in_layers = sorted(one["bytes"] for one in gathered if one["count"] == 3)
+    once = sorted(one["bytes"] for one in gathered if one["count"] == 1)
+    assert in_layers == sorted(2 * kernels), "in the forward pass, and in the backward pass"
+    assert once[-2:] == outside
+    assert sum(once[:-2]) <= 8 * 32 * 4, "the tokens"
+    summed = [one for one in found["decoder, fsdp"] if one["kind"] == "all-reduce"]
+    layer = sum(sizes_of(found, "decoder", under="layers", layers=3))
+    assert [(one["count"], one["bytes"]) for one in summed if one["count"] > 1] == [(3, layer)]
+    once = sum(one["bytes"] for one in summed if one["count"] == 1)
+    assert once == pytest.approx(sum(outside) / 2, abs=400), "the embedding's goes another way"
+    others = [
+        one for one in found["decoder, fsdp"] if one["kind"] not in ("all-gather", "all-reduce")
+    ]
+    assert sum(one["bytes"] for one in others) <= 8 * 32 * 64 * 4, "rows of the embedding"
+
+
+def test_tensor_parts_add_up_activations_alone(found):
+    """Twice in a layer forward; no parameter is sent but as its gradient, over data."""
+    activations = 2 * 32 * 64 * 4  # of the rows of a device
+    among = {2: [], 4: []}
+    for one in found["decoder, tensor"]:
+        among[one["parts"]].append(one)
+    forward = [one for one in among[2] if one["count"] == 3 and "transpose" not in one["name"]]
+    back = [one for one in among[2] if one["count"] == 3 and "transpose" in one["name"]]
+    assert [one["bytes"] for one in forward] == [activations] * 2
+    # What goes into gate and up, and into q, k and v.
+    assert sorted(one["bytes"] for one in back) == [2 * activations, 3 * activations]
+    gathered = [one for one in found["decoder, tensor"] if one["kind"] == "all-gather"]
+    assert all(one["bytes"] <= 2 * 32 * 2 * 4 for one in gathered)
+    layer = sizes_of(found, "decoder", under="layers", layers=3)
+    halves = sum(n // 2 if n > 1000 else n for n in layer)
+    assert [one["bytes"] for one in among[4] if one["count"] == 3] == [halves]
+
+
+def test_tiles_of_a_loss_add_up_the_gradient_of_the_head_once(found):
+    """With the loss. At each tile, it would be sent as often as there are tiles."""
+    large = [one for one in found["tiles of a loss"] if one["bytes"] >= 8 * 40 * 4]
+    assert [(one["kind"], one["count"], one["bytes"]) for one in large] == [
+        ("all-reduce", 1, 8 * 40 * 4 + 4)
+    ]
+    assert all(one["count"] == 1 for one in found["tiles of a loss"])
 
 
 # -- as text -----------------------------------------------------------------------------------
