@@ -236,8 +236,8 @@ def evaluation_loader(config: ExperimentConfig, rows: Rows) -> Any:
     """Batches of `rows` in their own order, every one of them once."""
     wanted = config.data.eval_batch_size or config.data.batch_size
     size = min(wanted, len(rows))
-    if config.mesh is not None:  # which can split what was asked for, but not any number of rows
-        size = wanted
+    if config.mesh is not None or config.train.virtual_shards is not None:
+        size = wanted  # that can be split, but not any number of rows
     # Always padded: dropping the last batch would leave examples out of the figures.
     return rows.loader(batch_size=size, shuffle=False, seed=0, last_batch="pad")
 

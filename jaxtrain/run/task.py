@@ -136,7 +136,14 @@ class Task:
         mesh = None if layout is None or config.train.virtual_shards is None else layout.mesh
         train_step = make_train_step(model, loss, tx, mesh=mesh, **step_options(config))
         averaged = config.train.ema is not None
-        eval_step = make_eval_step(model, loss, precision=config.precision, ema=averaged)
+        eval_step = make_eval_step(
+            model,
+            loss,
+            precision=config.precision,
+            ema=averaged,
+            virtual_shards=config.train.virtual_shards,
+            mesh=mesh,
+        )
         parameters = Parameters(
             model,
             base,

@@ -37,7 +37,26 @@ _HOLDERS = ("scan", "while", "cond", "remat2", "checkpoint")
 """What runs inner functions in its own way."""
 
 _ELEMENTWISE = frozenset(
-    "add sub mul div rem max min pow atan2 and or xor eq ne lt le gt ge".split()
+    [
+        "add",
+        "sub",
+        "mul",
+        "div",
+        "rem",
+        "max",
+        "min",
+        "pow",
+        "atan2",
+        "and",
+        "or",
+        "xor",
+        "eq",
+        "ne",
+        "lt",
+        "le",
+        "gt",
+        "ge",
+    ]
 )
 """What may be given arrays that are to be spread out, and so makes expressions of its own."""
 

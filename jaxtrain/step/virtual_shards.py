@@ -24,13 +24,14 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jax.sharding import Mesh, PartitionSpec
 
 from jaxtrain.batch import Batch
 from jaxtrain.errors import ConfigError
 from jaxtrain.parallel import replicated
-from jaxtrain.parallel.mesh import AXES, DATA
+from jaxtrain.parallel.mesh import DATA
 from jaxtrain.step.cut import Cut
+from jaxtrain.step.forward import Pass
 from jaxtrain.step.gradient import Differentiate, Given, of_sums, summed, totalled
 from jaxtrain.step.objective import Objective, mean
 from jaxtrain.step.train_state import TrainState
@@ -125,6 +126,28 @@ class VirtualShards:
             cut, moved = self._cut(batch, micro_batches), state.replace(params=params)
             sums, _ = self._over(of_shard, moved, cut, key, micro_batches)
             return mean(*sums)
+
+        return whole
+
+    def judged(self, objective: Objective) -> Objective:
+        """The objective of a whole batch, for an evaluation: what it gives is whole on each device.
+
+        Random keys are per shard. What has no batch axis in the outputs comes out once a shard.
+        """
+
+        def of_shard(state: TrainState, cut: Cut, key: jax.Array, first: jax.Array) -> Any:
+            batch = cut.part({number: leaf[0] for number, leaf in cut.rows.items()})
+            total, weight, seen = objective(
+                state.params, state, batch, jax.random.fold_in(key, first)
+            )
+            return (total, weight), jax.tree.map(lambda x: x[None], (seen.outputs, seen.sown))
+
+        def whole(params: Any, state: TrainState, batch: Batch, key: jax.Array) -> Any:
+            cut, judged = self._cut(batch, 1), state.replace(params=params)
+            (total, weight), given = self._over(of_shard, judged, cut, key, 1)
+            _, _, uncut = jax.eval_shape(objective, params, state, batch, key)
+            outputs, sown = jax.tree.map(cut.joined, given, (uncut.outputs, uncut.sown))
+            return total, weight, Pass(outputs, {}, sown)
 
         return whole
 
