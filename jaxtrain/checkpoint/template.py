@@ -24,7 +24,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import NamedSharding, PartitionSpec
+from jax.sharding import NamedSharding
 
 from jaxtrain.checkpoint.chunks import StoredArray
 from jaxtrain.checkpoint.leaves import is_key, key_type, named_leaves, shape_and_dtype
@@ -124,10 +124,7 @@ def _placed(value: np.ndarray | StoredArray, leaf: Any) -> Any:
 
 def _divided(stored: StoredArray, leaf: Any) -> jax.Array:
     """An array over several devices, of which this process reads what its own are to have."""
-    sharding = leaf.sharding
-    if is_key(leaf):  # each key is a row of words, and lies whole on a device
-        axes = [*sharding.spec, *[None] * (len(stored.shape) - len(sharding.spec))]
-        sharding = sharding.update(spec=PartitionSpec(*axes))
+    sharding = leaf.sharding  # of keys, too: their words are behind the axes that it names
     indices = sharding.addressable_devices_indices_map(stored.shape).values()
     boxes = {_starts(box): box for box in (filled(index, stored.shape) for index in indices)}
     parts = dict(zip(boxes, stored.read(list(boxes.values())), strict=True))

@@ -128,14 +128,16 @@ def test_what_is_damaged_is_damaged_for_all(directory, mine):
     for value in (1, 2):
         large = {str(n): laid(np.full((64, 64), n, np.float32)) for n in range(4)}
         store.save(tree(value) | large, iteration=value, meta={}, shared=("base",))
-    read, digest, manifest._SMALL = [], manifest._digest, 4096
+    newest, read, digest, manifest._SMALL = store.latest().path, [], manifest._digest, 4096
     manifest._digest = lambda path: read.append(path) or digest(path)
-    newest = store.latest().path
-    every = exchange("read", json.dumps([str(path) for path in read]))
-    every = [path for of_one in every for path in json.loads(of_one)]
-    for path in newest.rglob("?*"):
-        if path.is_file() and path.name != "manifest.sha256":
-            assert every.count(str(path)) == (1 if path.stat().st_size > 4096 else 2), path
+    for ask in (store.look, lambda: store.load(newest, tree(0) | large)):
+        read.clear()
+        ask()
+        of_each = exchange("read", json.dumps([str(path) for path in read]))
+        every = [path for of_one in of_each for path in json.loads(of_one)]
+        for path in newest.rglob("?*"):
+            if path.is_file() and path.name != "manifest.sha256":
+                assert every.count(str(path)) == (1 if path.stat().st_size > 4096 else 2), path
     manifest._digest = digest
     files = sorted(path for path in newest.rglob("*") if path.is_file())
     assert len(files) > 10
