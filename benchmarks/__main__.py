@@ -7,6 +7,7 @@ import sys
 
 BENCHMARKS = {
     "gpu": "all that is claimed for GPUs, on the one that is there, in ten minutes",
+    "hosts": "two processes as one run: one is killed, or asked to stop, and what comes of it",
     "lm": "a language model: training and writing, here and with transformers; loss, attention",
     "lora": "adapters: a step here and with PEFT; merging; what phases forget, and protections",
     "logs": "what recording costs: logs, TensorBoard's events, pictures, beside a step",

@@ -10,7 +10,7 @@ from jaxtrain.errors import ConfigError
 
 
 def _add_words(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--processes", type=int, required=True, metavar="N", help="how many")
+    parser.add_argument("--processes", type=int, metavar="N", help="how many")
     parser.add_argument(
         "--devices-each",
         type=int,
@@ -39,6 +39,8 @@ def _launch(options: argparse.Namespace, overrides: list[str]) -> int:
             "launch: expected the words of the command behind `--`; for instance "
             "launch --processes 2 -- configs/digits.py"
         )
+    if options.processes is None:
+        raise ConfigError("launch: --processes N is missing: how many")
     least = {"processes": 1, "devices_each": 1, "restarts": 0, "at_least": 1}
     for name, bound in least.items():
         value = getattr(options, name)

@@ -7,6 +7,7 @@ from pathlib import Path
 import jax
 import pytest
 
+from jaxtrain.cli import train
 from jaxtrain.cli.train import iterations_of
 from jaxtrain.errors import ConfigError
 from jaxtrain.run.writers import OWN_FILES
@@ -50,6 +51,15 @@ def test_train_goes_on_and_others_take_the_stage_that_they_need(
     assert said.startswith(f"run: {moved}\n")
     assert said.rstrip().endswith(f"{moved / 'metrics.json'}")
     assert not workdir.exists()
+
+
+def test_phases_are_trained_by_one_process(call, digits, monkeypatch):
+    monkeypatch.setattr(train, "phased_of", lambda *_: object())
+    monkeypatch.setenv("JAX_COORDINATOR_ADDRESS", "127.0.0.1:1")
+    monkeypatch.setenv("JAX_NUM_PROCESSES", "2")
+    monkeypatch.setenv("JAX_PROCESS_ID", "0")
+    with pytest.raises(ConfigError, match="with phases is trained by one process"):
+        call("train", *digits)
 
 
 def _abstract_only(initial_state):
