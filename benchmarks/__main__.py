@@ -12,6 +12,7 @@ BENCHMARKS = {
     "logs": "what recording costs: logs, TensorBoard's events, pictures, beside a step",
     "loop": "steps a second: this engine, a loop written by hand, the peers",
     "models": "models of the catalogue: rows a second, here and with PyTorch",
+    "plan": "what a plan predicts for devices that are not there, beside what is measured here",
     "saves": "checkpoints: seconds a save takes, and how long it holds the training up",
     "updates": "AdamW on ten and a hundred million parameters, here, in optax and in PyTorch",
     "whole": "from the start of a process to an accuracy on MNIST, here and with peers",
