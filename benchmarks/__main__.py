@@ -13,6 +13,8 @@ BENCHMARKS = {
     "loop": "steps a second: this engine, a loop written by hand, the peers",
     "models": "models of the catalogue: rows a second, here and with PyTorch",
     "plan": "what a plan predicts for devices that are not there, beside what is measured here",
+    "meshes": "a run on eight devices, arranged in many ways, against the same run on one",
+    "restore": "checkpoints of any mesh on any mesh: equal, seconds; memory of each process",
     "saves": "checkpoints: seconds a save takes, and how long it holds the training up",
     "updates": "AdamW on ten and a hundred million parameters, here, in optax and in PyTorch",
     "whole": "from the start of a process to an accuracy on MNIST, here and with peers",

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import statistics
 import sys
 import time
@@ -237,6 +238,6 @@ def main(argv: Sequence[str]) -> None:
         sys.exit(f"--models: {', '.join(unknown)}: expected some of {', '.join(MODELS)}")
     found = compare(models, options.rounds)
     if options.out is not None:
-        facts = machine_facts(["jaxtrain", "jax", "jaxlib"])
+        facts = machine_facts(["jaxtrain", "jax", "jaxlib"]) | {"load": os.getloadavg()[1]}
         with replacing(options.out) as file:
             file.write_text(json.dumps({"machine": facts, **found}, indent=1) + "\n")

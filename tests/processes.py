@@ -23,9 +23,11 @@ from tests import compiling
 ROOT = Path(__file__).parents[1]
 
 
-def run_together(script: str, count: int, *arguments: object, devices: int = 1) -> list[str]:
+def run_together(
+    script: str, count: int, *arguments: object, devices: int = 1, seconds: float = 120
+) -> list[str]:
     """What each of `count` processes has printed; all end well."""
-    codes, said = end_together(script, count, *arguments, devices=devices)
+    codes, said = end_together(script, count, *arguments, devices=devices, seconds=seconds)
     assert not any(codes), "\n".join(
         f"process {number} ended with {code}: {text}"
         for number, (code, text) in enumerate(zip(codes, said, strict=True))

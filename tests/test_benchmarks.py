@@ -14,7 +14,7 @@ import jax
 import pytest
 
 from benchmarks import __main__ as command
-from benchmarks import loop, saves, tables
+from benchmarks import loop, restore, saves, tables
 from benchmarks.loops import FRAMEWORKS, TASKS, Framework
 from benchmarks.loops.flax_models import flax_model
 from tests import compiling
@@ -283,3 +283,42 @@ def test_reading_a_table_is_measured(tmp_path, capsys, monkeypatch):
     assert record["array_bytes"] == 200 * (18 + 5 + 1) * 4
     assert record["jaxtrain_seconds_of"]["pyarrow"] > 0
     assert str(tmp_path) not in path.read_text()
+
+
+# -- restore -------------------------------------------------------------------------------------
+
+
+def test_a_process_on_a_mesh_saves_and_loads_and_tells_what_is_wrong(tmp_path):
+    mesh = (1, {"fsdp": 2})
+    (found,) = restore.run(mesh, tmp_path, 1, save=tmp_path / "a", load=[tmp_path / "a"])
+    (load,) = found["loads"].values()
+    assert load["equal"] is True
+    assert (
+        found["save"]["state_bytes"] == found["save"]["held_bytes"] == load["held_bytes"] == 2**24
+    )
+    assert 0 < found["save"]["blocked_seconds"] < found["save"]["seconds"]
+    assert load["peak_bytes"] > 0
+    with pytest.raises(RuntimeError, match="a process of 1 on"):
+        restore.run((1, {"fsdp": 3}), tmp_path, 1)  # does not divide a matrix
+
+
+def test_the_slowest_process_counts_and_one_that_differs(tmp_path, monkeypatch):
+    def run(mesh, root, megabytes, *, save=None, load=()):
+        def figures(n):
+            return {"seconds": n, "peak_bytes": n, "held_bytes": 2, "equal": n < 4}
+
+        one = {"blocked_seconds": 1, "state_bytes": 8}
+        return [
+            {"save": figures(n) | one, "loads": {str(path): figures(n) for path in load}}
+            for n in range(1, 1 + mesh[0])
+        ]
+
+    monkeypatch.setattr(restore, "run", run)
+    path = tmp_path / "restore.json"
+    restore.main(["--out", str(path), "--directory", str(tmp_path)])
+    found = json.loads(path.read_text())
+    assert found["meshes"]["1 device"]["8 devices, 2 processes"] == {"equal": True, "seconds": 2}
+    assert found["meshes"]["1 device"]["8 devices, 4 processes"] == {"equal": False, "seconds": 4}
+    assert len(found["meshes"]) == len(found["meshes"]["2 devices"]) == 6
+    assert found["memory"]["load"] == {"seconds": 2, "peak_bytes": 2, "peak_of_state": 0.25}
+    assert list(tmp_path.iterdir()) == [path]

@@ -144,7 +144,10 @@ def test_the_data_source_trains_from_the_command_line(tmp_path):
     assert "linear" in done.stdout
 
 
-@pytest.mark.parametrize("section", ["Optimizers and schedules", "Metrics", "Techniques"])
+@pytest.mark.parametrize(
+    "section",
+    ["Optimizers and schedules", "Metrics", "Techniques", "Several devices, several hosts"],
+)
 def test_the_configs_of_the_sections_are_some(section, tmp_path):
     from jaxtrain.run import Experiment, make_config
 

@@ -72,7 +72,9 @@ class StoredArray:
 
         base = {"driver": "file", "path": f"{self.directory.absolute()}/"}
         kvstore = {"driver": "ocdbt", "base": base, "path": f"{self.key}/"}
-        store = ts.open({"driver": "zarr3", "kvstore": kvstore}, open=True).result()
+        # What is missing would be zeros by default.
+        spec = {"driver": "zarr3", "kvstore": kvstore, "fill_missing_data_reads": False}
+        store = ts.open(spec, open=True).result()
         if store.shape != self.shape:  # the bytes of a dtype that has no name there, in a row
             whole = np.asarray(store.read().result()).view(self.dtype).reshape(self.shape)
             return [whole[box] for box in boxes]

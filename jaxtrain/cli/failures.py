@@ -16,9 +16,11 @@ from pathlib import Path
 
 from jaxtrain.blame import STORAGE, in_a_line, out_of_memory, place_of
 from jaxtrain.cli.printing import error_line
-from jaxtrain.errors import CheckpointError, ConfigError, JaxtrainError
+from jaxtrain.errors import CheckpointError, ConfigError, JaxtrainError, PeerError
 
 _MORE = "--traceback shows where it comes from"
+
+_TOGETHER = ("Gloo", "NCCL", "coordination service")
 
 # A path that can't be one: whatever was to be done with it, the disk is not at fault.
 _WRONG_PATH = {errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTDIR, errno.EISDIR}
@@ -32,6 +34,8 @@ def exit_code(error: BaseException) -> int:
     """
     if isinstance(error, JaxtrainError):
         return error.exit_code
+    if _is_of_a_peer(error):
+        return PeerError.exit_code
     if _is_wrong_path(error):
         return ConfigError.exit_code
     return CheckpointError.exit_code if _is_of_storage(error) else 1
@@ -45,6 +49,8 @@ def failure_line(error: BaseException) -> str:
     """
     if isinstance(error, JaxtrainError):
         return error_line(error)
+    if _is_of_a_peer(error):
+        return error_line(PeerError(f"what all compute together failed: {in_a_line(error)}"))
     if _is_wrong_path(error):
         return f"path error: {error}"
     if out_of_memory(error):
@@ -63,6 +69,14 @@ def failure_line(error: BaseException) -> str:
 
 def _is_wrong_path(error: BaseException) -> bool:
     return isinstance(error, OSError) and error.errno in _WRONG_PATH and place_of(error) is None
+
+
+def _is_of_a_peer(error: BaseException) -> bool:
+    """What a library that adds up over several processes says of one that is gone."""
+    process = sys.modules.get("jaxtrain.parallel.process")
+    if type(error).__name__ != "JaxRuntimeError" or process is None or not process.several():
+        return False
+    return any(name in str(error) for name in _TOGETHER)
 
 
 def _is_of_storage(error: BaseException) -> bool:

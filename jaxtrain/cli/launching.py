@@ -71,8 +71,7 @@ class Launched:
         count, left = self.processes, self.restarts
         with self._heeding():
             while True:
-                code, died = self._once(count)
-                stopped = bool(self._signals) or (code == _AGAIN and not died)
+                code, died, stopped = self._once(count)
                 if code == 0 or code in _WOULD_COME_AGAIN or stopped or not left:
                     return code
                 left -= 1
@@ -80,8 +79,13 @@ class Launched:
                     count = max(self.at_least, count - max(died, 1))
                 _say(f"starting again with {count} processes; {left} more times after this")
 
-    def _once(self, count: int) -> tuple[int, int]:
-        """Start so many; with which code they end, and how many of them died."""
+    def _once(self, count: int) -> tuple[int, int, bool]:
+        """Start so many.
+
+        Returns:
+            With which code they end, how many of them died, and whether all were stopped: by a
+            signal, or a time limit of their own.
+        """
         address = f"127.0.0.1:{_free_port()}"
         children: list[_Child] = []
         try:
@@ -90,9 +94,12 @@ class Launched:
                 children.append(_Child(number, self.words, environ))
             for child in children:  # behind the last fork: a thread and a fork don't go together
                 child.listen()
-            died = self._wait_for_an_end(children)
-            code = _verdict([child.code() for child in children])
-            return (128 + self._signals[-1] if len(self._signals) > 1 else code), died
+            died, asked = self._wait_for_an_end(children)
+            codes = [child.code() for child in children]
+            if len(self._signals) > 1:
+                return 128 + self._signals[-1], died, True
+            stopped = bool(self._signals) or (not asked and set(codes) == {_AGAIN})
+            return _verdict(codes), died, stopped
         finally:
             for child in children:
                 child.kill()
@@ -109,11 +116,12 @@ class Launched:
             environ["XLA_FLAGS"] = flags.strip()
         return environ
 
-    def _wait_for_an_end(self, children: Sequence[_Child]) -> int:
+    def _wait_for_an_end(self, children: Sequence[_Child]) -> tuple[int, bool]:
         """Until all have ended; once one has not ended well, the others have little time.
 
         Returns:
-            How many have died, and not of the death of others.
+            How many have died, and not of the death of others; and whether others had to be asked
+            to end.
         """
         failed_at, died, asked, handed_on = 0.0, 0, False, False
         while True:
@@ -125,13 +133,13 @@ class Launched:
                     if child.code() != _AGAIN:
                         _say(str(child))
             if not running or len(self._signals) > 1:
-                return died
+                return died, asked
             if self._signals and not handed_on:
                 handed_on = True
                 _tell(children, signal.SIGTERM)
             since = time.monotonic() - failed_at if failed_at else 0.0
             if since >= GRACE_SECONDS + TERM_SECONDS:
-                return died
+                return died, asked
             if since >= GRACE_SECONDS and not asked:
                 asked = True
                 _tell(children, signal.SIGTERM)
@@ -218,7 +226,9 @@ class _Child:
         """See that it is gone, and that all that it said is handed on."""
         self._process.wait()
         if self._reader is not None:
-            self._reader.join(timeout=1.0)
+            self._reader.join()  # at the end of what was written: the whole group is gone
+        if self._process.stdout is not None:
+            self._process.stdout.close()
 
     def __str__(self) -> str:
         return f"process {self.number} {_ending(self._process.returncode)}"

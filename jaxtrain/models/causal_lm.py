@@ -176,9 +176,14 @@ def causal_lm(
         refuse_others()
         return decoder_files.load(weights, dtype=param_dtype)[1]
 
+    def load_on(shardings: Any) -> dict[str, Any]:
+        refuse_others()
+        return decoder_files.load(weights, dtype=param_dtype, sharding=shardings)[1]
+
     return dataclasses.replace(
         model,
         load=load,
+        load_on=load_on,
         digests=lambda: decoder_files.digests(weights),
         refuse_others=refuse_others,
     )

@@ -15,6 +15,8 @@ import os
 from pathlib import Path
 from typing import Any
 
+import jax
+
 from jaxtrain.errors import ConfigError, DataNotFoundError
 from jaxtrain.files.paths import is_there, typed_path
 from jaxtrain.models import hf, llama2c
@@ -22,6 +24,7 @@ from jaxtrain.models.decoder import DecoderConfig
 from jaxtrain.models.hf.config import NAME
 from jaxtrain.models.hf.config import read_config as read_hf_config
 from jaxtrain.models.hf.weights import Weights
+from jaxtrain.parallel.layout import put
 
 _ENDING = ".bin"
 
@@ -39,13 +42,15 @@ def read_config(path: str | os.PathLike[str]) -> DecoderConfig:
 
 
 def load(
-    path: str | os.PathLike[str], *, dtype: str | None = None
+    path: str | os.PathLike[str], *, dtype: str | None = None, sharding: Any = None
 ) -> tuple[DecoderConfig, dict[str, Any]]:
-    """The sizes, and the parameters on the default device.
+    """The sizes, and the parameters.
 
     Args:
         path: a directory of Hugging Face, or a `.bin` of llama2.c.
         dtype: "float32", "bfloat16" or "float16"; by default that of the files.
+        sharding: where they go, a tree of shardings like them; by default the default device. Of a
+            directory, no more than a device's own pieces are read for it.
 
     Raises:
         DataNotFoundError: they are not there.
@@ -54,8 +59,11 @@ def load(
     """
     found = _found(path)
     if found.is_dir():
-        return hf.load(found, dtype=dtype)
-    return llama2c.load(found, dtype=dtype or "float32")
+        return hf.load(found, dtype=dtype, sharding=sharding)
+    config, params = llama2c.load(found, dtype=dtype or "float32")
+    if sharding is not None:  # of such a file, which is small, all is read
+        params = jax.tree.map(put, params, sharding)
+    return config, params
 
 
 def digests(path: str | os.PathLike[str]) -> dict[str, str]:

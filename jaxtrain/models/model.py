@@ -79,6 +79,8 @@ class Model:
         load: reads the parameters to begin with from files, in the place of those that `init`
             makes; None where there are no files. It is not traced, and called once, when a run
             begins: one that goes on has its own.
+        load_on: likewise, on a mesh: from a tree of shardings like the parameters, each array put
+            where it is to lie, and nowhere else; None where what `load` gives is to be moved there.
         facts: what is decided before anything is traced, in words, for a plan and for a run's
             metadata: `facts(batch, dtype)`, of the shapes of a batch and what is computed in.
         flops: floating-point operations a token of the batch, likewise; None where nobody has
@@ -101,6 +103,7 @@ class Model:
     init: Init
     apply: Apply
     load: Callable[[], Any] | None = None
+    load_on: Callable[[Any], Any] | None = None
     facts: Callable[[Mapping[str, Any], Any], Mapping[str, str]] | None = None
     flops: Callable[[Mapping[str, Any], Any], Flops] | None = None
     digests: Callable[[], Mapping[str, str]] | None = None

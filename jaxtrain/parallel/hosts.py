@@ -14,6 +14,7 @@ others says so first.
 
 from __future__ import annotations
 
+import atexit
 import logging
 import os
 import sys
@@ -24,6 +25,7 @@ import jax
 
 from jaxtrain.errors import ConfigError, PeerError
 from jaxtrain.parallel import together
+from jaxtrain.parallel.meeting import meet
 from jaxtrain.parallel.places import Place, Section, place_of
 from jaxtrain.parallel.process import is_first
 
@@ -60,6 +62,8 @@ def start(section: Section | None = None, *, environ: Mapping[str, str] = os.env
     if place is None:
         return False
     _begin(place)
+    # Before JAX's own, which waits for the others, and then ends the process with its own code.
+    atexit.register(_finish_unasked)
     count, own = jax.process_count(), jax.process_index()
     if count > 1:
         together.begin()
@@ -105,6 +109,11 @@ def _give_up(place: Place) -> None:
     together.end_at_once(PeerError.exit_code)
 
 
+def _finish_unasked() -> None:
+    """At the end of a program that did not call `finish`, or could not."""
+    finish(int(getattr(sys, "last_value", None) is not None))
+
+
 def finish(code: int = 0) -> int:
     """End the run, together with the other processes if they end as well.
 
@@ -125,14 +134,12 @@ def finish(code: int = 0) -> int:
         seconds += together.LEFT_SECONDS
     try:
         together.tell_end(code)
-        parts = together.all_end(seconds)
-    except jax.errors.JaxRuntimeError as error:
-        logger.error("the coordinator is gone: %s", error)
-        parts = False
-    if not parts:
-        logger.error(
-            "process %d ends with code %d; not all of the others do", jax.process_index(), code
-        )
+        if not together.all_end(seconds):
+            together.tell_end(together.AT_ONCE)
+            raise PeerError("not all of the others end")
+        meet("parting", seconds=ALONE_SECONDS)  # one may have gone after it had told
+        jax.distributed.shutdown()
+    except (PeerError, jax.errors.JaxRuntimeError) as error:
+        logger.error("process %d ends with code %d: %s", jax.process_index(), code, error)
         together.end_at_once(code or PeerError.exit_code)
-    jax.distributed.shutdown()
     return code

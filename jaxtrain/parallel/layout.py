@@ -94,7 +94,7 @@ class Layout:
 
         Every process has to hand in the same.
         """
-        return jax.tree.map(_placed, tree, self.of(tree))
+        return jax.tree.map(put, tree, self.of(tree))
 
     def abstract(self, shapes: Any) -> Any:
         """Shapes that say where their arrays are to lie."""
@@ -129,14 +129,15 @@ def _largest_axis(shape: tuple[int, ...], parts: int) -> PartitionSpec:
     return PartitionSpec(*[None] * largest, FSDP)
 
 
-def _placed(leaf: Any, where: NamedSharding) -> jax.Array:
+def put(leaf: Any, where: NamedSharding) -> jax.Array:
+    """An array where it is to lie; every process that has a part of that hands in the same."""
     there = isinstance(leaf, jax.Array) and leaf.sharding == where
     if there or where.is_fully_addressable:
         return jax.device_put(leaf, where)
     if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
         data = jax.random.key_data(leaf)
         whole = NamedSharding(where.mesh, PartitionSpec())
-        return jax.random.wrap_key_data(_placed(data, whole), impl=jax.random.key_impl(leaf))
+        return jax.random.wrap_key_data(put(data, whole), impl=jax.random.key_impl(leaf))
     held = np.asarray(leaf)
     return jax.make_array_from_callback(held.shape, where, lambda index: held[index])
 

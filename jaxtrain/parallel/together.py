@@ -40,7 +40,7 @@ SECONDS = 120.0
 _LOOK_SECONDS = 0.2
 _ROOT = "jaxtrain/stop/"
 _ENDS = "jaxtrain/ends/"
-_AT_ONCE = "at once"
+AT_ONCE = "at once"
 
 # To fail of the same, and say so, before the failure of another one ends this one.
 LEFT_SECONDS = 10.0
@@ -196,7 +196,7 @@ class _Watcher:
                 "run the same command again to go on",
                 file=sys.stderr,
             )
-            tell_end(_AT_ONCE)
+            tell_end(AT_ONCE)
             end_at_once(PeerError.exit_code)
 
 
@@ -228,7 +228,7 @@ def all_end(seconds: float) -> bool:
     end, count = time.monotonic() + seconds, jax.process_count()
     while len(told := ends()) < count and time.monotonic() < end:
         time.sleep(_LOOK_SECONDS / 4)
-    return len(told) == count and _AT_ONCE not in told.values()
+    return len(told) == count and AT_ONCE not in told.values()
 
 
 def end_at_once(code: int) -> NoReturn:

@@ -97,13 +97,14 @@ def layout_of(config: ExperimentConfig, model: Model) -> Layout | None:
     return Layout(mesh, model.layout)
 
 
-def on_layout(model: Model, layout: Layout | None) -> Model:
+def on_layout(model: Model, layout: Layout | None, virtual_shards: int | None = None) -> Model:
     """The model, with its parameters put together where it uses them, if they lie in pieces.
 
+    Virtual shards go through it one by one, each on one device, and nothing lies in pieces then.
     One that says how its parameters lie knows best when; for any other all are put together before
     it is asked.
     """
-    if layout is None:
+    if layout is None or virtual_shards is not None:
         return model
     whole = (lambda tree: tree) if model.layout else gathered
 

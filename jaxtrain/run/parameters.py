@@ -23,6 +23,7 @@ from typing import Any
 import jax
 import numpy as np
 import optax
+from jax.sharding import NamedSharding
 
 from jaxtrain import lora
 from jaxtrain.checkpoint.manifest import manifest_digest
@@ -62,7 +63,7 @@ def starting_from(model: Model, section: StartSection) -> Model:
         found = checkpoint_of(section)
         return {found.path.name: manifest_digest(found.path)}
 
-    return dataclasses.replace(model, load=load, digests=digests)
+    return dataclasses.replace(model, load=load, load_on=None, digests=digests)
 
 
 def earlier_adapters(start: StartSection) -> list[Adapter]:
@@ -142,10 +143,10 @@ class Parameters:
         if self.adapter is None:
             if self.base.load is None:
                 return {}
-            params = self.base.load()
+            params = self._loaded(expected)
             self._refuse_others(params, self._of_model(expected))
             return {"params": params, **carried}
-        floats = self._of_base(batch, rng)
+        floats = self._of_base(batch, rng, expected)
         self._refuse_others(floats, self._of_model(expected))
         params = floats
         if self.quantize is not None:
@@ -205,9 +206,18 @@ class Parameters:
             return []
         return [] if self.start is None else earlier_adapters(self.start)
 
-    def _of_base(self, batch: Any, rng: jax.Array) -> Any:
-        if self.base.load is not None:
+    def _loaded(self, expected: TrainState) -> Any:
+        """What the files have; on a mesh where it is to lie, if the model can read it so."""
+        assert self.base.load is not None
+        if self.base.load_on is None or self.quantize is not None:
             return self.base.load()
+        shardings = jax.tree.map(lambda leaf: leaf.sharding, self._of_model(expected))
+        spread = all(isinstance(each, NamedSharding) for each in jax.tree.leaves(shardings))
+        return self.base.load_on(shardings) if spread else self.base.load()
+
+    def _of_base(self, batch: Any, rng: jax.Array, expected: TrainState) -> Any:
+        if self.base.load is not None:
+            return self._loaded(expected)
         logger.warning(
             "lora: the base has learnt nothing, its parameters are drawn from the seed; set "
             "start.path to a run, or model.weights to files"

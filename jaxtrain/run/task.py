@@ -132,8 +132,9 @@ class Task:
                 batch_size=config.data.batch_size,
             )
         layout = layout_of(config, model)
-        model = on_layout(model, layout)
-        train_step = make_train_step(model, loss, tx, **step_options(config))
+        model = on_layout(model, layout, config.train.virtual_shards)
+        mesh = None if layout is None or config.train.virtual_shards is None else layout.mesh
+        train_step = make_train_step(model, loss, tx, mesh=mesh, **step_options(config))
         averaged = config.train.ema is not None
         eval_step = make_eval_step(model, loss, precision=config.precision, ema=averaged)
         parameters = Parameters(
@@ -407,6 +408,7 @@ def step_options(config: ExperimentConfig) -> dict[str, Any]:
         "clip_value": optimizer.clip_value,
         "clip_leaf_norm": optimizer.clip_leaf_norm,
         "accumulate": train.accumulate,
+        "virtual_shards": train.virtual_shards,
         "mix": cutmix(train.cutmix) if train.cutmix is not None else mix,
         "sam_radius": None if train.sam is None else train.sam.radius,
         "sam_adaptive": train.sam is not None and train.sam.adaptive,

@@ -18,9 +18,9 @@ from typing import Any, NamedTuple, TypeAlias
 import jax
 import jax.numpy as jnp
 
-from jaxtrain.batch import Batch, batch_size, has_rows
-from jaxtrain.errors import ConfigError, DataError
-from jaxtrain.sharding import reshaped
+from jaxtrain.batch import Batch, batch_size
+from jaxtrain.errors import ConfigError
+from jaxtrain.step.cut import Cut
 from jaxtrain.step.forward import Pass
 from jaxtrain.step.guard import as_before
 from jaxtrain.step.objective import Objective, mean, positive
@@ -80,6 +80,49 @@ def accumulated(objective: Objective, parts: int) -> Differentiate:
         raise ConfigError(f"accumulate: expected at least 1, found {parts}")
     if parts == 1:
         return gradient(objective)
+    differentiate = summed(objective)
+
+    def in_turn(state: TrainState, batch: Batch, key: jax.Array) -> Gradient:
+        cut = Cut.of(batch, parts, asked=_asked(parts))
+        sums, given = differentiate(state, cut, key)
+        return of_sums(sums, given, objective, state, batch, key, cut)
+
+    return in_turn
+
+
+class Sums(NamedTuple):
+    """What adds up over micro-batches.
+
+    Attributes:
+        grads: a tree like `params`: the gradient of the total, times the loss scale, divided by the
+            rows of a micro-batch.
+        total: the loss summed, float32 scalar.
+        weight: what it is the sum over, float32 scalar.
+    """
+
+    grads: Any
+    total: jax.Array
+    weight: jax.Array
+
+
+class Given(NamedTuple):
+    """What micro-batches give besides.
+
+    Attributes:
+        changes: collections of the state with new values, behind the last of them.
+        outputs: [A, ...].
+        sown: [A, ...].
+    """
+
+    changes: dict[str, Any]
+    outputs: Any
+    sown: dict[str, Any]
+
+
+def summed(objective: Objective) -> Callable[..., tuple[Sums, Given]]:
+    """`summed(objective)(state, cut, key, first=0)`: the sums over the parts of a `Cut`, one after
+    the other; the key of part i is `fold_in(key, first + i)`.
+    """
 
     def scaled_total(params: Any, state: TrainState, batch: Batch, key: jax.Array) -> Any:
         total, weight, seen = objective(params, state, batch, key)
@@ -89,36 +132,61 @@ def accumulated(objective: Objective, parts: int) -> Differentiate:
 
     differentiate = jax.grad(scaled_total, has_aux=True)
 
-    def in_turn(state: TrainState, batch: Batch, key: jax.Array) -> Gradient:
-        cut = _Cut.of(batch, parts)
-
+    def in_turn(
+        state: TrainState, cut: Cut, key: jax.Array, first: jax.Array | int = 0
+    ) -> tuple[Sums, Given]:
         def body(carry: Any, xs: Any) -> Any:
-            grads, total, weight, model_state = carry
+            sums, model_state = carry
             index, rows = xs
-            more, (micro_total, micro_weight, seen) = differentiate(
+            more, (total, weight, seen) = differentiate(
                 state.params,
                 state.replace(model_state=model_state),
-                cut.micro_batch(rows),
+                cut.part(rows),
                 jax.random.fold_in(key, index),
             )
-            grads = jax.tree.map(lambda g, m: g + m.astype(g.dtype), grads, more)
+            grads = jax.tree.map(lambda g, m: g + m.astype(g.dtype), sums.grads, more)
             model_state = as_before(model_state, model_state | seen.changes)
-            carry = grads, total + micro_total, weight + micro_weight, model_state
-            return carry, (seen.outputs, seen.sown)
+            sums = Sums(grads, sums.total + total, sums.weight + weight)
+            return (sums, model_state), (seen.outputs, seen.sown)
 
         zero = jnp.zeros((), jnp.float32)
-        start = jax.tree.map(_wide_zeros, state.params), zero, zero, state.model_state
-        (grads, total, weight, changes), given = jax.lax.scan(
-            body, start, (jnp.arange(parts), cut.rows)
+        start = Sums(jax.tree.map(_wide_zeros, state.params), zero, zero), state.model_state
+        (sums, changes), (outputs, sown) = jax.lax.scan(
+            body, start, (first + jnp.arange(cut.parts), cut.rows)
         )
-        # What has rows is what gets longer with the batch.
-        _, _, uncut = jax.eval_shape(objective, state.params, state, batch, key)
-        outputs, sown = jax.tree.map(cut.joined, given, (uncut.outputs, uncut.sown))
-        factor = jnp.float32(cut.size) / positive(weight)
-        seen = Pass(outputs, changes, sown)
-        return Gradient(grads, _scaled_down(factor, state), total, weight, seen)
+        return sums, Given(changes, outputs, sown)
 
     return in_turn
+
+
+def of_sums(
+    sums: Sums,
+    given: Given,
+    objective: Objective,
+    state: TrainState,
+    batch: Batch,
+    key: jax.Array,
+    cut: Cut,
+) -> Gradient:
+    """The gradient that the sums over all parts of a batch make.
+
+    Args:
+        sums: over all of them.
+        given: what they gave, of all of them.
+        objective: whose gradient it is.
+        state: it was taken with.
+        batch: the whole one.
+        key: of the step.
+        cut: the batch in parts.
+    """
+    # What has rows is what gets longer with the batch.
+    _, _, uncut = jax.eval_shape(objective, state.params, state, batch, key)
+    outputs, sown = jax.tree.map(
+        cut.joined, (given.outputs, given.sown), (uncut.outputs, uncut.sown)
+    )
+    factor = _scaled_down(jnp.float32(cut.size) / positive(sums.weight), state)
+    seen = Pass(outputs, given.changes, sown)
+    return Gradient(sums.grads, factor, sums.total, sums.weight, seen)
 
 
 def value(objective: Objective, parts: int = 1) -> Callable[..., jax.Array]:
@@ -126,21 +194,33 @@ def value(objective: Objective, parts: int = 1) -> Callable[..., jax.Array]:
 
     It is that of the same batch with the same random keys as the gradient's.
     """
+    totals = totalled(objective)
 
     def whole(params: Any, state: TrainState, batch: Batch, key: jax.Array) -> jax.Array:
         total, weight, _ = objective(params, state, batch, key)
         return mean(total, weight)
 
     def in_turn(params: Any, state: TrainState, batch: Batch, key: jax.Array) -> jax.Array:
-        cut = _Cut.of(batch, parts)
+        return mean(*totals(params, state, Cut.of(batch, parts, asked=_asked(parts)), key))
 
+    return whole if parts == 1 else in_turn
+
+
+def totalled(objective: Objective) -> Callable[..., tuple[jax.Array, jax.Array]]:
+    """As `summed`, of `(params, state, cut, key, first=0)`, and without the gradient: total and
+    weight.
+    """
+
+    def in_turn(
+        params: Any, state: TrainState, cut: Cut, key: jax.Array, first: jax.Array | int = 0
+    ) -> tuple[jax.Array, jax.Array]:
         def body(carry: Any, xs: Any) -> Any:
             total, weight, model_state = carry
             index, rows = xs
             micro_total, micro_weight, seen = objective(
                 params,
                 state.replace(model_state=model_state),
-                cut.micro_batch(rows),
+                cut.part(rows),
                 jax.random.fold_in(key, index),
             )
             model_state = as_before(model_state, model_state | seen.changes)
@@ -148,10 +228,10 @@ def value(objective: Objective, parts: int = 1) -> Callable[..., jax.Array]:
 
         zero = jnp.zeros((), jnp.float32)
         start = zero, zero, state.model_state
-        (total, weight, _), _ = jax.lax.scan(body, start, (jnp.arange(parts), cut.rows))
-        return mean(total, weight)
+        (total, weight, _), _ = jax.lax.scan(body, start, (first + jnp.arange(cut.parts), cut.rows))
+        return total, weight
 
-    return whole if parts == 1 else in_turn
+    return in_turn
 
 
 def scaled(grads: Any, factor: jax.Array | None, params: Any) -> Any:
@@ -180,35 +260,5 @@ def _wide_zeros(param: jax.Array) -> jax.Array:
     return jnp.zeros_like(param, dtype=jnp.promote_types(param.dtype, jnp.float32))
 
 
-class _Cut(NamedTuple):
-    """A batch cut into micro-batches: leaves with rows [A, B/A, ...], and leaves without."""
-
-    size: int
-    rows: dict[int, jax.Array]
-    whole: dict[int, Any]
-    treedef: Any
-
-    @classmethod
-    def of(cls, batch: Batch, parts: int) -> _Cut:
-        rows = batch_size(batch)
-        if rows % parts:
-            raise DataError(
-                f"a batch of {rows} can't be split into accumulate={parts} micro-batches; "
-                "choose a batch size that is a multiple"
-            )
-        size = rows // parts
-        leaves, treedef = jax.tree.flatten(dict(batch))
-        own = {i: leaf for i, leaf in enumerate(leaves) if has_rows(leaf, rows)}
-        split = {i: reshaped(leaf, (parts, size), first=1) for i, leaf in own.items()}
-        whole = {i: leaf for i, leaf in enumerate(leaves) if i not in own}
-        return cls(size, split, whole, treedef)
-
-    def micro_batch(self, rows: dict[int, jax.Array]) -> Batch:
-        leaves = self.whole | rows
-        batch: Batch = jax.tree.unflatten(self.treedef, [leaves[i] for i in sorted(leaves)])
-        return batch
-
-    def joined(self, leaf: jax.Array, uncut: jax.ShapeDtypeStruct) -> jax.Array:
-        """[A, B/A, ...] as [B, ...]; what has no rows stays [A, ...]."""
-        has_no_rows = leaf.shape[1:] == uncut.shape
-        return leaf if has_no_rows else reshaped(leaf, (-1,), first=2)
+def _asked(parts: int) -> str:
+    return f"accumulate={parts} micro-batches"

@@ -20,10 +20,11 @@ from jaxtrain.step.gradient import Differentiate, Gradient
 from jaxtrain.step.norm import global_norm
 from jaxtrain.step.objective import positive
 from jaxtrain.step.train_state import TrainState
+from jaxtrain.step.wall import wall, walled
 
 
 def sharpness_aware(
-    differentiate: Differentiate, radius: float, *, adaptive: bool = False
+    differentiate: Differentiate, radius: float, *, adaptive: bool = False, walls: bool = False
 ) -> Differentiate:
     """The gradient at `params + radius * g / |g|`, `g` that at `params` (eq. 2 of the paper).
 
@@ -36,6 +37,7 @@ def sharpness_aware(
             where it is adaptive.
         adaptive: measure distances in units of each parameter's size: the offset is
             `radius * w² g / |w g|`.
+        walls: compute the offset behind a wall (`jaxtrain.step.wall`), as virtual shards want it.
 
     Raises:
         ConfigError: the radius is not above 0.
@@ -45,12 +47,17 @@ def sharpness_aware(
 
     def twice(state: TrainState, batch: Batch, key: jax.Array) -> Gradient:
         here = differentiate(state, batch, key)
+
         # A factor on the gradient, such as a loss scale, has no part in its direction.
-        steepest = _times(here.grads, state.params) if adaptive else here.grads
-        share = radius / positive(global_norm(steepest))
-        if adaptive:
-            steepest = _times(steepest, state.params)
-        higher = jax.tree.map(lambda p, g: _moved(p, g, share), state.params, steepest)
+        def climbed(params: Any) -> Any:
+            steepest = _times(here.grads, params) if adaptive else here.grads
+            share = radius / positive(global_norm(steepest))
+            if adaptive:
+                steepest = _times(steepest, params)
+            return jax.tree.map(lambda p, g: _moved(p, g, share), params, steepest)
+
+        params = state.params
+        higher = walled(wall(state.step), climbed, params) if walls else climbed(params)
         there = differentiate(state.replace(params=higher), batch, key)
         return here._replace(grads=there.grads, factor=there.factor)
 

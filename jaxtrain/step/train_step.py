@@ -19,22 +19,23 @@ same parts; without norm, clipping and guard it reads
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import optax
+from jax.sharding import Mesh
 
 from jaxtrain.batch import Batch
-from jaxtrain.errors import ConfigError
 from jaxtrain.models import Model
-from jaxtrain.optim import averaged_leaves, evaluates_others, held, learning_rate
+from jaxtrain.optim import held, learning_rate
 from jaxtrain.step.clipping import clip_leaves, clip_values
 from jaxtrain.step.forward import forward
 from jaxtrain.step.gradient import accumulated, scaled, value
 from jaxtrain.step.guard import all_finite, as_before, guarded
 from jaxtrain.step.losses import LossFn
+from jaxtrain.step.misfits import refuse_misfit_state, refuse_misfits
 from jaxtrain.step.mixing import Mix, mixed
 from jaxtrain.step.norm import clip_factor, global_norm
 from jaxtrain.step.objective import holding, objective
@@ -43,6 +44,10 @@ from jaxtrain.step.precision import LossScale, Policy, policy
 from jaxtrain.step.sharpness_aware import sharpness_aware
 from jaxtrain.step.train_state import TrainState, TrainStep
 from jaxtrain.step.update import decay_at, moved, update
+from jaxtrain.step.virtual_shards import VirtualShards
+from jaxtrain.step.wall import apart
+
+_CHANGED = ("params", "opt_state", "model_state", "ema", "loss_scale")
 
 
 def make_train_step(
@@ -63,6 +68,8 @@ def make_train_step(
     norm: bool = True,
     guard: bool = True,
     ema_decay: float | None = None,
+    virtual_shards: int | None = None,
+    mesh: Mesh | None = None,
 ) -> TrainStep:
     """Build the step that the Engine runs. The step is pure; the caller compiles it.
 
@@ -98,6 +105,11 @@ def make_train_step(
         ema_decay: move `state.ema` this slowly towards the parameters after each update, as in
             0.999, and faster in the first of them (`decay_at`); the state is made by
             `create_train_state(..., ema=True)`.
+        virtual_shards: sum each batch in a tree of so many parts, a power of two, whatever the
+            number of devices and processes: the same bits on any that divides it. See
+            `jaxtrain.step.virtual_shards`. Such a step can't be differentiated in reverse mode.
+        mesh: for that, as `jaxtrain.parallel.make_mesh()` makes it; None for one device. State and
+            batch lie on it, the state whole on each device.
 
     Returns:
         `step(state, batch) -> (state, output)`. The output holds the float32 scalars `loss`,
@@ -109,74 +121,88 @@ def make_train_step(
         ConfigError: options that do not go together.
     """
     clips = {"clip_norm": clip_norm, "clip_value": clip_value, "clip_leaf_norm": clip_leaf_norm}
-    _refuse_misfits(policy(precision), clips, norm, guard, ema_decay)
+    refuse_misfits(policy(precision), clips, norm, guard, ema_decay)
     run = forward(model, precision)
     minimised = objective(run, loss) if mix is None else mixed(run, loss, mix, inputs=mix_inputs)
     if freeze:
         minimised = holding(minimised, freeze)
-    differentiate = accumulated(minimised, accumulate)
+    shards = None if virtual_shards is None else VirtualShards(virtual_shards, mesh)
+    if shards is None:
+        differentiate = accumulated(minimised, accumulate)
+        mean_loss = value(minimised, accumulate)
+    else:
+        differentiate = shards.gradient(minimised, accumulate)
+        mean_loss = shards.value(minimised, accumulate)
     if sam_radius is not None:
-        differentiate = sharpness_aware(differentiate, sam_radius, adaptive=sam_adaptive)
-    mean_loss = value(minimised, accumulate)
+        differentiate = sharpness_aware(
+            differentiate, sam_radius, adaptive=sam_adaptive, walls=shards is not None
+        )
     apply = update(tx)
 
     def step(state: TrainState, batch: Batch) -> tuple[TrainState, dict[str, Any]]:
-        _refuse_misfit_state(state, policy(precision), ema_decay, freeze)
+        refuse_misfit_state(state, policy(precision), ema_decay, freeze)
         key = step_key(state)
         found = differentiate(state, batch, key)
-        said = output(found.total, found.weight, found.seen, batch)
-        # One factor for all that scales the gradient: on large models each pass over it counts.
-        factor = found.factor
-        if norm or guard:
-            grad_norm = _times(factor, global_norm(found.grads))
-        if norm:
-            said["grad_norm"] = grad_norm
-        if clip_norm is not None:
-            factor = _times(factor, clip_factor(grad_norm, clip_norm))
-        kept = state.params, state.opt_state, state.model_state, state.ema
+        given = batch if shards is None else shards.whole(batch)
 
-        def updated() -> Any:
-            grads = scaled(found.grads, factor, state.params)
-            if clip_value is not None:
-                grads = clip_values(grads, clip_value)
-            if clip_leaf_norm is not None:
-                grads = clip_leaves(grads, clip_leaf_norm)
-            params, opt_state = apply(
-                grads,
-                state.opt_state,
-                state.params,
-                value=said["loss"],
-                grad=grads,
-                value_fn=lambda params: mean_loss(params, state, batch, key),
-            )
-            if freeze:
-                params = _with_held(params, state.params, freeze)
-            ema = None
-            if ema_decay is not None:
-                ema = moved(state.ema, params, decay=decay_at(state.step, ema_decay))
-            new = params, opt_state, state.model_state | found.seen.changes, ema
-            return as_before(kept, new)
+        def finish(kept: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+            before = state.replace(**kept)
+            said = output(found.total, found.weight, found.seen, given)
+            # One factor for all that scales the gradient: on large models each pass over it counts.
+            factor = found.factor
+            if norm or guard:
+                grad_norm = _times(factor, global_norm(found.grads))
+            if norm:
+                said["grad_norm"] = grad_norm
+            if clip_norm is not None:
+                factor = _times(factor, clip_factor(grad_norm, clip_norm))
+            loss_scale = before.loss_scale
+            kept = {name: value for name, value in kept.items() if name != "loss_scale"}
 
-        loss_scale = state.loss_scale
-        if guard:
-            sound = jnp.isfinite(said["loss"]) & jnp.isfinite(grad_norm)
-            sound = sound & all_finite(found.seen.changes)
-            said["finite"], loss_scale = _verdict(sound, said["loss"], loss_scale)
-            new = guarded(sound, updated, kept)
-        else:
-            new = updated()
-        params, opt_state, model_state, ema = new
-        rate = learning_rate(opt_state)
-        if rate is not None:
-            said["learning_rate"] = rate
-        return state.replace(
-            step=state.step + 1,
-            params=params,
-            opt_state=opt_state,
-            model_state=model_state,
-            loss_scale=loss_scale,
-            ema=ema,
-        ), said
+            def updated() -> dict[str, Any]:
+                grads = scaled(found.grads, factor, before.params)
+                if clip_value is not None:
+                    grads = clip_values(grads, clip_value)
+                if clip_leaf_norm is not None:
+                    grads = clip_leaves(grads, clip_leaf_norm)
+                params, opt_state = apply(
+                    grads,
+                    before.opt_state,
+                    before.params,
+                    value=said["loss"],
+                    grad=grads,
+                    value_fn=lambda params: mean_loss(params, before, batch, key),
+                )
+                if freeze:
+                    params = _with_held(params, before.params, freeze)
+                ema = None
+                if ema_decay is not None:
+                    ema = moved(before.ema, params, decay=decay_at(state.step, ema_decay))
+                return as_before(
+                    kept,
+                    {
+                        "params": params,
+                        "opt_state": opt_state,
+                        "model_state": before.model_state | found.seen.changes,
+                        "ema": ema,
+                    },
+                )
+
+            if guard:
+                sound = jnp.isfinite(said["loss"]) & jnp.isfinite(grad_norm)
+                sound = sound & all_finite(found.seen.changes)
+                said["finite"], loss_scale = _verdict(sound, said["loss"], loss_scale)
+                new = guarded(sound, updated, kept)
+            else:
+                new = updated()
+            rate = learning_rate(new["opt_state"])
+            if rate is not None:
+                said["learning_rate"] = rate
+            return {**new, "loss_scale": loss_scale}, said
+
+        kept = {name: getattr(state, name) for name in _CHANGED}
+        new, said = finish(kept) if shards is None else apart(state.step, finish, kept)
+        return state.replace(step=state.step + 1, **new), said
 
     return step
 
@@ -205,61 +231,3 @@ def _with_held(params: Any, before: Any, patterns: Sequence[str]) -> Any:
     return jax.tree.map(
         lambda stays, new, old: old if stays else new, held(before, patterns), params, before
     )
-
-
-def _refuse_misfits(
-    chosen: Policy,
-    clips: Mapping[str, float | None],
-    norm: bool,
-    guard: bool,
-    ema_decay: float | None,
-) -> None:
-    asked = {name: limit for name, limit in clips.items() if limit is not None}
-    if len(asked) > 1:
-        raise ConfigError(f"{' and '.join(asked)}: a gradient is clipped in one way; leave one out")
-    if "clip_norm" in asked and not norm:
-        raise ConfigError("clip_norm needs the norm of the gradient; leave out norm=False")
-    for name, limit in asked.items():
-        if not limit > 0:
-            raise ConfigError(f"{name}: expected a number above 0, found {limit}")
-    if chosen.scales_loss and not guard:
-        raise ConfigError(
-            f"precision {chosen.compute_dtype!r} needs the guard, which leaves out updates that "
-            "overflow; leave out guard=False"
-        )
-    if ema_decay is not None and not 0 <= ema_decay < 1:
-        raise ConfigError(f"ema_decay: expected 0 or more and less than 1, found {ema_decay}")
-
-
-def _refuse_misfit_state(
-    state: TrainState, chosen: Policy, ema_decay: float | None, freeze: Sequence[str]
-) -> None:
-    """A state made for another step would train on without what it, or the step, was made for."""
-    if ema_decay is not None and evaluates_others(state.opt_state):
-        raise ConfigError(
-            "ema_decay: the optimizer keeps an average of its own, and that is what is to be "
-            "evaluated; leave out one of them"
-        )
-    if freeze and evaluates_others(state.opt_state):
-        averaged = averaged_leaves(state.opt_state, state.params)
-        both = jax.tree.map(lambda stays, own: stays and own, held(state.params, freeze), averaged)
-        if any(jax.tree.leaves(both)):
-            raise ConfigError(
-                "freeze: the optimizer averages what is to stay as it is, and would evaluate "
-                "something else; give make_train_step one that knows it, as grouped(...) with "
-                "optax.set_to_zero() for what is frozen"
-            )
-    if (state.ema is None) != (ema_decay is None):
-        raise ConfigError(
-            "the state has an average that this step does not move; give make_train_step an "
-            "ema_decay, or take it away with state.replace(ema=None)"
-            if ema_decay is None
-            else "ema_decay: the state has no average; make it with create_train_state(..., "
-            "ema=True)"
-        )
-    if (state.loss_scale is None) == chosen.scales_loss:
-        raise ConfigError(
-            f"precision: the step's is {chosen.compute_dtype!r}, but the state "
-            + ("has no loss scale" if chosen.scales_loss else "has a loss scale")
-            + "; give create_train_state the same precision"
-        )

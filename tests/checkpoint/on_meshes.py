@@ -6,18 +6,20 @@ Every checkpoint below DIRECTORY is loaded on every mesh of this many processes,
 for bit; then the same values are saved on each mesh.
 """
 
+import json
 import sys
 from pathlib import Path
 
 import jax
-import jax.numpy as jnp
 import ml_dtypes
 import numpy as np
 from jax.sharding import NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from jaxtrain.checkpoint import CheckpointStore, named_leaves
-from jaxtrain.parallel import make_mesh, meet
+from jaxtrain.checkpoint.leaves import to_host
+from jaxtrain.checkpoint.spread import Spread
+from jaxtrain.parallel import exchange, make_mesh, meet
 
 VALUES = {
     "kernel": np.arange(8 * 16, dtype=np.float32).reshape(8, 16),
@@ -130,9 +132,23 @@ def main(port, number, count, directory):
         meta = {"note": f"process {number}"}
         store.save({"own": tree, "base": tree}, iteration=1, meta=meta, shared=("base",))
         store.close()
+        check_written_once(tree)
     print(f"{len(there)} loaded on {len(layouts)} meshes")
     if int(count) > 1:
         jax.distributed.shutdown()
+
+
+def check_written_once(tree):
+    """No number is copied by two processes, or twice by one."""
+    mine = {
+        name: sum(piece.size for piece in array.pieces.values())
+        if isinstance(array, Spread)
+        else array.size
+        for name, array in to_host(tree, first=jax.process_index() == 0).items()
+    }
+    of_all = [json.loads(one) for one in exchange("copied", json.dumps(mine))]
+    for name, value in VALUES.items():
+        assert sum(one[name] for one in of_all) == value.size, name
 
 
 def rest():

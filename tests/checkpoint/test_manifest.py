@@ -4,7 +4,14 @@ import subprocess
 
 import pytest
 
-from jaxtrain.checkpoint.manifest import NAME, verify_manifest, vouches_for, write_manifest
+from jaxtrain.checkpoint import manifest as module
+from jaxtrain.checkpoint.manifest import (
+    NAME,
+    digest_files,
+    verify_manifest,
+    vouches_for,
+    write_manifest,
+)
 from jaxtrain.errors import CheckpointError
 
 
@@ -148,3 +155,65 @@ def test_one_file_can_be_asked_for_alone(checkpoint, flip):
     assert not vouches_for(checkpoint, "meta.json")
     (checkpoint / NAME).unlink()
     assert not vouches_for(checkpoint, "meta.json")
+
+
+# -- by several processes ------------------------------------------------------------------------
+
+
+@pytest.fixture
+def of_two(tmp_path):
+    """A directory that two processes have written into, each into a folder of its own."""
+    for name in ("first/a", "second/b", "second/deep/c"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(name)
+    return tmp_path
+
+
+def test_what_several_have_digested_is_as_what_one_has(of_two):
+    write_manifest(of_two)
+    alone = (of_two / NAME).read_text()
+    digests = digest_files(of_two, of_two / "second")
+    assert [*digests] == ["second/b", "second/deep/c"]
+    write_manifest(of_two, digests)
+    assert (of_two / NAME).read_text() == alone
+    assert digest_files(of_two, of_two / "third") == {}
+
+
+def test_the_digest_of_another_process_is_taken_from_it(of_two):
+    digests = digest_files(of_two, of_two / "second")
+    (of_two / "second/b").write_text("changed on the way")
+    write_manifest(of_two, digests)
+    with pytest.raises(CheckpointError, match="second/b: the contents do not match"):
+        verify_manifest(of_two)
+
+
+def test_a_file_of_another_process_that_is_not_seen_is_told(of_two):
+    digests = digest_files(of_two, of_two / "second")
+    (of_two / "second/deep/c").unlink()
+    with pytest.raises(CheckpointError, match=r"second/deep/c: another process has written it"):
+        write_manifest(of_two, digests)
+    assert not (of_two / NAME).exists()
+
+
+def test_each_brings_what_it_has_written_to_the_disk(of_two, monkeypatch):
+    synced = []
+    monkeypatch.setattr(module, "sync", synced.append)
+    digest_files(of_two, of_two / "second")
+    below = [of_two / "second" / name for name in ("b", "deep/c", "deep", "")]
+    assert {*synced} == {*below}
+    assert synced.index(of_two / "second/b") < synced.index(of_two / "second")
+
+
+def test_of_what_is_large_each_reads_a_share(of_two, monkeypatch):
+    write_manifest(of_two)
+    (of_two / "first/a").write_text("changed")
+    monkeypatch.setattr(module, "_SMALL", 10)  # only second/deep/c is larger
+    for share in ((0, 2), (1, 2)):
+        with pytest.raises(CheckpointError, match="first/a: the contents do not match"):
+            verify_manifest(of_two, share=share)
+    (of_two / "first/a").write_text("first/a")
+    (of_two / "second/deep/c").write_text("second/deep/d")
+    verify_manifest(of_two, share=(1, 2))
+    for share in ((0, 2), (0, 1)):
+        with pytest.raises(CheckpointError, match="second/deep/c: the contents do not match"):
+            verify_manifest(of_two, share=share)

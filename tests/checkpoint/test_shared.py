@@ -9,8 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxtrain.checkpoint import shared as module
 from jaxtrain.checkpoint import committer as committer_module
+from jaxtrain.checkpoint import shared as module
 from jaxtrain.checkpoint import take_survey
 from jaxtrain.checkpoint.leaves import to_host
 from jaxtrain.checkpoint.shared import SharedParts, digest_of

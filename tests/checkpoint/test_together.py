@@ -1,6 +1,7 @@
-from tests.processes import run_together
+import pytest
 
 from jaxtrain.checkpoint.together import ALONE, Together
+from tests.processes import run_together
 
 
 def test_two_processes_save_look_and_load_together(tmp_path):
@@ -16,9 +17,5 @@ def test_a_process_alone_meets_nobody_and_raises_what_it_raises():
         assert together.share("step", lambda: "x") == ["x"]
         assert together.agreed_fault("step", "") == ""
         assert together.agreed_fault("step", "torn") == "torn"
-        try:
+        with pytest.raises(ZeroDivisionError):
             together.do("step", lambda: 1 / 0)
-        except ZeroDivisionError:
-            pass
-        else:
-            raise AssertionError("nothing was raised")

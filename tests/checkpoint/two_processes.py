@@ -12,6 +12,7 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 from jax.sharding import NamedSharding
 from jax.sharding import PartitionSpec as P
 
@@ -60,12 +61,10 @@ def names(directory):
 
 
 def raised(kind, action):
-    try:
+    with pytest.raises(kind) as found:
         action()
-    except kind as error:
-        assert type(error) is kind, repr(error)
-        return str(error)
-    raise AssertionError("nothing was raised")
+    assert type(found.value) is kind
+    return str(found.value)
 
 
 class Failing:
@@ -116,6 +115,7 @@ def test_one_that_fails_is_named_by_all_and_the_next_save_happens(directory, min
         done += 2
         store.save(tree(done), iteration=done, meta={}, shared=("base",))
         store.wait()
+        assert not [n for n in names(directory) if n.startswith(".")], names(directory)
         assert store.latest().iteration == done
     assert value_of(store.load(store.latest(), tree(0))[0]) == {done}
     assert len(list((directory / "shared").iterdir())) == 1, "a base that nobody refers to"
@@ -202,7 +202,8 @@ def test_each_writes_to_the_disk_of_the_other(place, mine):
     """Where there are two disks, nothing is taken for saved."""
     store = CheckpointStore(place / f"host{mine}" / "run" / "checkpoints", asynchronous=False)
     said = raised(CheckpointError, lambda: store.save(tree(1), iteration=1, meta={}))
-    assert "process 1:" in said and "all processes of a run must write to one disk" in said, said
+    assert "process 1:" in said
+    assert "all processes of a run must write to one disk" in said
     store.close()
 
 
@@ -210,6 +211,8 @@ def test_what_each_has_for_itself_is_that_of_process_0(directory, mine):
     store = CheckpointStore(directory, asynchronous=False)
     own = {"host": np.float32(mine), "device": jnp.float32(mine), "words": jax.random.key(mine)}
     store.save(own | tree(1), iteration=1, meta={"mine": mine})
+    copies = {name: isinstance(store._copy[name], np.ndarray) for name in own}
+    assert copies == dict.fromkeys(own, mine == 0), "who does not write it needs no copy"
     loaded, meta = store.load(store.latest(), own | tree(0))
     assert meta["mine"] == 0
     assert float(loaded["host"]) == float(loaded["device"]) == 0

@@ -1,4 +1,4 @@
-"""One of several processes that save together, of which one is killed; or that restore what is left.
+"""One of several processes: they save together, and one is killed; or they restore what is left.
 
     python killed_together.py PORT NUMBER COUNT DIRECTORY save VICTIM TARGET NTH WHEN
     python killed_together.py PORT NUMBER COUNT DIRECTORY restore

@@ -16,6 +16,7 @@ from jaxtrain.hooks import Checkpoint, History, resume
 from jaxtrain.metrics import Accuracy, Loss, Mean
 from jaxtrain.optim import adamw
 from jaxtrain.step import TrainState, create_train_state, cross_entropy, make_train_step
+from tests.processes import run_together
 
 ROWS = np.arange(12, dtype=np.float32)
 
@@ -580,3 +581,9 @@ def test_a_model_taken_up_in_the_middle_of_an_epoch_ends_with_the_same_bits(
     other.close()
     assert raw(again.state.train_state) == expected
     assert again.hooks["history"].epochs == trainer.hooks["history"].epochs
+
+
+def test_a_run_on_eight_devices_keeps_its_sharding_and_its_keys(tmp_path):
+    """From snapshot to file to another engine, in single and in scanned dispatches."""
+    (said,) = run_together("tests/hooks/resume_on_mesh.py", 1, tmp_path, devices=8)
+    assert said.splitlines()[-1] == "as the whole one"

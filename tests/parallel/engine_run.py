@@ -1,16 +1,19 @@
-"""A run of an engine over all processes, for tests that start and stop several.
+"""Engines over all processes of a run, for tests that start and stop several.
 
-    python -m tests.parallel.engine_run OUTPUT EPOCHS [SECONDS]
+    main(port, number, count, output, rounds, way)      # as `tests/processes.py` has it called
 
-Writes OUTPUT.PROCESS.json: where it stands, and what its parameters are. With SECONDS, process 1
-asks for a stop so long after its first iteration. JAXTRAIN_PHASE says where the run spends its
-time: in "steps", in a "validation", or in "handlers" between epochs.
+Trains, is stopped, goes on, `rounds` times. Who is asked to stop, and when, is another each time,
+and falls into steps, a validation, or handlers between two epochs. OUTPUT.NUMBER.json then says
+where each stop was, and what the parameters were there. `way` is what happens then:
+
+    missing     process 1 comes to no meeting
+    alone       process 1 fails by itself, while the others train until somebody ends them
 """
 
 from __future__ import annotations
 
 import json
-import os
+import random
 import sys
 import threading
 import time
@@ -22,10 +25,21 @@ import numpy as np
 
 from jaxtrain.cli.signals import StopOnSignals
 from jaxtrain.engine import Engine, Events
+from jaxtrain.errors import PeerError
 from jaxtrain.hooks import Validation
-from jaxtrain.parallel import batch_sharding, finish, make_mesh, replicated, start
+from jaxtrain.parallel import (
+    batch_sharding,
+    finish,
+    hosts,
+    make_mesh,
+    meet,
+    replicated,
+    start,
+    together,
+)
 
-ROWS = 8  # a batch, of all processes together
+ROWS = 8  # of a batch, of all processes together
+LONG = 10**6
 
 
 def step(state, batch):
@@ -42,49 +56,52 @@ def evaluate(state, batch):
 
 
 def batches(mesh, count):
-    own, all_of_them = jax.process_index(), jax.process_count()
-    part = ROWS // all_of_them
-    where = batch_sharding(mesh)
+    own, part = jax.process_index(), ROWS // jax.process_count()
     for number in range(count):
         rows = np.random.default_rng(number).normal(size=(ROWS, 4)).astype(np.float32)
         mine = rows[own * part : (own + 1) * part]
+        where = batch_sharding(mesh)
         yield {"x": jax.make_array_from_process_local_data(where, mine, rows.shape)}
 
 
-def main(output: str, epochs: str, seconds: str = "0") -> int:
-    phase = os.environ.get("JAXTRAIN_PHASE", "steps")
+def main(port: str, number: str, count: str, output: str, rounds: str, way: str = "") -> int:
+    output = f"{output}.{{}}.json"
+    together.LEFT_SECONDS, hosts.ALONE_SECONDS = 0.5, 6.0  # as where nothing else ends a process
     with StopOnSignals() as signals:
-        start()
-        mesh = make_mesh()
+        said = {"JAX_COORDINATOR_ADDRESS": f"127.0.0.1:{port}"}
+        start(None, environ={**said, "JAX_NUM_PROCESSES": count, "JAX_PROCESS_ID": number})
+        own, mesh = jax.process_index(), make_mesh()
         initial = {"w": np.linspace(1, 2, 8, dtype=np.float32).reshape(4, 2)}
         state = jax.device_put(initial, replicated(mesh))
         trainer = Engine(step, state, form="single", dispatch_seconds=0.05)
-        data = list(batches(mesh, 2 if phase != "steps" else 40))
-        stages = []
-        if phase == "validation":
-            evaluator = Engine(evaluate, state, form="single")
-            trainer.attach(Validation(evaluator, list(batches(mesh, 400))))
-        if phase == "handlers":
-            trainer.on(Events.EPOCH_COMPLETED)(lambda: time.sleep(0.05))
-
-        @trainer.on(Events.ITERATION_COMPLETED(once=1))
-        def begin():
-            stages.append("begun")
-            Path(f"{output}.{jax.process_index()}.begun").touch()
-            if jax.process_index() == 1 and float(seconds):
-                threading.Timer(float(seconds), trainer.interrupt).start()
-
-        with signals.guard(trainer):
-            now = trainer.run(data, max_epochs=int(epochs))
-    told = {
-        "iteration": now.iteration,
-        "epoch": now.epoch,
-        "epoch_open": now.epoch_open,
-        "stopped": now.stopped,
-        "w": np.asarray(now.train_state["w"]).tolist(),
-    }
-    Path(f"{output}.{jax.process_index()}.json").write_text(json.dumps(told))
-    return finish(75 if now.stopped else 0)
+        evaluator = Engine(evaluate, state, form="single", dispatch_seconds=0.05)
+        data, more = list(batches(mesh, 8)), list(batches(mesh, 40))
+        trainer.attach(Validation(evaluator, more))
+        trainer.on(Events.EPOCH_COMPLETED)(lambda: time.sleep(0.02))
+        stops = []
+        for turn in range(int(rounds)):
+            chance = random.Random(turn)
+            if chance.randrange(jax.process_count()) == own:
+                threading.Timer(chance.uniform(0, 0.3), trainer.interrupt).start()
+            if chance.random() < 0.2:  # all are asked, as by a scheduler
+                threading.Timer(random.uniform(0, 0.3), trainer.interrupt).start()
+            now = trainer.run(data, max_epochs=LONG)
+            place = now.iteration, now.epoch, now.epoch_open, evaluator.state.iteration
+            stops.append([now.stopped, *place, np.asarray(now.train_state["w"]).tolist()])
+            time.sleep(0.35)  # what was asked for late is asked for now
+            Path(output.format(own)).write_text(json.dumps(stops))
+        if way == "alone" and own == 1:
+            return finish(3)
+        if way == "missing":
+            try:
+                if own == 0:
+                    meet("nowhere", seconds=0.5)
+            except PeerError as error:
+                print(error, flush=True)
+        if way == "alone":
+            with signals.guard(trainer):
+                trainer.run(data, max_epochs=LONG)
+    return finish(75 if way else 0)
 
 
 if __name__ == "__main__":

@@ -140,9 +140,9 @@ def test_the_config_says_more_than_the_environment():
     assert place_of(DistributedSection(processes=1), SLURM) is None
     assert found(OURS, process=2)[2] == 2
     assert found({}, coordinator="a:1", processes=2, process=0) == ("a:1", 2, 0, None)
-    place = place_of(DistributedSection(heartbeat_seconds=7, start_seconds=8), OURS)
+    place = place_of(DistributedSection(heartbeat_seconds=17, start_seconds=8), OURS)
     assert place is not None
-    assert (place.heartbeat_seconds, place.start_seconds) == (7, 8)
+    assert (place.heartbeat_seconds, place.start_seconds) == (17, 8)
 
 
 def test_a_section_insists_on_several():

@@ -77,3 +77,57 @@ def test_lengths_end_at_multiples_of_the_chunk():
     paced = Pacer(0.5)
     paced.chunk = 8
     assert [paced.limit(i) for i in (0, 3, 7, 8)] == [8, 5, 1, 8]
+
+
+class First:
+    """What the first process says, in turn; and what it was asked with."""
+
+    def __init__(self, *said):
+        self.said = list(said)
+        self.asked = []
+
+    def __call__(self, wish):
+        self.asked.append(wish)
+        return self.said.pop(0) if self.said else wish
+
+
+def lengths(paced, count, done=0):
+    """So many dispatches, each as long as it may be."""
+    found = []
+    for _ in range(count):
+        found.append(paced.limit(done))
+        done += found[-1]
+    return found
+
+
+def test_of_several_processes_the_first_says_how_long_whatever_a_clock_does():
+    slow, fast = (Pacer(0.5, agree=First(2, 2, 4, 8, 8, 8, 8)) for _ in range(2))
+    found = {paced: [] for paced in (slow, fast)}
+    for _ in range(60):
+        for paced, seconds in ((slow, 10.0), (fast, 1e-6)):
+            paced._adapt(seconds)
+            found[paced] += lengths(paced, 1, sum(found[paced]))
+    assert found[slow] == found[fast]
+    assert set(found[slow]) == {1, 2, 4, 8}
+
+
+def test_they_agree_rarer_while_nothing_changes_and_often_after_a_change():
+    first = First(1, 1, 8)
+    paced = Pacer(0.5, agree=first)
+    asked = []
+    for number in range(80):
+        before = len(first.asked)
+        paced.limit(number)
+        if len(first.asked) > before:
+            asked.append(number)
+    # Of lengths 1, 1, 8, and as it was.
+    assert asked[:4] == [8, 24, 56, 64]
+
+
+def test_a_wish_is_a_wish_until_the_first_has_it_too():
+    first = First()
+    paced = Pacer(0.5, agree=first)
+    paced._adapt(1e-6)
+    assert lengths(paced, 8) == [1] * 8
+    assert lengths(paced, 1)[0] == 2
+    assert first.asked == [2]
