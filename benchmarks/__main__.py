@@ -13,6 +13,7 @@ BENCHMARKS = {
     "logs": "what recording costs: logs, TensorBoard's events, pictures, beside a step",
     "loop": "steps a second: this engine, a loop written by hand, the peers",
     "models": "models of the catalogue: rows a second, here and with PyTorch",
+    "plan": "what a plan predicts for devices that are not there, beside what is measured here",
     "meshes": "a run on eight devices, arranged in many ways, against the same run on one",
     "restore": "checkpoints of any mesh on any mesh: equal, seconds; memory of each process",
     "saves": "checkpoints: seconds a save takes, and how long it holds the training up",
