@@ -6,6 +6,7 @@ import importlib
 import sys
 
 BENCHMARKS = {
+    "elastic": "the same bits on any number of devices and processes, and what they cost",
     "gpu": "all that is claimed for GPUs, on the one that is there, in ten minutes",
     "lm": "a language model: training and writing, here and with transformers; loss, attention",
     "lora": "adapters: a step here and with PEFT; merging; what phases forget, and protections",
