@@ -33,6 +33,7 @@ import numpy as np
 from benchmarks.machine import machine_facts
 from benchmarks.parts import some_of
 from benchmarks.processes import REST_SECONDS, OwnProcess
+from jaxtrain.engine.form import Form
 from jaxtrain.files import replacing
 
 RESULTS = Path(__file__).with_name("results") / "elastic.json"
@@ -143,8 +144,10 @@ def as_process(index: int, count: int, port: int, case: str, steps: int) -> str:
             jax.distributed.shutdown()
 
 
-def trained(case: str, devices: int, steps: int) -> str:
-    """Train a case over so many devices, in both forms of dispatches; the digest of what it is."""
+def trained(
+    case: str, devices: int, steps: int, forms: Sequence[Form] = ("single", "fused")
+) -> str:
+    """Train a case over so many devices, in each form of dispatches; the digest of what it is."""
     import jax
 
     from jaxtrain.engine import Engine
@@ -164,7 +167,7 @@ def trained(case: str, devices: int, steps: int) -> str:
     )
     make = partial(create_train_state, model, tx, batches[0], rng=jax.random.key(0), ema=True)
     results = []
-    for form in ("single", "fused"):
+    for form in forms:
         state = jax.jit(make)() if mesh is None else Layout(mesh).create(make)
         engine = Engine(step, state, form=form)
         engine.add_metrics({n: METRICS[n]() for n in ("loss", "accuracy")})

@@ -362,6 +362,7 @@ def step_options(config: ExperimentConfig) -> dict[str, Any]:
         "clip_value": optimizer.clip_value,
         "clip_leaf_norm": optimizer.clip_leaf_norm,
         "accumulate": train.accumulate,
+        "virtual_shards": train.virtual_shards,
         "mix": cutmix(train.cutmix) if train.cutmix is not None else mix,
         "sam_radius": None if train.sam is None else train.sam.radius,
         "sam_adaptive": train.sam is not None and train.sam.adaptive,
