@@ -156,7 +156,10 @@ def trained(
     from jaxtrain.step import create_train_state
 
     mesh = make_mesh(devices=jax.devices()[:devices]) if devices > 1 else None
-    model, batches = _model(CASES[case]), _batches(20, 32, (8, 8) if case == "encoder" else (8, 8, 1))
+    model, batches = (
+        _model(CASES[case]),
+        _batches(20, 32, (8, 8) if case == "encoder" else (8, 8, 1)),
+    )
     step, tx = _step(
         model,
         accumulate=MICRO_BATCHES,
@@ -251,7 +254,8 @@ def _model(config: dict[str, Any]) -> Any:
 
         def __call__(self, inputs: Any) -> Any:
             hidden = nnx.relu(self.norm(self.first(inputs.reshape(len(inputs), -1))))
-            return self.second(self.dropout(hidden))
+            # A softmax, since XLA has a rule for such quotients that depends on what is around.
+            return self.second(self.dropout(hidden * nnx.softmax(hidden)))
 
     options = dict(config)
     name = options.pop("name")

@@ -138,7 +138,7 @@ def test_one_device_on_a_mesh_is_one_device(prepare, linear, make_batch):
 @pytest.mark.parametrize(("accumulate", "asked"), [(1, "8;"), (2, "8 of accumulate=2 micro")])
 def test_a_batch_that_does_not_split(prepare, linear, make_batch, accumulate, asked):
     state, step = prepare(linear, virtual_shards=8, accumulate=accumulate)
-    with pytest.raises(DataError, match=f"a batch of 12 can't be split into virtual_shards={asked}"):
+    with pytest.raises(DataError, match=f"can't be split into virtual_shards={asked}"):
         step(state, make_batch(12))
 
 
@@ -166,13 +166,12 @@ def test_the_bits_are_the_same_on_any_number_of_devices():
     program = """
 from benchmarks.elastic import trained
 if __name__ == "__main__":
-    for case in ("cnn", "encoder"):
-        found = {trained(case, devices, 30, forms=("fused",)) for devices in (1, 2, 8)}
-        assert len(found) == 1, (case, found)
+    found = {trained("nnx", devices, 30, forms=("fused",)) for devices in (1, 4)}
+    assert len(found) == 1, found
 """
-    simulated = "--xla_force_host_platform_device_count=8"
+    simulated = "--xla_force_host_platform_device_count=4"
     flags = f"{compiling.FULLY['XLA_FLAGS']} {simulated}".strip()
-    _run(program, {**compiling.NOTHING, "XLA_FLAGS": flags, "NPROC": "32"})
+    _run(program, {**compiling.NOTHING, "XLA_FLAGS": flags, "NPROC": "16"})
 
 
 @pytest.mark.slow
