@@ -73,8 +73,8 @@ def run_checks(data: RunData) -> Iterator[Finding]:
 def small_batch(data: RunData) -> Batch:
     """Some 16 rows of the first epoch, so that their classes are mixed.
 
-    As many as the run's micro-batches can share evenly, those of all its virtual shards; where there
-    are not so many, padded.
+    As many as the run's micro-batches can share evenly, those of all its virtual shards; where
+    there are not so many, padded.
     """
     options, train = data.config.train, data.train
     micro_batches = options.accumulate * (options.virtual_shards or 1)
