@@ -195,7 +195,8 @@ class TrainSection(Section):
     epochs: int = Field(default=10, ge=1, le=10**6)
     form: Literal["auto", "single", "fused"] = "auto"  # of dispatches; see engine/form.py
     accumulate: int = Field(default=1, ge=1, le=4096)  # micro-batches a batch is split into
-    virtual_shards: int | None = Field(default=None, ge=2, le=4096)  # the same bits on any devices
+    # Fixes the tree in which a batch is summed, whatever the number of devices; a power of two.
+    virtual_shards: int | None = Field(default=None, ge=2, le=65536)
     ema: float | None = Field(default=None, ge=0, lt=1)  # decay of an average, which is evaluated
     sam: SAMSection | None = None
     mixup: float | None = Field(default=None, gt=0)  # alpha of Beta(alpha, alpha)

@@ -73,9 +73,11 @@ def run_checks(data: RunData) -> Iterator[Finding]:
 def small_batch(data: RunData) -> Batch:
     """Some 16 rows of the first epoch, so that their classes are mixed.
 
-    As many as the run's micro-batches can share evenly; where there are not so many, padded.
+    As many as the run's micro-batches can share evenly, those of all its virtual shards; where
+    there are not so many, padded.
     """
-    micro_batches, train = data.config.train.accumulate, data.train
+    options, train = data.config.train, data.train
+    micro_batches = options.accumulate * (options.virtual_shards or 1)
     size = micro_batches * max(1, min(SMALL_BATCH, len(train)) // micro_batches)
     last_batch: LastBatch = "drop" if size <= len(train) else "pad"
     loader = train.loader(batch_size=size, shuffle=True, seed=0, last_batch=last_batch)

@@ -52,7 +52,7 @@ class Needs:
     def of(cls, task: Task) -> Needs:
         """Of a step of a task, accumulation and rematerialisation included."""
         config, state = task.config, task.abstract_state()
-        parts = config.train.accumulate
+        parts = config.train.accumulate * (config.train.virtual_shards or 1)
         kept = residuals(
             objective(forward(task.model, config.precision), task.loss),
             state,

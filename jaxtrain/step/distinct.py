@@ -163,6 +163,5 @@ def _read(values: dict[Any, Any], each: Any) -> Any:
     return each.val if isinstance(each, Literal) else values[each]
 
 
-def _open(closed: Any) -> Jaxpr:
-    found: Jaxpr = getattr(closed, "jaxpr", closed)
-    return found
+def _open(closed: Any) -> Any:
+    return getattr(closed, "jaxpr", closed)

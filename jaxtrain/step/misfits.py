@@ -23,6 +23,11 @@ def refuse_misfits(
     guard: bool,
     ema_decay: float | None,
 ) -> None:
+    """See that the options of a step go together.
+
+    Raises:
+        ConfigError: they don't.
+    """
     asked = {name: limit for name, limit in clips.items() if limit is not None}
     if len(asked) > 1:
         raise ConfigError(f"{' and '.join(asked)}: a gradient is clipped in one way; leave one out")

@@ -224,10 +224,7 @@ def _in_a_tree(
     top = max(count.bit_length() - 1, 1)
     shapes = jax.eval_shape(function, 0, jax.tree.map(lambda leaf: leaf[0], rows))
     place = room(shapes)
-    levels, given = (
-        room(jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((size, *leaf.shape), leaf.dtype), tree))
-        for tree, size in zip(shapes, (top, count), strict=True)
-    )
+    levels, given = (_many(tree, size) for tree, size in zip(shapes, (top, count), strict=True))
 
     def add(index: jax.Array, carry: Any) -> Any:
         levels, given, place = carry
@@ -274,6 +271,11 @@ def _tree_of_devices(sums: Any, devices: int) -> Any:
         sums = jax.tree.map(join, sums)
         distance *= 2
     return sums
+
+
+def _many(shapes: Any, count: int) -> Any:
+    """Room for so many trees of these shapes, [count, ...]."""
+    return jax.tree.map(lambda leaf: jnp.zeros((count, *leaf.shape), leaf.dtype), shapes)
 
 
 def _plus(first: jax.Array, second: jax.Array) -> jax.Array:

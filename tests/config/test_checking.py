@@ -71,10 +71,9 @@ def test_every_problem_is_told_at_once(registries, write):
         "(known: name, learning_rate, clip_norm, clip_value, clip_leaf_norm, "
         "batch_scaling, lookahead, groups, weight_decay, b1)",
         "x.yaml:4: optimizer.clip_norm: expected a number above 0, or null, found 0",
-        "x.yaml:5: modell: unknown key; did you mean 'model'? (known: seed, device, precision, mesh, "
-        "project, workdir, distributed, plugins, data, model, start, lora, loss, optimizer, schedule, "
-        "train, metrics, "
-        "checkpoint, tracking, hooks)",
+        "x.yaml:5: modell: unknown key; did you mean 'model'? (known: seed, device, precision, "
+        "mesh, project, workdir, distributed, plugins, data, model, start, lora, loss, optimizer, "
+        "schedule, train, metrics, checkpoint, tracking, hooks)",
         "x.yaml:6: model.name: unknown model 'mpl'; did you mean 'mlp'? "
         "(known: cnn, mlp, wide; a plugin can add others)",
         "x.yaml:7: loss: expected a section, found 3",
