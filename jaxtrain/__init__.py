@@ -156,6 +156,7 @@ __all__ = [
     "metrics",
     "models",
     "optim",
+    "parallel",
     "phases",
     "report",
     "retention",
