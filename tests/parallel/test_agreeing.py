@@ -49,6 +49,6 @@ def test_who_fails_tells_and_raises_its_own(others):
 )
 def test_the_others_raise_of_the_same_kind_where_there_is_one(others, name, kind):
     others("", json.dumps([name, "what it was"]))
-    with pytest.raises(kind, match="^process 2: what it was$") as caught:
+    with pytest.raises(kind, match=r"^process 2: what it was$") as caught:
         agreed("here", lambda: 3)
     assert type(caught.value) is kind
