@@ -105,9 +105,12 @@ def kills(directory: Path, count: int) -> dict[str, Any]:
 def stops(directory: Path, count: int) -> dict[str, Any]:
     """Ask one of two to stop, so often; see `tests/parallel/engine_run.py`."""
     sys.path.insert(0, str(ROOT))
-    from tests.processes import run_together
+    from tests.processes import end_together
 
-    run_together("tests/parallel/engine_run.py", 2, directory / "stops", count)
+    words = (directory / "stops", count)
+    codes, said = end_together("tests/parallel/engine_run.py", 2, *words, seconds=60 + 10 * count)
+    if any(codes):
+        raise RuntimeError("\n".join(said))
     first, second = (json.loads((directory / f"stops.{n}.json").read_text()) for n in (0, 1))
     together = sum(a == b for a, b in zip(first, second, strict=True))
     in_validation = sum(iteration == 0 for *_, iteration, _ in first)

@@ -74,7 +74,9 @@ def _is_wrong_path(error: BaseException) -> bool:
 def _is_of_a_peer(error: BaseException) -> bool:
     """What a library that adds up over several processes says of one that is gone."""
     process = sys.modules.get("jaxtrain.parallel.process")
-    if type(error).__name__ != "JaxRuntimeError" or process is None or not process.several():
+    if process is None or not process.several():
+        return False
+    if not (isinstance(error, ValueError) or type(error).__name__ == "JaxRuntimeError"):
         return False
     return any(name in str(error) for name in _TOGETHER)
 

@@ -10,7 +10,7 @@ import pytest
 
 from jaxtrain.data import ArrayLoader
 from jaxtrain.engine import Engine, Events
-from jaxtrain.hooks import Profiler
+from jaxtrain.hooks import Profiler, profiler
 from jaxtrain.hooks.profiler import cost_line
 from jaxtrain.parallel import Work
 from jaxtrain.run import make_config
@@ -142,6 +142,18 @@ def test_there_is_a_trace_and_a_line_of_what_an_iteration_cost(tmp_path, caplog,
     seconds, rate = (float(found[n]) * scale[found[n + 1]] for n in (1, 3))
     assert seconds * rate == pytest.approx(2 * 5 * 64**3, rel=0.03)
     assert not [name for name in compiled if "backend_compile" in name], "compiled once more"
+
+
+def test_the_time_is_that_of_one_iteration(traced, tmp_path, caplog, monkeypatch):
+    engine, _ = traced
+    clock = iter([10.0, 16.0])
+    monkeypatch.setattr(profiler.time, "perf_counter", lambda: next(clock))
+    hook = Profiler(tmp_path, first=4, iterations=3)
+    with caplog.at_level("INFO"):
+        hook._begin(engine)
+        engine.state.iteration = 6
+        hook._end(engine)
+    assert "profile: 2 s an iteration, with what hooks did meanwhile" in caplog.text
 
 
 def test_a_process_function_computes_what_nobody_knows(tmp_path, caplog):
