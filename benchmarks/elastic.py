@@ -205,7 +205,7 @@ def cost(model: str, *, rounds: int) -> dict[str, Any]:
 class _Ways:
     """The trainings whose cost is measured, compiled."""
 
-    STEPS = 40
+    STEPS = 10
 
     def __init__(self, model: str) -> None:
         import jax
@@ -213,7 +213,7 @@ class _Ways:
         from jaxtrain.engine import Engine
         from jaxtrain.step import create_train_state
 
-        self._batches, self._engines = _batches(self.STEPS, 128, (28, 28, 1)), {}
+        self._batches, self._engines = _batches(self.STEPS, 64, (28, 28, 1)), {}
         built = _model(COSTS[model])
         for way, options in WAYS.items():
             step, tx = _step(built, clip_norm=1.0, **options)

@@ -20,6 +20,7 @@ from jaxtrain.step.sharpness_aware import sharpness_aware
 from jaxtrain.step.train_state import TrainState, TrainStep, create_train_state
 from jaxtrain.step.train_step import make_train_step, step_key
 from jaxtrain.step.update import average_of, moved, update
+from jaxtrain.step.virtual_shards import VirtualShards
 
 __all__ = [
     "LOSSES",
@@ -37,6 +38,7 @@ __all__ = [
     "Residuals",
     "TrainState",
     "TrainStep",
+    "VirtualShards",
     "accumulated",
     "all_finite",
     "as_before",
