@@ -46,7 +46,7 @@ class Pacer:
         self, seconds: float, *, depth: int = 8, agree: Callable[[int], int] | None = None
     ) -> None:
         self._seconds = seconds
-        self._depth = depth
+        self._depth = self._most = depth
         self._agree = agree
         self._wish = 1
         self._until_agreed = _AGREED
@@ -59,6 +59,7 @@ class Pacer:
     def begin(self) -> None:
         """A run begins: what was launched in an earlier one is done or forgotten."""
         self._launched.clear()
+        self._most = 1 if _are_simulated() else self._depth
         self._last_done = time.perf_counter()
 
     def limit(self, iteration: int) -> int:
@@ -96,9 +97,9 @@ class Pacer:
     def _depth_now(self) -> int:
         """Two at least, or the device would wait for the loop; more where they are short."""
         if self._seconds_each is None:
-            return 2
+            return min(2, self._most)
         each = self._seconds_each * self.chunk
-        return max(2, int(min(self._depth, self._seconds / each)))
+        return min(self._most, max(2, int(self._seconds / each)))
 
     def _adapt(self, seconds_each: float) -> None:
         self._seconds_each = max(seconds_each, 1e-9)
@@ -109,6 +110,15 @@ class Pacer:
             self._wish *= 2
         if self._agree is None:
             self.chunk = self._wish
+
+
+def _are_simulated() -> bool:
+    """Whether this process has several devices of one CPU.
+
+    They compute in one pool of threads. Where dispatches queue up there, each of those threads may
+    wait within one for a device that has no thread left to come that far.
+    """
+    return jax.default_backend() == "cpu" and jax.local_device_count() > 1
 
 
 def agreed() -> Callable[[int], int]:

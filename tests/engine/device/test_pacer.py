@@ -131,3 +131,18 @@ def test_a_wish_is_a_wish_until_the_first_has_it_too():
     assert lengths(paced, 8) == [1] * 8
     assert lengths(paced, 1)[0] == 2
     assert first.asked == [2]
+
+
+def test_simulated_devices_are_waited_for_after_each_dispatch(monkeypatch):
+    """They share threads: two dispatches on their way may wait for each other for ever."""
+    monkeypatch.setattr(pacer.jax, "local_device_count", lambda: 2)
+    device, paced = Device(0.001), Pacer(0.5)
+    paced.begin()
+    for number in range(10):
+        paced.launched(device.launch(1), 1)
+        assert device.waits == number + 1
+    monkeypatch.setattr(pacer.jax, "local_device_count", lambda: 1)
+    paced.begin()
+    for _ in range(2):
+        paced.launched(device.launch(1), 1)
+    assert device.waits < 12
