@@ -99,7 +99,7 @@ class Pacer:
         if self._seconds_each is None:
             return min(2, self._most)
         each = self._seconds_each * self.chunk
-        return min(self._most, max(2, int(self._seconds / each)))
+        return min(self._most, max(2, int(min(self._depth, self._seconds / each))))
 
     def _adapt(self, seconds_each: float) -> None:
         self._seconds_each = max(seconds_each, 1e-9)
