@@ -30,7 +30,7 @@ import jax
 
 from jaxtrain.errors import PeerError
 from jaxtrain.parallel.meeting import client
-from jaxtrain.parallel.process import several
+from jaxtrain.parallel.process import is_first, several
 
 logger = logging.getLogger(__name__)
 
@@ -44,6 +44,7 @@ AT_ONCE = "at once"
 
 # To fail of the same, and say so, before the failure of another one ends this one.
 LEFT_SECONDS = 10.0
+_LAST_SECONDS = 2.0
 _serials = itertools.count()
 
 
@@ -197,6 +198,8 @@ class _Watcher:
                 file=sys.stderr,
             )
             tell_end(AT_ONCE)
+            if is_first():  # with it goes the coordinator, and JAX would end those that are ending
+                time.sleep(_LAST_SECONDS)
             end_at_once(PeerError.exit_code)
 
 

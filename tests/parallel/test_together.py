@@ -20,8 +20,8 @@ def test_real_processes_stop_at_the_same_iteration_each_time(tmp_path):
     assert len(first) == rounds
     assert first == second
     assert {stopped for stopped, *_ in first} == {"interrupt"}
-    # Somebody was in a validation, which was left, and somebody was not.
-    assert {iteration for *_, iteration, _ in first} == {0, 40}
+    # A validation was over, or it was left, and is as if it had not begun.
+    assert {iteration for *_, iteration, _ in first} <= {0, 40}
 
 
 class Coordinator:
