@@ -52,7 +52,7 @@ class Stacked:
     def __init__(self, loader: Loader | PlainIterable) -> None:
         self._mesh = loader if isinstance(loader, OnMesh) else None
         self._loader = loader if self._mesh is None else self._mesh.local
-        self._alone = self._mesh is None or jax.process_count() == 1
+        self._alone = jax.process_count() == 1
         self._cursor: Cursor | None = None
         self._stacks: Ahead[_Stack] | None = None
         self._in_a_row = _InARow()
@@ -199,7 +199,7 @@ class _InARow:
         if shapes != self._shapes:
             self._shapes, self._count = shapes, 0
         self._count += 1
-        if sum(np.asarray(x).nbytes for x in jax.tree.leaves(batch)) > LARGEST:
+        if sum(map(_bytes_of, jax.tree.leaves(batch))) > LARGEST:
             return 1
         if left is not None and left < LONGEST:
             return 1
@@ -217,6 +217,11 @@ def shapes_of(batch: Any) -> Any:
     """What must be equal for two batches to be stacked: structure, shapes and dtypes."""
     leaves, treedef = jax.tree.flatten(batch)
     return treedef, [(np.shape(leaf), getattr(leaf, "dtype", type(leaf))) for leaf in leaves]
+
+
+def _bytes_of(leaf: Any) -> int:
+    # Of an array that lies over several processes as well, which none of them can fetch.
+    return int(leaf.nbytes if hasattr(leaf, "nbytes") else np.asarray(leaf).nbytes)
 
 
 def _stacked(batches: list[Any]) -> Any:
