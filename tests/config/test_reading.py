@@ -157,7 +157,7 @@ def test_the_readmes_examples_are_configs(write, tmp_path, monkeypatch):
 
     readme = (Path(__file__).parents[2] / "README.md").read_text()
     examples = re.findall(r"```(yaml|sdn)\n(.*?)```", readme, re.DOTALL)
-    assert [suffix for suffix, _ in examples] == ["yaml", "yaml", "sdn", *["yaml"] * 5]
+    assert [suffix for suffix, _ in examples] == ["yaml", "yaml", "sdn", *["yaml"] * 6]
     *trees, phased = [load(write(f"x.{s}", text)) for s, text in examples]
     configs = [check(tree, REGISTRIES) for tree in trees]
     text, *others, adapter = configs
