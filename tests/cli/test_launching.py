@@ -16,6 +16,9 @@ from jaxtrain.cli.launching import Launched
 
 ROOT = Path(__file__).parents[2]
 
+# Whoever launches has no JAX, which warns of forks; the process of these tests may have it.
+pytestmark = pytest.mark.filterwarnings("ignore:os.fork:RuntimeWarning")
+
 # Each says how it began in a file of its own; a stubborn one heeds no signal but the last.
 CHILD = """
 import os, signal, sys, time
