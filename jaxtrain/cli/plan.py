@@ -95,6 +95,9 @@ def _plan_elsewhere(config: ExperimentConfig, devices: int, chip: Chip | None) -
     from jaxtrain.run.scale import scale_lines
     from jaxtrain.run.simulated import simulated
 
+    if config.mesh is None and devices > 1:
+        print("REMARK     the config has no mesh, and a run of it takes one device; mesh.data=-1,")
+        print("           which is what is planned here, takes all")
     print("\n".join(scale_lines(simulated(config, devices), chip)))
     return 0
 

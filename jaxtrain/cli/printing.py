@@ -48,6 +48,13 @@ def introduction(experiment: Experiment) -> str:
         f"data: {task.data.train.name}, {rows} rows",
         f"model: {task.config.model.name}, {task.parameter_count():,} parameters",
     ]
+    import jax
+
+    unused = jax.local_device_count() - 1
+    if task.layout is None and unused:
+        lines.append(
+            f"devices: 1 of {unused + 1}, since the config has no mesh; mesh.data=-1 takes all"
+        )
     changed = [f"{key}={_short(value)}" for key, _, value in non_defaults(task.config)]
     if changed:
         lines.append("differs from the defaults: " + ", ".join(changed))

@@ -9,6 +9,7 @@ components of its kind share. `check` adds the options of the one that is named.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal, NoReturn
 
 import pydantic
@@ -209,6 +210,14 @@ class MeshSection(Section):
     data: int = Field(default=-1, ge=-1)  # parts with all parameters, and rows of their own
     fsdp: int = Field(default=1, ge=-1)  # the same, but each keeps a piece of each parameter
     tensor: int = Field(default=1, ge=-1)  # parts that compute a piece of each product
+
+    @pydantic.model_validator(mode="before")
+    @classmethod
+    def _one_takes_what_is_left(cls, values: Any) -> Any:
+        said = isinstance(values, Mapping) and values.get("data") is None
+        if said and -1 in (values.get("fsdp"), values.get("tensor")):
+            return {**values, "data": 1}
+        return values
 
     @pydantic.field_validator("data", "fsdp", "tensor", mode="after")
     @classmethod

@@ -107,6 +107,10 @@ class OnMesh:
         """
         return self._from(self.local.batches(cursor))
 
+    def epoch(self, epoch: int) -> Iterator[Batch]:
+        """The batches of an epoch, counted from 0."""
+        return one_epoch(self, epoch)
+
     def __iter__(self) -> Iterator[Batch]:
         """The batches of the first epoch."""
         return one_epoch(self)

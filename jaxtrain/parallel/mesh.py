@@ -32,12 +32,17 @@ ROWS = (DATA, FSDP)
 
 
 def make_mesh(
-    data: int = -1, fsdp: int = 1, tensor: int = 1, *, devices: Sequence[jax.Device] | None = None
+    data: int | None = None,
+    fsdp: int = 1,
+    tensor: int = 1,
+    *,
+    devices: Sequence[jax.Device] | None = None,
 ) -> Mesh:
     """The mesh of these sizes, over all devices of all processes.
 
     Args:
-        data: parts of the data axis; -1, of one of the three, is what the others leave.
+        data: parts of the data axis; -1, of one of the three, is what the others leave: by default
+            of this one.
         fsdp: parts of the fsdp axis.
         tensor: parts of the tensor axis; neighbours, since it has the most to say.
         devices: by default all of them.
@@ -45,6 +50,8 @@ def make_mesh(
     Raises:
         ConfigError: more than one -1, or sizes that the devices do not make up.
     """
+    if data is None:
+        data = 1 if -1 in (fsdp, tensor) else -1
     found = jax.devices() if devices is None else list(devices)
     sizes = mesh_sizes(len(found), data=data, fsdp=fsdp, tensor=tensor)
     if devices is not None:
@@ -78,7 +85,7 @@ def mesh_sizes(count: int, *, data: int, fsdp: int, tensor: int) -> tuple[int, i
         raise ConfigError(
             f"mesh: {{{said}}} wants "
             + (f"a multiple of {product}" if open_axes else f"{product}")
-            + f" devices, and there are {count}"
+            + f" devices, and there are {count}; a mesh is made of all, and -1 is what is left"
         )
     return tuple(left if size == -1 else size for size in sizes.values())  # type: ignore[return-value]
 

@@ -52,6 +52,8 @@ def test_it_is_a_loader_like_the_one_underneath(mesh):
     assert len(placed) == placed.steps_per_epoch == 4
     assert placed.fingerprint() == loader.fingerprint()
     assert placed.start(2) == loader.start(2)
+    for batch, expected in zip(placed.epoch(2), loader.epoch(2), strict=True):
+        np.testing.assert_array_equal(batch["inputs"], expected["inputs"])
     for batch, expected in zip(placed, loader, strict=True):
         assert batch.keys() == expected.keys()
         for name, array in batch.items():

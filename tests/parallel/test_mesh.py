@@ -28,9 +28,13 @@ def test_what_is_left_goes_where_it_is_wanted(count, sizes, expected):
     ("count", "sizes", "said"),
     [
         (8, {"data": -1, "fsdp": -1, "tensor": 1}, "data and fsdp are -1"),
-        (8, {"data": -1, "fsdp": 3, "tensor": 1}, "wants a multiple of 3 devices, and there are 8"),
-        (8, {"data": 2, "fsdp": 2, "tensor": 1}, "wants 4 devices, and there are 8"),
-        (8, {"data": 16, "fsdp": 1, "tensor": 1}, "wants 16 devices, and there are 8"),
+        (
+            8,
+            {"data": -1, "fsdp": 3, "tensor": 1},
+            "wants a multiple of 3 devices, and there are 8; a mesh",
+        ),
+        (8, {"data": 2, "fsdp": 2, "tensor": 1}, "wants 4 devices, and there are 8; a mesh"),
+        (8, {"data": 16, "fsdp": 1, "tensor": 1}, "wants 16 devices, and there are 8; a mesh"),
         (2, {"data": -1, "fsdp": 4, "tensor": 1}, "wants a multiple of 4 devices, and there are 2"),
         (8, {"data": 0, "fsdp": 1, "tensor": 1}, "mesh.data: expected 1 or more, or -1, found 0"),
         (8, {"data": -1, "fsdp": -2, "tensor": 1}, "mesh.fsdp: expected 1 or more"),
@@ -58,3 +62,10 @@ def test_rows_that_do_not_divide_are_refused():
         refuse_unsplit(8, mesh)
     with pytest.raises(ConfigError, match="mine: expected a multiple of 6"):
         refuse_unsplit(8, mesh, key="mine")
+
+
+def test_data_takes_what_is_left_unless_another_axis_is_to():
+    one = jax.devices()[:1]
+    assert dict(make_mesh(fsdp=-1, devices=one).shape) == {"data": 1, "fsdp": 1, "tensor": 1}
+    with pytest.raises(ConfigError, match="data and fsdp are -1"):
+        make_mesh(data=-1, fsdp=-1, devices=one)

@@ -53,7 +53,8 @@ def test_parameters_from_files_are_read_in_pieces(found):
 
 def test_what_can_t_be_divided_is_refused_with_its_key(found):
     assert found["refused"] == [
-        "mesh: {data: 3, fsdp: 1, tensor: 1} wants 3 devices, and there are 8",
+        "mesh: {data: 3, fsdp: 1, tensor: 1} wants 3 devices, and there are 8; a mesh is made "
+        "of all, and -1 is what is left",
         "mesh.tensor: model 'mlp' has no rule that lays anything over it, so that all 2 parts "
         "would compute the same; take data or fsdp",
         "data.batch_size: expected a multiple of 8, over which the mesh splits the rows of a "
