@@ -1,4 +1,4 @@
-"""A checksum of what lies over two processes, for `test_checksum.py`."""
+"""What lies over two processes: its checksum, and its way to another place."""
 
 from unittest import mock
 
@@ -23,6 +23,10 @@ def main(port, number, count):
     plain = {name: leaf.astype(np.float32) for name, leaf in plain.items()}
     spread = layout.place(plain)
     assert not spread["a"].is_fully_addressable
+    other = layout.place({"b": spread["a"]})["b"]
+    for shard in other.addressable_shards:
+        np.testing.assert_array_equal(shard.data, plain["a"][shard.index])
+    assert other.addressable_shards[0].data.shape == (10, 3)
     # Four rows at a time: the last two are fewer.
     with mock.patch.object(checksum, "_BLOCK", 4 * 6 * 4):
         print(checksum.checksum(spread), checksum.checksum(plain))
