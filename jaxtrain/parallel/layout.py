@@ -134,6 +134,10 @@ def put(leaf: Any, where: NamedSharding) -> jax.Array:
     there = isinstance(leaf, jax.Array) and leaf.sharding == where
     if there or where.is_fully_addressable:
         return jax.device_put(leaf, where)
+    if isinstance(leaf, jax.Array) and not leaf.is_fully_addressable:
+        # It lies over several processes already, in another way: no host has all of it.
+        moved: jax.Array = jax.jit(lambda array: array, out_shardings=where)(leaf)
+        return moved
     if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
         data = jax.random.key_data(leaf)
         whole = NamedSharding(where.mesh, PartitionSpec())

@@ -27,6 +27,7 @@ from jaxtrain.models.model import Rngs, Variables
 from jaxtrain.optim import make_optimizer
 from jaxtrain.parallel import Layout, batch_sharding, gathered, make_mesh, row_parts, using
 from jaxtrain.parallel.mesh import TENSOR, refuse_unsplit
+from jaxtrain.parallel.process import several
 
 # Of the section `lora`: what is no option of an adapter, but of how it is trained.
 _OF_TRAINING = ("form", "protect", "quantize")
@@ -77,9 +78,15 @@ def layout_of(config: ExperimentConfig, model: Model) -> Layout | None:
     """How the state of a run lies on its mesh; None where the config has none.
 
     Raises:
-        ConfigError: the devices do not make up the mesh, or a batch can't be split over it.
+        ConfigError: the devices do not make up the mesh, or a batch can't be split over it; or
+            there are several processes, and no mesh.
     """
     if config.mesh is None:
+        if several():  # each would train all of it, and the first alone would say so
+            raise ConfigError(
+                f"mesh: this is one of {jax.process_count()} processes of a run, and without a "
+                "mesh each would train on its own; set mesh.data=-1, or start one process"
+            )
         return None
     mesh = make_mesh(**dict(config.mesh))
     refuse_unsplit(config.data.batch_size, mesh)

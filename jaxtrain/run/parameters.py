@@ -14,14 +14,12 @@ import contextlib
 import dataclasses
 import logging
 import os
-import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import jax
-import numpy as np
 import optax
 from jax.sharding import NamedSharding
 
@@ -32,6 +30,7 @@ from jaxtrain.errors import ConfigError, DataNotFoundError
 from jaxtrain.lora import Adapter, LoRAConfig, Protection
 from jaxtrain.models import Model
 from jaxtrain.models.quantized import Bits
+from jaxtrain.run.checksum import checksum
 from jaxtrain.run.start import checkpoint_of, record_of
 from jaxtrain.run.trained import Trained, form_of
 from jaxtrain.step import TrainState, create_train_state
@@ -40,14 +39,6 @@ logger = logging.getLogger(__name__)
 
 _ADAPTER = 0x10A
 """What sets the key of an adapter's beginning apart from that of its base."""
-
-
-def _checksum(params: Any) -> int:
-    """Of all bytes, leaf by leaf."""
-    found = 0
-    for leaf in jax.tree.leaves(params):
-        found = zlib.crc32(np.ascontiguousarray(leaf).view(np.uint8).data, found)
-    return found
 
 
 def starting_from(model: Model, section: StartSection) -> Model:
@@ -153,7 +144,7 @@ class Parameters:
             params = lora.quantize(floats, self.quantize, self.adapter)
         # Phases have one seed. With the same a in each, a new update would begin in the very inputs
         # that the last one has used; so what is drawn depends on what it is drawn for.
-        key = jax.random.fold_in(jax.random.fold_in(rng, _ADAPTER), _checksum(floats))
+        key = jax.random.fold_in(jax.random.fold_in(rng, _ADAPTER), checksum(floats))
         base, adapter = lora.add_lora(params, self.adapter, rng=key)
         earlier = self._earlier()
         frozen = lora.frozen_for(base, self.adapter, self.protection, earlier=earlier)

@@ -67,3 +67,12 @@ def test_what_the_first_refuses_both_do(config, tmp_path):
     assert "process 0: " in second
     assert "in use by process" in second
     assert [path.name for path in workdir.iterdir()] == [lock.NAME]
+
+
+def test_several_processes_without_a_mesh_are_refused(config, tmp_path):
+    """Each would train all of it alone, and of that nobody would hear."""
+    workdir = tmp_path / "run"
+    said = run_together(SCRIPT, 2, "--config", config, "--workdir", workdir)
+    assert [text.splitlines()[-1] for text in said] == ["code 2"] * 2
+    assert "set mesh.data=-1" in said[0]
+    assert not workdir.exists()
