@@ -23,7 +23,8 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from jaxtrain.batch import Batch
 from jaxtrain.data.loader import Cursor, Loader, closing, one_epoch
-from jaxtrain.parallel.mesh import ROWS, batch_sharding, refuse_unsplit
+from jaxtrain.errors import DataError
+from jaxtrain.parallel.mesh import ROWS, batch_sharding, refuse_unsplit, row_parts
 
 
 @runtime_checkable
@@ -140,12 +141,22 @@ class OnMesh:
             for batch, cursor in batches:
                 yield self.place(batch), cursor
 
+    def _refuse_other_size(self, name: str, rows: int, *, alone: bool) -> None:
+        expected = len(self._places) if self._divided else self.batch_size
+        if rows != expected and (not alone or rows % row_parts(self.mesh)):
+            raise DataError(
+                f"{name}: the loader gave a batch of {rows} rows, expected {expected}, as each that "
+                "lies over a mesh; have it pad the last batch of an epoch, or drop it"
+            )
+
     def _is_divided(self, shape: tuple[int, ...]) -> bool:
         return bool(shape) and shape[0] == self.batch_size
 
     def _placed(self, name: str, leaf: np.ndarray, axes: int) -> jax.Array:
         whole = self._shapes[name]
         where = self.sharding(whole, axes=axes)
+        if self._is_divided(whole):
+            self._refuse_other_size(name, leaf.shape[axes], alone=where.is_fully_addressable)
         leaf = leaf.astype(jax.dtypes.canonicalize_dtype(leaf.dtype), copy=False)
         if where.is_fully_addressable:
             return jax.device_put(leaf, where)

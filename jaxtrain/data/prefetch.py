@@ -78,7 +78,11 @@ class PrefetchLoader:
     def example(self) -> dict[str, Any]:
         """Shapes and dtypes of every batch on the device: without x64, float32 for float64."""
         return {
-            name: jax.ShapeDtypeStruct(leaf.shape, jax.dtypes.canonicalize_dtype(leaf.dtype))
+            name: jax.ShapeDtypeStruct(
+                leaf.shape,
+                jax.dtypes.canonicalize_dtype(leaf.dtype),
+                sharding=getattr(leaf, "sharding", None),
+            )
             for name, leaf in self._loader.example().items()
         }
 

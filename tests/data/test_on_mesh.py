@@ -1,13 +1,15 @@
 """Data by process: the global batches are the same bytes, however many read them."""
 
 import json
+import sys
+from unittest import mock
 
 import jax
 import numpy as np
 import pytest
 
-from jaxtrain.data import ArrayLoader, GrainLoader, OnMesh, on_mesh
-from jaxtrain.errors import CheckpointMismatchError, ConfigError
+from jaxtrain.data import ArrayLoader, GrainLoader, OnMesh, PrefetchLoader, on_mesh
+from jaxtrain.errors import CheckpointMismatchError, ConfigError, DataError
 from jaxtrain.parallel import make_mesh
 from tests.data.by_process import BATCH, EPOCHS, ROWS, Noted, arrays
 from tests.processes import run_together
@@ -115,6 +117,23 @@ def test_records_that_may_be_left_out_cannot_be_counted_by_several():
     loader = GrainLoader(Noted(), batch_size=16, max_corrupt=1)
     with pytest.raises(ConfigError, match="max_corrupt: 1 records may be left out"):
         loader.only([0])
+
+
+def test_a_short_last_batch_is_an_error_that_says_what_to_do(mesh):
+    placed = on_mesh(ArrayLoader(arrays(), batch_size=16), mesh)
+    short = {"inputs": np.ones((3, 3), np.float32)}
+    assert placed.place(short)["inputs"].shape == (3, 3)  # of one device it can be
+    with (
+        mock.patch.object(sys.modules[OnMesh.__module__], "row_parts", return_value=2),
+        pytest.raises(DataError, match="inputs: the loader gave a batch of 3 rows, expected 16"),
+    ):
+        placed.place(short)
+
+
+def test_prefetched_ahead_they_still_say_where_they_lie(mesh):
+    placed = on_mesh(ArrayLoader(arrays(), batch_size=16), mesh)
+    found = PrefetchLoader(placed).example()["inputs"]
+    assert found.sharding == placed.example()["inputs"].sharding
 
 
 def test_a_batch_that_does_not_split_is_an_error():
