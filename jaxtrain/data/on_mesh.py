@@ -145,8 +145,8 @@ class OnMesh:
         expected = len(self._places) if self._divided else self.batch_size
         if rows != expected and (not alone or rows % row_parts(self.mesh)):
             raise DataError(
-                f"{name}: the loader gave a batch of {rows} rows, expected {expected}, as each that "
-                "lies over a mesh; have it pad the last batch of an epoch, or drop it"
+                f"{name}: the loader gave a batch of {rows} rows, expected {expected}, as each "
+                "that lies over a mesh has; have it pad the last batch of an epoch, or drop it"
             )
 
     def _is_divided(self, shape: tuple[int, ...]) -> bool:

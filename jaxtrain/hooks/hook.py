@@ -23,7 +23,8 @@ A hook that writes files says so in `writes`, an attribute of its class or of it
 the run directory. Two that write the same file in one run are refused.
 
 Of several processes of a run the first alone calls a hook that has `writes`, or that only prints
-and says so by `tells = True`. The others never do: all that such a hook is for must be to tell.
+and says so by `tells = True`. The others never do: all that such a hook is for must be to tell. It
+may read the output and the metrics, but no window (`engine.track`): reading one empties it.
 
 One that changes what is learnt, as a learning rate does, says `decides = True`, an attribute of its
 class: a config's run with it is then another than one without, and can't get it half way.
