@@ -7,6 +7,7 @@ import sys
 
 BENCHMARKS = {
     "elastic": "the same bits on any number of devices and processes, and what they cost",
+    "efficiency": "data parallel by processes against one process on the same cores",
     "gpu": "all that is claimed for GPUs, on the one that is there, in ten minutes",
     "hosts": "two processes as one run: one is killed, or asked to stop, and what comes of it",
     "lm": "a language model: training and writing, here and with transformers; loss, attention",
