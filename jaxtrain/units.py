@@ -26,5 +26,11 @@ def si(number: float) -> str:
 
 
 def as_bytes(size: float) -> str:
-    """Bytes as MiB, from 1024 of those on as GiB."""
+    """Bytes as MiB, from 1024 of those on as GiB, and below a tenth of one as KiB or as they are.
+
+    >>> as_bytes(2**31), as_bytes(5 * 2**20), as_bytes(2048), as_bytes(12)
+    ('2.00 GiB', '5.0 MiB', '2.0 KiB', '12 B')
+    """
+    if size < 2**20 / 20:
+        return f"{size:,.0f} B" if size < 2**10 else f"{size / 2**10:,.1f} KiB"
     return f"{size / 2**20:,.1f} MiB" if size < 2**30 else f"{size / 2**30:,.2f} GiB"

@@ -26,8 +26,15 @@ def test_three_places_and_a_prefix(number, text):
 
 def test_bytes():
     mib = 2**20
-    assert [as_bytes(n) for n in (0, 5 * mib, 2**30 - mib, 2**30, 3 * 2**39)] == [
-        "0.0 MiB",
+    assert [
+        as_bytes(n)
+        for n in (0, 1023, 2**10, 50 * 2**10, mib / 20, 5 * mib, 2**30 - mib, 2**30, 3 * 2**39)
+    ] == [
+        "0 B",
+        "1,023 B",
+        "1.0 KiB",
+        "50.0 KiB",
+        "0.1 MiB",
         "5.0 MiB",
         "1,023.0 MiB",
         "1.00 GiB",

@@ -106,7 +106,9 @@ def _all_but_gathered(primitive: Any, *values: Any, **options: Any) -> Any:
 
 @partial(jax.custom_vjp, nondiff_argnums=(0, 1))
 def _gather(use: NamedSharding, own: NamedSharding, leaf: jax.Array) -> jax.Array:
-    found: jax.Array = jax.lax.with_sharding_constraint(leaf, use)
+    # Said of both ends: else what was cast to fewer bits is gathered first, and cast behind it.
+    pieces = jax.lax.with_sharding_constraint(leaf, own)
+    found: jax.Array = jax.lax.with_sharding_constraint(pieces, use)
     return found
 
 

@@ -23,8 +23,6 @@ from jaxtrain.run.task import Task
 from jaxtrain.step import policy
 from jaxtrain.units import as_bytes, si
 
-_SHOWN = 2**20 / 20  # less would read 0.0 MiB
-
 
 def memory_lines(task: Task, compiled: Callable[[], Any]) -> list[str]:
     """What the run needs, and whether that is there.
@@ -34,7 +32,7 @@ def memory_lines(task: Task, compiled: Callable[[], Any]) -> list[str]:
         compiled: makes the executable of a dispatch; not called where the run can't fit.
     """
     needs, memory = Needs.of(task), available_memory()
-    parts = [f"{as_bytes(n)} {name}" for name, n in needs.by_part().items() if n >= _SHOWN]
+    parts = [f"{as_bytes(n)} {name}" for name, n in needs.by_part().items() if n]
     lines = [
         f"needed     {as_bytes(needs.total)} counted from shapes, beside what kernels work in:",
         *(f"           {part}" for part in parts),

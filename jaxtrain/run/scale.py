@@ -24,8 +24,6 @@ from jaxtrain.run.needs import Needs
 from jaxtrain.run.simulated import Simulated
 from jaxtrain.units import as_bytes, si
 
-_SHOWN = 2**20 / 20  # less would read 0.0 MiB
-
 
 @dataclass(frozen=True)
 class Prediction:
@@ -96,7 +94,7 @@ def scale_lines(found: Simulated, chip: Chip | None) -> list[str]:
 
 def _byte_lines(found: Simulated, chip: Chip | None) -> list[str]:
     needs = found.needs
-    parts = [f"{as_bytes(n)} {name}" for name, n in needs.by_part().items() if n >= _SHOWN]
+    parts = [f"{as_bytes(n)} {name}" for name, n in needs.by_part().items() if n]
     lines = [
         f"bytes      {as_bytes(needs.total)} on each device, beside what kernels work in and what "
         "is gathered:",

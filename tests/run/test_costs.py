@@ -54,6 +54,7 @@ def test_what_is_shown_is_what_there_is_some_of(task, monkeypatch):
     assert lines[0] == ("needed     2.00 GiB counted from shapes, beside what kernels work in:")
     assert lines[1:-1] == [
         "           3.0 MiB parameters (float32)",
+        "           12 B the rest of the state",
         "           2.00 GiB activations of 8 rows, kept for the backward pass",
     ]
 

@@ -33,7 +33,7 @@ def test_bytes_of_a_device_and_of_all_and_the_largest_first():
         "           head [1024, 512] over (fsdp, whole): 1.0 MiB on each",
         "           body [768, 512] over (fsdp, whole): 0.8 MiB on each",
     ]
-    assert lines[5] == "           bias [512] over (whole): 0.0 MiB on each"
+    assert lines[5] == "           bias [512] over (whole): 2.0 KiB on each"
     assert len(lines) == 6
 
 

@@ -37,7 +37,7 @@ def task():
 def test_the_mesh_is_over_all_that_were_asked_for(found):
     assert found.mesh == {"data": 2, "fsdp": 2, "tensor": 1}
     assert found.layout[0] == "mesh       {data: 2, fsdp: 2, tensor: 1}, over 4 devices"
-    assert "hidden_0/kernel [64, 64] over (fsdp, whole): 0.0 MiB on each" in found.layout[2]
+    assert "hidden_0/kernel [64, 64] over (fsdp, whole): 8.0 KiB on each" in found.layout[2]
 
 
 def test_bytes_are_those_of_one_device(found, task):
