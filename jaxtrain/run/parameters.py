@@ -30,6 +30,7 @@ from jaxtrain.errors import ConfigError, DataNotFoundError
 from jaxtrain.lora import Adapter, LoRAConfig, Protection
 from jaxtrain.models import Model
 from jaxtrain.models.quantized import Bits
+from jaxtrain.parallel.layout import Layout, put
 from jaxtrain.run.checksum import checksum
 from jaxtrain.run.start import checkpoint_of, record_of
 from jaxtrain.run.trained import Trained, form_of
@@ -54,7 +55,12 @@ def starting_from(model: Model, section: StartSection) -> Model:
         found = checkpoint_of(section)
         return {found.path.name: manifest_digest(found.path)}
 
-    return dataclasses.replace(model, load=load, load_on=None, digests=digests)
+    def load_on(shardings: Any) -> Any:
+        mesh = jax.tree.leaves(shardings)[0].mesh
+        found = Trained.load(checkpoint_of(section).path, layout=Layout(mesh, model.layout))
+        return jax.tree.map(put, found.merged(), shardings)
+
+    return dataclasses.replace(model, load=load, load_on=load_on, digests=digests)
 
 
 def earlier_adapters(start: StartSection) -> list[Adapter]:
@@ -200,11 +206,16 @@ class Parameters:
     def _loaded(self, expected: TrainState) -> Any:
         """What the files have; on a mesh where it is to lie, if the model can read it so."""
         assert self.base.load is not None
-        if self.base.load_on is None or self.quantize is not None:
+        layout = self._layout(expected)
+        if layout is None or self.base.load_on is None:
             return self.base.load()
-        shardings = jax.tree.map(lambda leaf: leaf.sharding, self._of_model(expected))
-        spread = all(isinstance(each, NamedSharding) for each in jax.tree.leaves(shardings))
-        return self.base.load_on(shardings) if spread else self.base.load()
+        return self.base.load_on(layout.of(self._of_model(expected)))
+
+    def _layout(self, expected: TrainState) -> Layout | None:
+        """How the base lies, where the state is to lie on a mesh."""
+        places = (getattr(leaf, "sharding", None) for leaf in jax.tree.leaves(expected))
+        mesh: Any = next((place.mesh for place in places if isinstance(place, NamedSharding)), None)
+        return None if mesh is None else Layout(mesh, self.base.layout)
 
     def _of_base(self, batch: Any, rng: jax.Array, expected: TrainState) -> Any:
         if self.base.load is not None:
@@ -213,8 +224,13 @@ class Parameters:
             "lora: the base has learnt nothing, its parameters are drawn from the seed; set "
             "start.path to a run, or model.weights to files"
         )
-        # What a run without an adapter would begin with.
-        return create_train_state(self.base, optax.identity(), batch, rng=rng).params
+
+        def make(batch: Any, rng: jax.Array) -> Any:
+            # What a run without an adapter would begin with.
+            return create_train_state(self.base, optax.identity(), batch, rng=rng).params
+
+        layout = self._layout(expected)
+        return make(batch, rng) if layout is None else layout.create(make, batch, rng)
 
     def _refuse_others(self, params: Any, expected: Any) -> None:
         """See that what was loaded is what the model would make: a checkpoint is read as that."""

@@ -33,6 +33,7 @@ from jaxtrain.lora import Adapter
 from jaxtrain.models import Model
 from jaxtrain.models.causal_lm import max_length_of
 from jaxtrain.optim import evaluates_others
+from jaxtrain.parallel import Layout
 from jaxtrain.run.answering import answers
 from jaxtrain.run.building import build_model, optimizer_form, protection_of
 from jaxtrain.run.data import differences, evaluation_loader, fingerprints, read_splits
@@ -106,6 +107,7 @@ class Trained:
         overrides: Iterable[str] = (),
         *,
         plugins: Iterable[str] = (),
+        layout: Layout | None = None,
     ) -> Trained:
         """The model in a checkpoint, verified.
 
@@ -114,6 +116,8 @@ class Trained:
             overrides: `dotted.key=value` each, of keys that have no part in what was learnt:
                 where the data lie, the device, the metrics.
             plugins: modules or .py files to import; the checkpoint's own record imports nothing.
+            layout: where the arrays are to lie, each device's pieces read alone; by default whole
+                on one device, whatever mesh they were trained on.
 
         Raises:
             ConfigError: nothing is there, or an override would make another run of it.
@@ -124,7 +128,7 @@ class Trained:
         checkpoint = find_checkpoint(Path(path))
         config, learnt, model = _said(checkpoint, overrides, plugins)
         store = CheckpointStore(checkpoint.path.parent, asynchronous=False)
-        state = _read(store, checkpoint, _template(model, config, learnt), config)
+        state = _read(store, checkpoint, _template(model, config, learnt), config, layout)
         refuse_nonfinite(state.variables(), str(checkpoint.path))
         return cls(checkpoint.path, checkpoint.meta, config, learnt, model, state)
 
@@ -402,7 +406,11 @@ def _configured(
 
 
 def _read(
-    store: CheckpointStore, checkpoint: Saved, template: TrainState, config: ExperimentConfig
+    store: CheckpointStore,
+    checkpoint: Saved,
+    template: TrainState,
+    config: ExperimentConfig,
+    layout: Layout | None = None,
 ) -> TrainState:
     """The state without what training alone needs; its `params` are those that were evaluated."""
     unread = ["loss_scale"]
@@ -413,6 +421,8 @@ def _read(
         wanted = template.replace(params=None, opt_state=(), ema=average)
     else:
         unread += ["ema"] if evaluates_others(template.opt_state) else ["ema", "opt_state"]
+    if layout is not None:
+        wanted = layout.abstract(wanted)
     state, _ = store.load(
         checkpoint, wanted, part="train_state", without=[f"train_state/{n}" for n in unread]
     )

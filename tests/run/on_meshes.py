@@ -1,6 +1,7 @@
 """Runs from configs on eight devices, for `test_mesh.py`; what was found as JSON."""
 
 import json
+from pathlib import Path
 from unittest import mock
 
 import jax
@@ -11,8 +12,8 @@ from jaxtrain.errors import ConfigError
 from jaxtrain.models import decoder_files, hf
 from jaxtrain.models.decoder import DecoderConfig
 from jaxtrain.models.decoder.initial import initial_params
-from jaxtrain.parallel import collectives_of
-from jaxtrain.run import Experiment, RunData, Task, make_config
+from jaxtrain.parallel import Layout, collectives_of
+from jaxtrain.run import Experiment, RunData, Task, Trained, make_config
 from tests.processes import ROOT
 
 MLP = [str(ROOT / "configs/digits.py")]
@@ -108,7 +109,49 @@ def of_files(directory):
     ):
         np.testing.assert_array_equal(found, wanted, err_msg=str(path))
     shards = {shard.data.shape for shard in state.params["head"]["kernel"].addressable_shards}
+    for bits in ("null", "int8"):
+        adapted = make_config(
+            DECODER[0], [*words, *MESHES["fsdp"], "lora.rank=2", f"lora.quantize={bits}"]
+        )
+        task = Task.of(RunData.of(adapted))
+        with mock.patch.object(decoder_files, "load", wraps=decoder_files.load) as load:
+            state = task.initial_state()
+        assert [each.kwargs["sharding"] is not None for each in load.call_args_list] == [True]
+        assert where(state) == where(task.abstract_state()), bits
     return sorted(shards)
+
+
+def of_starts(directory):
+    """Another run's parameters, and a base that is drawn: no device has all of them."""
+    begun = [*MLP[1:], *MESHES["fsdp"], f"start.path={directory}/a"]
+    task = Task.of(RunData.of(make_config(MLP[0], begun)))
+    with mock.patch.object(Trained, "load", wraps=Trained.load) as load:
+        state = task.initial_state()
+    (mesh,) = {each.kwargs["layout"].mesh for each in load.call_args_list}
+    assert where(state) == where(task.abstract_state())
+    best = Trained.load(f"{directory}/a").merged()
+    for found, wanted in zip(jax.tree.leaves(state.params), jax.tree.leaves(best), strict=True):
+        np.testing.assert_array_equal(found, wanted)
+    task = Task.of(RunData.of(make_config(MLP[0], [*MLP[1:], *MESHES["fsdp"], "lora.rank=2"])))
+    with mock.patch.object(Layout, "create", autospec=True, side_effect=Layout.create) as create:
+        state = task.initial_state()
+    assert create.call_count == 2  # the base, and what is trained beside it
+    assert where(state) == where(task.abstract_state())
+    return dict(mesh.shape)
+
+
+def of_shards(directory):
+    """A run with virtual shards that goes on elsewhere has the bits of one that did not."""
+    rows = []
+    for epochs, mesh, workdir in ((1, "data", "c"), (2, "alone", "c"), (2, "alone", "d")):
+        words = [f"train.epochs={epochs}", *MESHES[mesh], f"workdir={directory}/{workdir}"]
+        words += ["train.virtual_shards=8", "optimizer.clip_norm=0.5", "train.accumulate=2"]
+        Experiment.of(make_config(MLP[0], [*MLP[1:], *words])).train()
+        rows.append(Path(f"{directory}/{workdir}/metrics.jsonl").read_text())
+    states = [Trained.load(f"{directory}/{name}").state.params for name in "cd"]
+    for found, wanted in zip(*map(jax.tree.leaves, states), strict=True):
+        assert np.asarray(found).tobytes() == np.asarray(wanted).tobytes()
+    return rows[1] == rows[2], len(rows[1].splitlines())
 
 
 def refusals():
@@ -132,4 +175,6 @@ def main(port, number, count, directory):
     MLP.extend(schedule)
     found = {"tasks": of_tasks(), "runs": of_runs(directory), "refused": refusals()}
     found["files"] = of_files(directory)
+    found["starts"] = of_starts(directory)
+    found["shards"] = of_shards(directory)
     print(json.dumps(found), flush=True)

@@ -51,6 +51,14 @@ def test_parameters_from_files_are_read_in_pieces(found):
     assert found["files"] == [[16, 512]]  # of 64 inputs, over four parts
 
 
+def test_what_another_run_has_learnt_is_read_in_pieces(found):
+    assert found["starts"] == {"data": 2, "fsdp": 4, "tensor": 1}
+
+
+def test_with_virtual_shards_a_run_that_goes_on_elsewhere_has_the_same_bits(found):
+    assert found["shards"] == [True, 2]
+
+
 def test_what_can_t_be_divided_is_refused_with_its_key(found):
     assert found["refused"] == [
         "mesh: {data: 3, fsdp: 1, tensor: 1} wants 3 devices, and there are 8; a mesh is made "
