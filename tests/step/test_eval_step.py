@@ -141,3 +141,43 @@ def test_a_second_average_and_one_of_what_is_frozen_are_refused(linear, make_bat
     after, _ = make_train_step(model, cross_entropy(), tx, freeze=["v"])(state, batch)
     np.testing.assert_array_equal(after.evaluated()["v"], np.ones(3))
     assert not np.array_equal(after.evaluated()["w"], state.params["w"])
+
+
+def noisy():
+    """A linear model that adds what is drawn for it, in evaluations, too."""
+
+    def init(rng, batch):
+        return {"params": {"w": jnp.ones((3, 2))}}
+
+    def apply(variables, batch, *, train, rngs=None):
+        outputs = batch["inputs"] @ variables["params"]["w"]
+        noise = jax.random.normal(rngs["dropout"], outputs.shape) if rngs else 0.0
+        return outputs + noise, {}
+
+    return Model(init=init, apply=apply)
+
+
+@pytest.mark.parametrize("rngs", [False, True])
+def test_virtual_shards_are_judged_one_by_one_each_with_a_key_of_its_own(rngs):
+    model, random = noisy(), np.random.default_rng(0)
+    batch = {
+        "inputs": random.normal(size=(8, 3)).astype(np.float32),
+        "labels": np.arange(8, dtype=np.int32) % 2,
+        "row_mask": np.float32([1, 1, 1, 0, 1, 1, 0, 0]),  # the last shard has no row that counts
+    }
+    state = create_train_state(model, optax.sgd(0.1), batch, rng=jax.random.key(1))
+    whole = jax.jit(make_eval_step(model, cross_entropy(), rngs=rngs))
+    parts = jax.jit(make_eval_step(model, cross_entropy(), rngs=rngs, virtual_shards=4))
+    after, found = parts(state, batch)
+    _, expected = whole(state, batch)
+    assert found.keys() == expected.keys()
+    assert after.params["w"].tolist() == state.params["w"].tolist()
+    for name in ("labels", "mask", "loss_weight"):
+        np.testing.assert_array_equal(found[name], expected[name])
+    noise = found["outputs"] - batch["inputs"] @ np.ones((3, 2), np.float32)
+    if not rngs:
+        np.testing.assert_allclose(found["outputs"], expected["outputs"], rtol=1e-6)
+        np.testing.assert_allclose(found["loss"], expected["loss"], rtol=1e-6)
+        return
+    shards = {np.asarray(noise[2 * i : 2 * i + 2]).round(4).tobytes() for i in range(4)}
+    assert len(shards) == 4
