@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 from typing import Any
 
 import jax
@@ -226,8 +226,10 @@ class Task:
 
     @cached_property
     def _abstract_state(self) -> TrainState:
-        make = partial(self._state, frozen="init")
-        state: TrainState = jax.eval_shape(make, self._zeros(), self._key)
+        # The key is made within, where it is only traced: no device is touched for shapes.
+        state: TrainState = jax.eval_shape(
+            lambda batch: self._state(batch, self._key, frozen="init"), self._zeros()
+        )
         return state if self.layout is None else self.layout.abstract(state)
 
     @cached_property

@@ -43,10 +43,17 @@ def main() -> None:
     for name in _NEEDED:
         importlib.import_module(name)
     _do_what_all_do()
+    refuse_devices()
     for line in sys.stdin:
         request = json.loads(line)
         answer = _wait(request) if "wait" in request else {"pid": _fork(request)}
         print(json.dumps(answer), flush=True)
+
+
+def refuse_devices() -> None:
+    """A device has threads, which a fork has not: whatever it computes, it would wait for ever."""
+    if sys.modules["jax._src.xla_bridge"]._backends:
+        raise AssertionError("what was imported, or a Task, has touched a device")
 
 
 def _do_what_all_do() -> None:
