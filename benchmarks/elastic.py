@@ -1,7 +1,7 @@
 """`python -m benchmarks elastic`: the same bits on any number of devices, and what they cost.
 
     python -m benchmarks elastic
-    python -m benchmarks elastic --cases mlp --steps 50 --rounds 3
+    python -m benchmarks elastic --parts digests --cases mlp --steps 50   # what is there stays
 
 Each case trains for `--steps` steps with 8 virtual shards, two micro-batches in each, dropout,
 clipping and AdamW: on 1, 2, 4 and 8 simulated devices of one process, and as 1, 2 and 4 processes
@@ -38,6 +38,7 @@ from jaxtrain.files import replacing
 
 RESULTS = Path(__file__).with_name("results") / "elastic.json"
 SHARDS, MICRO_BATCHES = 8, 2
+PARTS = ("digests", "cost")
 DEVICES, PROCESSES = (1, 2, 4, 8), (1, 2, 4)
 CASES = {
     "mlp": {"name": "mlp", "hidden": (32, 32), "dropout": 0.2},
@@ -60,23 +61,27 @@ def main(argv: Sequence[str]) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks elastic", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("--cases", type=some_of(CASES), default=list(CASES), help=",".join(CASES))
+    parser.add_argument("--parts", type=some_of(PARTS), default=list(PARTS), help=",".join(PARTS))
     parser.add_argument("--steps", type=int, default=200)
     parser.add_argument("--rounds", type=int, default=9, help="of each way, for the cost")
     parser.add_argument("--out", type=Path, default=RESULTS)
     options = parser.parse_args(argv)
-    found: dict[str, Any] = {}
-    for case in options.cases:
+    record = json.loads(options.out.read_text()) if options.out.exists() else {}
+    found: dict[str, Any] = record.get("digests", {})
+    for case in options.cases if "digests" in options.parts else ():
         found[case] = digests(case, options.steps)
         equal = "equal" if len(set(found[case].values())) == 1 else "DIFFERENT"
         print(f"{case}: {equal}: {', '.join(found[case])}", flush=True)
-    costs = {model: cost(model, rounds=options.rounds) for model in COSTS}
+    costs = record.get("cost", {})
+    for model in COSTS if "cost" in options.parts else ():
+        costs[model] = cost(model, rounds=options.rounds)
     for model, rows in costs.items():
         for way, row in rows.items():
             print(
                 f"{model:8}{way:20}{row['steps_per_second']:9.1f} steps a second, "
                 f"{row['of_the_ordinary']:.2f} of the ordinary"
             )
-    record = {
+    record |= {
         "machine": machine_facts(["jaxtrain", "jax", "jaxlib", "flax", "numpy"]),
         "virtual_shards": SHARDS,
         "micro_batches": MICRO_BATCHES,
