@@ -25,7 +25,8 @@ from jaxtrain.run.data import RunData
 from jaxtrain.run.experiment import Experiment
 from jaxtrain.run.figures import loss_for
 from jaxtrain.run.planning import refuse_what_train_refuses
-from jaxtrain.run.task import Task, step_options, without_schedule
+from jaxtrain.run.step_options import step_options, without_schedule
+from jaxtrain.run.task import Task
 from jaxtrain.step import (
     LossFn,
     TrainState,

@@ -2,6 +2,8 @@
 
     refuse_other_loss(data)                                  # mean_squared_error for classes
     refuse_other_outputs(data, outputs, batch, model="mine") # 13 outputs for 10 classes
+    with fitting("model 'mine'"):                            # whatever it raises while it is traced
+        jax.eval_shape(step, state, batch)
 
 A model of 13 outputs for 10 classes would train without a word, one of 3 would make NaN. Only what
 jaxtrain's own losses and metrics would read is judged: a loss or metrics of one's own may read the
@@ -12,14 +14,17 @@ Axes: B batch, D columns of a target.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import jax
 import numpy as np
 
+from jaxtrain.blame import in_a_line, place_of
 from jaxtrain.data import Rows
-from jaxtrain.errors import ConfigError
+from jaxtrain.errors import ConfigError, JaxtrainError, WorkerError
+from jaxtrain.metrics import is_host_metric, refuse_misfit
 from jaxtrain.run.data import RunData
 from jaxtrain.step import LOSSES, cross_entropy, focal, mean_squared_error, next_token
 
@@ -98,3 +103,27 @@ def _fits(found: tuple[int, ...], train: Rows, labels: tuple[int, ...]) -> bool:
     if train.task == "language":
         return found == (*labels, train.num_outputs)
     return len(found) > 1 and found[-1] == train.num_outputs
+
+
+@contextmanager
+def fitting(what: str) -> Iterator[None]:
+    """Whatever code of the user's raises while it is traced comes out as what does not fit."""
+    try:
+        yield
+    except (MemoryError, WorkerError):
+        raise
+    except JaxtrainError as error:
+        raise ConfigError(f"{what}: {error}") from error
+    except (Exception, SystemExit) as error:
+        place = place_of(error)
+        raise ConfigError(
+            f"{what}: {in_a_line(error)}" + (f" ({place})" if place else "")
+        ) from error
+
+
+def refuse_unread(metric: Any, output: Mapping[str, Any]) -> None:
+    """See that a metric can read outputs of such shapes; on the host, where it can say so."""
+    if is_host_metric(metric):
+        refuse_misfit(metric, output)
+    else:
+        jax.eval_shape(metric.update, jax.eval_shape(metric.empty), output)

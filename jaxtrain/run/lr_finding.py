@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from jaxtrain.run.task import Task, step_options, without_schedule
+from jaxtrain.run.step_options import step_options, without_schedule
+from jaxtrain.run.task import Task
 from jaxtrain.step import RateSweep, lr_find, make_train_step
 
 

@@ -12,8 +12,7 @@ number of runs can be made of one. With parts of one's own instead of those that
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -22,14 +21,13 @@ import jax
 import numpy as np
 import optax
 
-from jaxtrain.blame import in_a_line, place_of
-from jaxtrain.config import ExperimentConfig, ScheduleSection
+from jaxtrain.config import ExperimentConfig
 from jaxtrain.data import on_mesh
-from jaxtrain.errors import ConfigError, JaxtrainError, WorkerError
+from jaxtrain.errors import ConfigError
 from jaxtrain.lora import Penalty
-from jaxtrain.metrics import HostMetric, Metric, is_host_metric, refuse_misfit
+from jaxtrain.metrics import HostMetric, Metric, is_host_metric
 from jaxtrain.models import Model
-from jaxtrain.optim import evaluates_others, held_patterns, make_optimizer
+from jaxtrain.optim import evaluates_others, make_optimizer
 from jaxtrain.parallel import Layout
 from jaxtrain.run.building import (
     adapter_config,
@@ -43,16 +41,20 @@ from jaxtrain.run.building import (
 from jaxtrain.run.data import RunData
 from jaxtrain.run.device import refuse_other_device
 from jaxtrain.run.figures import loss_for, metrics_for
-from jaxtrain.run.fitting import refuse_other_loss, refuse_other_outputs
+from jaxtrain.run.fitting import (
+    fitting,
+    refuse_other_loss,
+    refuse_other_outputs,
+    refuse_unread,
+)
 from jaxtrain.run.parameters import Parameters, starting_from
+from jaxtrain.run.step_options import step_options
 from jaxtrain.step import (
     TrainState,
     create_train_state,
-    cutmix,
     forward,
     make_eval_step,
     make_train_step,
-    mixup,
     policy,
     streams,
 )
@@ -300,7 +302,7 @@ class Task:
             own_tx: whether the optimizer is not the config's.
         """
         config = self.config
-        with _fitting(model):
+        with fitting(model):
             state = self.abstract_state()
             said = jax.eval_shape(optimizer_form(config).init, state.params) if own_tx else None
         name = f"optimizer {config.optimizer.name!r}"
@@ -332,38 +334,30 @@ class Task:
             by_config: whether the loss is the config's, which is known to read classes or targets.
         """
         config = self.config
-        with _fitting(model):
+        with fitting(model):
             state = self.abstract_state()
             seen = jax.eval_shape(self._pass, state, self.data.example())
         if by_config:
             refuse_other_outputs(self.data, seen.outputs, self.data.example(), model=model)
-        with _fitting(
+        with fitting(
             f"data {config.data.name!r}, {model}, loss {config.loss.name!r} and"
             " the other options do not fit together"
         ):
             _, output = jax.eval_shape(self.train_step, state, self.data.example())
         outputs = {"train": output}
         for name in self.data.sets:
-            with _fitting(f"the {name} set does not fit {model} and the loss"):
+            with fitting(f"the {name} set does not fit {model} and the loss"):
                 batch = self.data.eval_loader(name).example()
                 _, outputs[f"eval {name}"] = jax.eval_shape(self.eval_step, state, batch)
         for key, metric in self.metrics().items():
-            with _fitting(f"metrics.{key} does not fit what the step gives"):
+            with fitting(f"metrics.{key} does not fit what the step gives"):
                 for output in outputs.values():
-                    _refuse_unread(metric, output)
+                    refuse_unread(metric, output)
 
     def _pass(self, state: TrainState, batch: Mapping[str, Any]) -> Any:
         """The model alone, in training."""
         run = forward(self.model, self.config.precision)
         return run(state.variables(), batch, train=True, rngs=streams(state.rng))
-
-
-def _refuse_unread(metric: Any, output: Mapping[str, Any]) -> None:
-    """See that a metric can read outputs of such shapes; on the host, where it can say so."""
-    if is_host_metric(metric):
-        refuse_misfit(metric, output)
-    else:
-        jax.eval_shape(metric.update, jax.eval_shape(metric.empty), output)
 
 
 def _refuse_no_distribution(data: RunData) -> None:
@@ -373,54 +367,3 @@ def _refuse_no_distribution(data: RunData) -> None:
             "lora.protect.previous_kl: what predicts numbers has no distribution to stay near to; "
             "found a regression; leave it 0"
         )
-
-
-@contextmanager
-def _fitting(what: str) -> Iterator[None]:
-    """Whatever code of the user's raises while it is traced comes out as what does not fit."""
-    try:
-        yield
-    except (MemoryError, WorkerError):
-        raise
-    except JaxtrainError as error:
-        raise ConfigError(f"{what}: {error}") from error
-    except (Exception, SystemExit) as error:
-        place = place_of(error)
-        raise ConfigError(
-            f"{what}: {in_a_line(error)}" + (f" ({place})" if place else "")
-        ) from error
-
-
-def without_schedule(config: ExperimentConfig) -> optax.GradientTransformation:
-    """The optimizer of a config at its peak, with its groups and its slow weights."""
-    return make_optimizer(config.optimizer, ScheduleSection(), 1, batch_size=config.data.batch_size)
-
-
-def step_options(config: ExperimentConfig) -> dict[str, Any]:
-    """What `make_train_step` is to know of a config, besides model, loss and optimizer.
-
-    Raises:
-        ConfigError: options that do not go together.
-    """
-    optimizer, train = config.optimizer, config.train
-    if train.mixup is not None and train.cutmix is not None:
-        raise ConfigError("train.mixup and train.cutmix: rows are mixed in one way; leave one out")
-    if (train.mixup or train.cutmix) and getattr(config.model, "lengths", None):
-        raise ConfigError(
-            "train.mixup and train.cutmix: rows of different lengths can't be mixed; leave out "
-            "model.lengths"
-        )
-    mix = mixup(train.mixup) if train.mixup is not None else None
-    return {
-        "precision": config.precision,
-        "clip_norm": optimizer.clip_norm,
-        "clip_value": optimizer.clip_value,
-        "clip_leaf_norm": optimizer.clip_leaf_norm,
-        "accumulate": train.accumulate,
-        "virtual_shards": train.virtual_shards,
-        "mix": cutmix(train.cutmix) if train.cutmix is not None else mix,
-        "sam_radius": None if train.sam is None else train.sam.radius,
-        "sam_adaptive": train.sam is not None and train.sam.adaptive,
-        "freeze": held_patterns(optimizer),
-        "ema_decay": train.ema,
-    }

@@ -7,7 +7,6 @@ import pytest
 from jaxtrain.engine import Engine, Events
 from jaxtrain.errors import ConfigError, Preempted
 from jaxtrain.run import Experiment, RunData, Task, Trained, make_config
-from jaxtrain.run.task import step_options
 
 SMALL = {
     "data": {"name": "digits", "batch_size": 128},
@@ -112,13 +111,6 @@ def raw(state):
 def test_what_does_not_go_together_is_told_before_the_run(words, message):
     with pytest.raises(ConfigError, match=message):
         Task.of(RunData.of(make_config(SMALL, words)))
-
-
-def test_rows_of_different_lengths_are_not_mixed():
-    with pytest.raises(ConfigError, match=r"leave out model\.lengths"):
-        step_options(
-            make_config({"model": {"name": "lstm", "lengths": "steps"}}, ["train.mixup=1"])
-        )
 
 
 def test_rates_of_groups_are_lowered_with_the_others(tmp_path):
