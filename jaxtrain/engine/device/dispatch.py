@@ -17,6 +17,7 @@ import numpy as np
 
 from jaxtrain.engine.batches.door import refuse_unnamed
 from jaxtrain.engine.batches.portion import Portion
+from jaxtrain.engine.device.held_state import HeldState, kind_of
 from jaxtrain.engine.device.observers import Observers
 from jaxtrain.engine.device.output import Output, output_of
 from jaxtrain.engine.device.packing import Packed
@@ -53,7 +54,7 @@ class Dispatch:
         )
         self._observers = Observers({}, ())
         self._packed: Packed | None = None  # of what was seen; None until something is asked of it
-        self._state = _State(train_state)
+        self._state = HeldState(train_state)
         self._watched_from: int | None = None
         self._output: Callable[[], Any] = lambda: None
         self._scalars: dict[str, Any] | None = None
@@ -116,7 +117,7 @@ class Dispatch:
     @train_state.setter
     def train_state(self, value: Any) -> None:
         with self.lock:
-            self._state, self._program = _State(value), None
+            self._state, self._program = HeldState(value), None
 
     def borrowed_state(self) -> Any:
         """The state after the last step, for a look that is over before the next one."""
@@ -307,7 +308,7 @@ class Dispatch:
         """
         if self._program is not None and portion.data is self._seen_data:
             return self._program, ""
-        kind = _kind(portion.data, axes=portion.axes, of=portion.get)
+        kind = kind_of(portion.data, axes=portion.axes, of=portion.get)
         changed = self._note(kind, portion.data)
         key = kind, self._state.kind
         program = self._programs.get(key)
@@ -373,60 +374,6 @@ class Dispatch:
             for path, a, b in zip(paths, old[2], new[2], strict=True)
             if a != b
         )
-
-
-class _State:
-    """A TrainState as leaves, and which of them somebody else may hold."""
-
-    def __init__(self, tree: Any) -> None:
-        self.leaves: list[Any]
-        self.treedef: Any
-        self.leaves, self.treedef = jax.tree.flatten(tree)
-        # Steps keep it: structure, shapes, dtypes, and where each leaf lives.
-        where = tuple(getattr(leaf, "sharding", None) for leaf in self.leaves)
-        self.kind = (*_kind(tree), where)
-        # Whether nobody else may hold a leaf: those that come out of a step. What it passes through
-        # may still be the very array of the state's owner.
-        self.owned = [False] * len(self.leaves)
-        self._tree = tree
-
-    def tree(self) -> Any:
-        """The state, for a look at its shapes."""
-        if self._tree is None:
-            self._tree = self.treedef.unflatten(self.leaves)
-        return self._tree
-
-    def read(self) -> Any:
-        """The state, for somebody who may keep it."""
-        if any(isinstance(leaf, jax.Array) and leaf.is_deleted() for leaf in self.leaves):
-            raise RuntimeError(
-                "the state went with a step that failed on the device; take up a checkpoint, or "
-                "hand in another, run(..., state=...)"
-            )
-        self.owned = [False] * len(self.leaves)
-        return self.tree()
-
-    def replace(self, fixed: tuple[bool, ...], new: list[Any]) -> None:
-        """Take the leaves that a step gave for those that it was given; the others stay."""
-        given = iter(new)
-        self.leaves = [
-            leaf if stays else next(given) for leaf, stays in zip(self.leaves, fixed, strict=True)
-        ]
-        self.owned = [o or not stays for o, stays in zip(self.owned, fixed, strict=True)]
-        self._tree = None
-
-
-def _kind(tree: Any, *, axes: int = 0, of: Any = None) -> tuple[Any, Any, Any]:
-    """What programs are told apart by: structure, shapes and dtypes.
-
-    Args:
-        tree: of arrays, numbers, or shapes.
-        axes: of every leaf, that do not count.
-        of: what the tree is the data of.
-    """
-    leaves, treedef = jax.tree.flatten(tree)
-    kinds = tuple((np.shape(x)[axes:], getattr(x, "dtype", type(x))) for x in leaves)
-    return of, treedef, kinds
 
 
 def _show(shape_and_dtype: Any) -> str:
