@@ -24,7 +24,13 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtrain.batch import Batch
 from jaxtrain.data.loader import Cursor, Loader, closing, one_epoch
 from jaxtrain.errors import DataError
-from jaxtrain.parallel.mesh import ROWS, batch_sharding, refuse_unsplit, row_parts
+from jaxtrain.parallel.mesh import (
+    ROWS,
+    batch_sharding,
+    refuse_other_mesh,
+    refuse_unsplit,
+    row_parts,
+)
 
 
 @runtime_checkable
@@ -43,7 +49,8 @@ def on_mesh(loader: Loader, mesh: Mesh) -> OnMesh:
     do so (`Divisible`); else it reads all of them, and hands on its own.
 
     Raises:
-        ConfigError: the batch size does not divide into the mesh's parts.
+        ConfigError: the batch size does not divide into the mesh's parts, or the mesh has other
+            axes than those of `make_mesh`.
     """
     return OnMesh(loader, mesh)
 
@@ -58,6 +65,7 @@ class OnMesh:
     """
 
     def __init__(self, loader: Loader, mesh: Mesh) -> None:
+        refuse_other_mesh(mesh)
         refuse_unsplit(loader.batch_size, mesh)
         self.whole = loader
         self.mesh = mesh

@@ -27,7 +27,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from jaxtrain.parallel.mesh import FSDP
+from jaxtrain.errors import ConfigError
+from jaxtrain.parallel.mesh import AXES, FSDP, refuse_other_mesh
 
 Rule: TypeAlias = tuple[str, tuple[str | None, ...]]
 
@@ -42,10 +43,22 @@ class Layout:
     Args:
         mesh: the devices.
         rules: the first that matches counts; see the module.
+
+    Raises:
+        ConfigError: the mesh, or a rule, has other axes than those of `make_mesh`.
     """
 
     mesh: Mesh
     rules: Sequence[Rule] = ()
+
+    def __post_init__(self) -> None:
+        refuse_other_mesh(self.mesh)
+        for pattern, axes in self.rules:
+            if unknown := [axis for axis in axes if axis is not None and axis not in AXES]:
+                raise ConfigError(
+                    f"layout: rule {pattern!r}: expected axes among {', '.join(AXES)}, found "
+                    + ", ".join(map(repr, unknown))
+                )
 
     def of(self, tree: Any) -> Any:
         """A tree of shardings.

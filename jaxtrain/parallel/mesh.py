@@ -21,7 +21,7 @@ from collections.abc import Sequence
 
 import jax
 import numpy as np
-from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+from jax.sharding import AbstractMesh, AxisType, Mesh, NamedSharding, PartitionSpec
 
 from jaxtrain.errors import ConfigError
 
@@ -103,6 +103,20 @@ def batch_sharding(mesh: Mesh) -> NamedSharding:
 def replicated(mesh: Mesh) -> NamedSharding:
     """Whole on every device."""
     return NamedSharding(mesh, PartitionSpec())
+
+
+def refuse_other_mesh(mesh: Mesh | AbstractMesh) -> None:
+    """See that a mesh has the axes that all here go by.
+
+    Raises:
+        ConfigError: it has others, as one that was made by hand may.
+    """
+    if missing := [axis for axis in AXES if axis not in mesh.shape]:
+        raise ConfigError(
+            f"mesh: expected the axes {', '.join(AXES)}, as jaxtrain.parallel.make_mesh makes "
+            f"them, found {', '.join(map(str, mesh.shape)) or 'none'}; missing: "
+            + ", ".join(missing)
+        )
 
 
 def refuse_unsplit(batch_size: int, mesh: Mesh, *, key: str = "data.batch_size") -> None:

@@ -136,6 +136,12 @@ def test_prefetched_ahead_they_still_say_where_they_lie(mesh):
     assert found.sharding == placed.example()["inputs"].sharding
 
 
+def test_a_mesh_of_other_axes_is_refused():
+    mesh = jax.sharding.AbstractMesh((1,), ("batch",))
+    with pytest.raises(ConfigError, match="found batch; missing: data, fsdp, tensor"):
+        on_mesh(ArrayLoader(arrays(), batch_size=16), mesh)
+
+
 def test_a_batch_that_does_not_split_is_an_error():
     loader = ArrayLoader(arrays(), batch_size=15)
     mesh = jax.sharding.AbstractMesh((2, 1, 1), ("data", "fsdp", "tensor"))

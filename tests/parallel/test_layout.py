@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import pytest
 from jax.sharding import PartitionSpec as P
 
+from jaxtrain.errors import ConfigError
 from jaxtrain.models.decoder import DecoderConfig, decoder
 from jaxtrain.models.decoder.initial import param_shapes
 from jaxtrain.parallel import Layout
@@ -35,6 +36,13 @@ RULES = (("dense/*/kernel", ("fsdp", "tensor")), ("*/kernel", (None, "fsdp")))
 )
 def test_rules_first_then_shapes(path, shape, spec):
     assert Layout(MESH, RULES).spec(path, shape) == spec
+
+
+def test_axes_that_no_mesh_has_are_refused():
+    with pytest.raises(ConfigError, match=r"mesh: expected the axes data.*found model; missing"):
+        Layout(jax.sharding.AbstractMesh((8,), ("model",)))
+    with pytest.raises(ConfigError, match=r"rule '\*/kernel': expected axes among.*found 'tenosr'"):
+        Layout(MESH, (("*/kernel", (None, "tenosr")),))
 
 
 def test_one_part_of_fsdp_leaves_everything_whole():

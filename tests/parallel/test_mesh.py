@@ -6,7 +6,7 @@ from jax.sharding import AxisType, PartitionSpec
 
 from jaxtrain.errors import ConfigError
 from jaxtrain.parallel import batch_sharding, make_mesh, replicated, row_parts
-from jaxtrain.parallel.mesh import mesh_sizes, refuse_unsplit
+from jaxtrain.parallel.mesh import mesh_sizes, refuse_other_mesh, refuse_unsplit
 
 
 @pytest.mark.parametrize(
@@ -62,6 +62,12 @@ def test_rows_that_do_not_divide_are_refused():
         refuse_unsplit(8, mesh)
     with pytest.raises(ConfigError, match="mine: expected a multiple of 6"):
         refuse_unsplit(8, mesh, key="mine")
+
+
+def test_a_mesh_of_ones_own_is_told_which_axes_it_lacks():
+    refuse_other_mesh(make_mesh(devices=jax.devices()[:1]))
+    with pytest.raises(ConfigError, match="found batch, fsdp; missing: data, tensor"):
+        refuse_other_mesh(jax.sharding.AbstractMesh((1, 1), ("batch", "fsdp")))
 
 
 def test_data_takes_what_is_left_unless_another_axis_is_to():
