@@ -32,6 +32,7 @@ from jaxtrain.data.images import (
     inspect_images,
 )
 from jaxtrain.data.loader import Cursor, IndexedLoader, Loader, one_epoch
+from jaxtrain.data.members_loader import IndexedMembers, MembersLoader, members_loader
 from jaxtrain.data.mixture_source import MixedRows, mixture
 from jaxtrain.data.mnist_source import fashion_mnist, mnist
 from jaxtrain.data.on_mesh import OnMesh, on_mesh
@@ -73,8 +74,10 @@ __all__ = [
     "ImageReader",
     "ImagesInspection",
     "IndexedLoader",
+    "IndexedMembers",
     "Loader",
     "LoaderRows",
+    "MembersLoader",
     "MixedRows",
     "NewRows",
     "OnMesh",
@@ -110,6 +113,7 @@ __all__ = [
     "inspect_arrays",
     "inspect_images",
     "instruction_records",
+    "members_loader",
     "mixture",
     "mnist",
     "multiple_choice_records",

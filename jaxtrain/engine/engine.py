@@ -27,6 +27,7 @@ from jaxtrain.engine.batches.door import example_of, length_of
 from jaxtrain.engine.batches.portion import Portion
 from jaxtrain.engine.batches.resident import Resident, fits_on_device
 from jaxtrain.engine.device.dispatch import Dispatch
+from jaxtrain.engine.device.members import ORDERS, Order
 from jaxtrain.engine.device.pacer import Pacer, agreed
 from jaxtrain.engine.device.reads import Reads
 from jaxtrain.engine.device.window import Window
@@ -68,6 +69,11 @@ class Engine:
             default a rule chooses (see `form.py`). A restored run keeps the form it had.
         dispatch_seconds: about how much work may be on its way to the device, and so how late at
             most a signal, or a handler `every_seconds`, is seen.
+        members: so many runs at once, a population: the step is that of one of them, every leaf of
+            the state has a first axis [members], and so have metrics, scalars and windows. A
+            `members_loader` gives each its own batches, any other loader all of them the same.
+        order: of their computation: "together" (vmapped) or "in_turn" (a loop over the members in
+            each dispatch); by default a rule chooses (see `device/members.py`).
 
     Attributes:
         state: where the run stands.
@@ -83,11 +89,21 @@ class Engine:
         *,
         form: Form | None = None,
         dispatch_seconds: float = 0.5,
+        members: int | None = None,
+        order: Order | None = None,
     ) -> None:
         if form is not None and form not in FORMS:
             raise ValueError(f"form: expected one of {', '.join(FORMS)}, found {form!r}")
         self._process = None if state is not None else step
-        self._dispatch = Dispatch(None if state is None else step, state)
+        if members is not None and state is None:
+            raise ValueError("members: a process function has none; give a step and a state")
+        if order is not None and (members is None or order not in ORDERS):
+            raise ValueError(
+                f"order: expected one of {', '.join(ORDERS)}, beside members=; found {order!r}"
+            )
+        self._dispatch = Dispatch(
+            None if state is None else step, state, members=members, order=order
+        )
         self._emitter = Emitter()
         self._batches = Batches()
         self._stop = Stop(together=Together.of_next())
@@ -480,15 +496,38 @@ class Engine:
     # -- reading -------------------------------------------------------------------------------
 
     def scalars(self) -> dict[str, Any]:
-        """The scalars of `state.output` as Python numbers, in one transfer an iteration."""
+        """The scalars of `state.output` as Python numbers, in one transfer an iteration.
+
+        Those of a population are arrays `[members]`.
+        """
         return self._dispatch.scalars()
 
     def first_nonfinite(self) -> int | None:
         """The first iteration of this run whose step said `finite: False`, or None.
 
         Waits for the device.
+
+        Raises:
+            RuntimeError: it is a population's; `nonfinite_members` tells of each.
         """
         return self._dispatch.first_nonfinite()
+
+    def nonfinite_members(self) -> dict[int, int]:
+        """By member of a population the first iteration of this run that was not finite.
+
+        Members that all were do not stand there. Waits for the device.
+        """
+        return self._dispatch.nonfinite_members()
+
+    @property
+    def members(self) -> int | None:
+        """How many runs this is; None for one."""
+        return None if self._dispatch.members is None else self._dispatch.members.count
+
+    @property
+    def order(self) -> Order | None:
+        """How members are computed; None where it is one run."""
+        return None if self._dispatch.members is None else self._dispatch.members.order
 
     def choose_form(self, loader: Iterable[Any]) -> Form | None:
         """Fix the form that a run over `loader` takes, if it is not yet, and say which it is.

@@ -122,7 +122,7 @@ class Checkpoint:
         run can be continued from.
         """
         arrays, record = engine.snapshot()
-        if _place(record) == self._last or engine.first_nonfinite() is not None:
+        if _place(record) == self._last or _went_wrong(engine):
             return
         if self._loader is not None and record["cursor"] is None and engine.state.iteration:
             raise ConfigError(
@@ -170,6 +170,11 @@ class Checkpoint:
                 f"{type(error).__name__}: {error}"
             ) from error
         close()
+
+
+def _went_wrong(engine: Engine) -> bool:
+    """Whether a step was not finite; of a population each member has its own say, and no other's."""
+    return engine.members is None and engine.first_nonfinite() is not None
 
 
 def _place(record: Mapping[str, Any]) -> dict[str, Any]:

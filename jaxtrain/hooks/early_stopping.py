@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 import reprlib
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 import pydantic
@@ -91,17 +92,29 @@ class EarlyStopping:
         self._stop_if_over(engine)
 
     def _look(self, engine: Engine) -> None:
-        metrics = engine.state.metrics
+        self.take(engine.state.metrics, engine.state.epoch)
+        self._stop_if_over(engine)
+
+    def take(self, metrics: Mapping[str, float], epoch: int) -> None:
+        """The figures of an epoch, whoever has them: of an engine, or of a member of many.
+
+        Raises:
+            ConfigError: the monitored one is not there, or is no number.
+        """
         seen = self.best is not None or self.waited > 0
         if seen and self.monitor.name not in metrics:
             return  # an epoch without validation
         value = self.monitor.read(metrics)
         # What reaches the target ends the run, so it is the best, by however little.
         if self.monitor.improves(value, self.best) or self._is_there(value):
-            self.best, self.best_epoch, self.waited = value, engine.state.epoch, 0
+            self.best, self.best_epoch, self.waited = value, epoch, 0
         else:
             self.waited += 1
-        self._stop_if_over(engine)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether what was taken is enough to stop."""
+        return self._is_there(self.best) or self.waited >= self.patience
 
     def _is_there(self, value: float | None) -> bool:
         if value is None or self.target is None:

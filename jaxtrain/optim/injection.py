@@ -18,6 +18,7 @@ import jax.numpy as jnp
 import optax
 
 from jaxtrain.errors import ConfigError
+from jaxtrain.varied import Varied
 
 
 def injected(
@@ -37,7 +38,13 @@ def injected(
     def of_learning_rate(learning_rate: optax.ScalarOrSchedule) -> optax.GradientTransformation:
         return build(learning_rate)
 
-    return optax.inject_hyperparams(of_learning_rate, hyperparam_dtype=jnp.float32)(learning_rate)
+    inject = optax.inject_hyperparams(of_learning_rate, hyperparam_dtype=jnp.float32)
+    if not isinstance(learning_rate, Varied):
+        return inject(learning_rate)
+    # optax asks for its type: it is an array only where the state is made.
+    return optax.GradientTransformationExtraArgs(
+        lambda params: inject(jnp.asarray(learning_rate)).init(params), inject(0.0).update
+    )
 
 
 def learning_rate(opt_state: optax.OptState) -> jax.Array | None:

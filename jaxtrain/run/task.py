@@ -165,21 +165,26 @@ class Task:
         """The config that it was made of."""
         return self.data.config
 
-    def initial_state(self) -> TrainState:
+    def initial_state(self, key: jax.Array | None = None) -> TrainState:
         """The TrainState that a run begins with.
 
         A function of the config's seed alone; or, where parameters are loaded from files, of these
         and the seed.
 
+        Args:
+            key: in the place of the seed's, `jax.random.key(seed)`. It may be traced where
+                nothing is read from files, and there is no adapter.
+
         Raises:
             ConfigError: the files are not there, or are those of another model.
             DataError: they are broken.
         """
-        given = self.parameters.begin(self._zeros(), self._key, self.abstract_state())
+        key = self._key if key is None else key
+        given = self.parameters.begin(self._zeros(), key, self.abstract_state())
         if self.layout is not None:
             given = {name: self.layout.place(tree) for name, tree in given.items()}
         carried = given.pop("model_state", None)
-        state = self._made(**given)
+        state = self._made(key, **given)
         return state if carried is None else state.replace(model_state=carried)
 
     def fresh_state(self) -> TrainState:
@@ -188,12 +193,12 @@ class Task:
         The base of an adapter has then learnt nothing; where the adapter depends on it (DoRA,
         PiSSA), it is NaN.
         """
-        return self._made(frozen="init")
+        return self._made(self._key, frozen="init")
 
-    def _made(self, **given: Any) -> TrainState:
+    def _made(self, key: jax.Array, **given: Any) -> TrainState:
         """A TrainState with these arrays in it, where it is to lie from its first moment on."""
         if self.layout is None:
-            return self._state(self._zeros(), self._key, **given)
+            return self._state(self._zeros(), key, **given)
         words = {name: word for name, word in given.items() if isinstance(word, str)}
         trees = {name: tree for name, tree in given.items() if name not in words}
 
@@ -202,7 +207,7 @@ class Task:
             made = self._state(batch, key, **words, **trees)
             return made.replace(**dict.fromkeys(trees))
 
-        return self.layout.create(make, self._zeros(), self._key, trees).replace(**trees)
+        return self.layout.create(make, self._zeros(), key, trees).replace(**trees)
 
     def _state(self, batch: Any, key: jax.Array, **given: Any) -> TrainState:
         return create_train_state(

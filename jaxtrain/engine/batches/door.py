@@ -15,7 +15,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxtrain.data import Loader
+from jaxtrain.data import Loader, MembersLoader
 
 _METHODS = ("fingerprint", "example", "start", "batches")
 _ATTRIBUTES = ("batch_size", "steps_per_epoch")
@@ -109,7 +109,12 @@ def length_of(loader: Loader | PlainIterable) -> int | None:
 
 
 def example_of(loader: Loader | PlainIterable) -> Any:
-    """A batch, or its shapes, for whoever must know what is coming. Nobody is moved by it."""
+    """A batch, or its shapes, for whoever must know what is coming. Nobody is moved by it.
+
+    Where each member of a population has its own, that of one of them.
+    """
+    if isinstance(loader, MembersLoader):
+        return loader.of_one()
     if isinstance(loader, PlainIterable):
         return as_arrays(loader.first())
     return loader.example()

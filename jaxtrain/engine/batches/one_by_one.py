@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterator
 from typing import Any
 
-from jaxtrain.data import Cursor, Loader
+from jaxtrain.data import Cursor, Loader, MembersLoader
 from jaxtrain.engine.batches.door import PlainIterable
 from jaxtrain.engine.batches.portion import Portion
 
@@ -74,4 +74,5 @@ class OneByOne:
 
     def _portion(self, given: Any) -> Portion:
         batch = self._adapt(given)
-        return Portion(batch, 0, 1, None, lambda index: batch)
+        members = 0 if isinstance(self._loader, MembersLoader) else None
+        return Portion(batch, 0, 1, None, lambda index: batch, members=members)

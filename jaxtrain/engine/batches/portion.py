@@ -20,6 +20,8 @@ class Portion:
         get: `(data, index) -> batch`, traced inside the dispatch. None where `data` is one batch.
         look: `index -> batch`, on the host, for a handler that wants to see one.
         axes: axes of `data` before those of a batch.
+        members: where in `data` the axis of members is, as an entry of `in_axes` of `jax.vmap`;
+            None where all of them are given the same.
     """
 
     data: Any
@@ -28,6 +30,7 @@ class Portion:
     get: Callable[[Any, Any], Any] | None
     look: Callable[[int], Any]
     axes: int = 0
+    members: Any = None
 
 
 class Feed(Protocol):

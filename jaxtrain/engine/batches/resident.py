@@ -14,7 +14,7 @@ import numpy as np
 from jax.sharding import NamedSharding
 
 from jaxtrain.batch import ROW_MASK
-from jaxtrain.data import Cursor, IndexedLoader, OnMesh
+from jaxtrain.data import Cursor, IndexedLoader, IndexedMembers, OnMesh
 from jaxtrain.engine.batches.portion import Portion
 from jaxtrain.parallel import replicated
 
@@ -40,6 +40,12 @@ class Resident:
             self._arrays = jax.device_put(loader.arrays, replicated(mesh.mesh))
         self._grids: dict[int, _Grid] = {}  # by epoch: the present one, and perhaps the next
         self._mask: tuple[np.ndarray, jax.Array] | None = None
+        # Where the members' axis is: they share the arrays, and each has its own indices.
+        self._members: dict[str, int | None] | None = None
+        if isinstance(loader, IndexedMembers):
+            self._members = {"arrays": None, "indices": 0}
+            if loader.masked:
+                self._members["mask"] = 0
         self._epoch, self._batch = 0, 0
 
     def begin(self, cursor: Cursor | None, *, anew: bool) -> None:
@@ -55,7 +61,8 @@ class Resident:
             grid = self._make_grid(epoch)
             self._grids = {epoch: grid}
         length = min(limit, loader.steps_per_epoch - batch)
-        return Portion(grid.data, batch, length, gather, partial(self._look, grid))
+        look = partial(self._look, grid)
+        return Portion(grid.data, batch, length, gather, look, members=self._members)
 
     def used(self, count: int) -> Cursor:
         """So many batches of the epoch are used."""
@@ -84,9 +91,10 @@ class Resident:
         return _Grid(data, indices, mask)
 
     def _look(self, grid: _Grid, index: int) -> dict[str, np.ndarray]:
-        rows = grid.indices[index]
+        at = np.s_[index] if self._members is None else np.s_[:, index]
+        rows = grid.indices[at]
         batch = {name: array.take(rows, axis=0) for name, array in self._loader.arrays.items()}
-        return batch | ({ROW_MASK: grid.mask[index]} if self._loader.masked else {})
+        return batch | ({ROW_MASK: grid.mask[at]} if self._loader.masked else {})
 
 
 @dataclass(frozen=True)

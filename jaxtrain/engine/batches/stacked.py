@@ -20,7 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
 
-from jaxtrain.data import Ahead, Cursor, Loader, OnMesh
+from jaxtrain.data import Ahead, Cursor, Loader, MembersLoader, OnMesh
 from jaxtrain.engine.batches.door import PlainIterable, as_arrays
 from jaxtrain.engine.batches.portion import Portion
 
@@ -81,7 +81,9 @@ class Stacked:
         stack, start = self._stack, self._used
         length = min(limit, len(stack.cursors) - start)
         seen = stack.data if stack.seen is None else stack.seen
-        return Portion(stack.data, start, length, pick, partial(_on_host, seen), axes=1)
+        look = partial(_on_host, seen)
+        members = 1 if isinstance(self._loader, MembersLoader) else None
+        return Portion(stack.data, start, length, pick, look, axes=1, members=members)
 
     def used(self, count: int) -> Cursor | None:
         """So many batches of the stack are used."""

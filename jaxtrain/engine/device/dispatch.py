@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
+from functools import partial
 from typing import Any
 
 import jax
@@ -18,6 +19,7 @@ import numpy as np
 from jaxtrain.engine.batches.door import refuse_unnamed
 from jaxtrain.engine.batches.portion import Portion
 from jaxtrain.engine.device.held_state import HeldState, kind_of
+from jaxtrain.engine.device.members import Members, Order, choose_order, one_of
 from jaxtrain.engine.device.observers import Observers
 from jaxtrain.engine.device.output import Output, output_of
 from jaxtrain.engine.device.packing import Packed
@@ -34,15 +36,31 @@ class Dispatch:
         step: `(train_state, batch) -> (train_state, output)`, pure. None for a host engine, which
             hands in outputs that its own process function made.
         train_state: what the first step is given. It stays its owner's.
+        members: of how many runs it is the state, each leaf with a first axis of so many; the step
+            is that of one.
+        order: in which they are computed; by default a rule chooses.
 
     Attributes:
+        members: of how many runs the state is, and how they are computed; None for one run.
         metrics: the metrics to update after each step, by name.
         compilations: how many shapes of batch the step was compiled for so far.
         lock: held while the state is on its way; other threads may read between.
     """
 
-    def __init__(self, step: Step | None, train_state: Any) -> None:
+    def __init__(
+        self,
+        step: Step | None,
+        train_state: Any,
+        *,
+        members: int | None = None,
+        order: Order | None = None,
+    ) -> None:
         self._step = step
+        self.members: Members | None = None
+        if members is not None:
+            chosen = order or choose_order(one_of(train_state), jax.default_backend())
+            self.members = Members(members, chosen)
+            self.members.refuse_other(train_state)
         self.metrics: dict[str, Metric[Any]] = {}
         self._windows: list[tuple[str, ...]] = []
         self._keeps: set[str] | None = set()
@@ -52,7 +70,7 @@ class Dispatch:
         self._program: Program | None = (
             None  # the last one's, for the batches that `_seen_data` has
         )
-        self._observers = Observers({}, ())
+        self._observers = Observers({}, (), self.members)
         self._packed: Packed | None = None  # of what was seen; None until something is asked of it
         self._state = HeldState(train_state)
         self._watched_from: int | None = None
@@ -90,7 +108,7 @@ class Dispatch:
         # What nothing has been seen by yet is not moved: that would compile five small programs.
         before = None if self._packed is None else self.seen()
         self._forget_programs()
-        self._observers = Observers(self.metrics, tuple(self._windows))
+        self._observers = Observers(self.metrics, tuple(self._windows), self.members)
         self._packed = None
         if before is not None:
             self.restore(before)
@@ -116,6 +134,8 @@ class Dispatch:
 
     @train_state.setter
     def train_state(self, value: Any) -> None:
+        if self.members is not None:
+            self.members.refuse_other(value)
         with self.lock:
             self._state, self._program = HeldState(value), None
 
@@ -142,16 +162,25 @@ class Dispatch:
                 self._seen = self._observers.see(self._seen, output)
 
     def scalars(self) -> dict[str, Any]:
-        """The entries of the last output that are single numbers, as Python numbers."""
+        """The entries of the last output that are single numbers, as Python numbers.
+
+        Of many members as numpy arrays `[M]`.
+        """
         if self._scalars is None:
             output = self._output()
             named = output if isinstance(output, Mapping) else {}
             if isinstance(output, Output):
                 small = output.scalars()
             else:
-                small = on_host({n: v for n, v in named.items() if np.shape(v) == ()})
-            self._scalars = {name: np.asarray(value).item() for name, value in small.items()}
+                small = on_host({n: v for n, v in named.items() if np.shape(v) == self._axes})
+            found = {name: np.asarray(value) for name, value in small.items()}
+            self._scalars = {n: v if v.ndim else v.item() for n, v in found.items()}
         return self._scalars
+
+    @property
+    def _axes(self) -> tuple[int, ...]:
+        """Those that a number of the output has."""
+        return () if self.members is None else (self.members.count,)
 
     def reset_metrics(self) -> None:
         """Empty every metric, as at the start of an epoch."""
@@ -192,13 +221,31 @@ class Dispatch:
             self._seen = self._observers.without_step(self._seen)
 
     def first_nonfinite(self) -> int | None:
-        """The first iteration whose output said `finite: False`. Waits for the device."""
+        """The first iteration whose output said `finite: False`. Waits for the device.
+
+        Raises:
+            RuntimeError: there are many members; `nonfinite_members` tells of each.
+        """
+        if self.members is not None:
+            raise RuntimeError(
+                f"{self.members.count} members run, each of which may be finite or not; ask "
+                "nonfinite_members()"
+            )
         if self._watched_from is None:  # nothing ran yet
             return None
         with self.lock:
             watch = self._observers.packing.on_host(self._seen)["watch"]
         first = int(watch["first"])
         return self._watched_from + first if first else None
+
+    def nonfinite_members(self) -> dict[int, int]:
+        """By member the first iteration whose output said `finite: False`, where one did."""
+        if self._watched_from is None or self.members is None:
+            return {}
+        with self.lock:
+            watch = self._observers.packing.on_host(self._seen)["watch"]
+        first = np.asarray(watch["first"])
+        return {int(m): self._watched_from + int(first[m]) for m in np.flatnonzero(first)}
 
     def seen(self) -> dict[str, Any]:
         """What metrics and windows have seen, as a tree of arrays: `metrics`, `windows`."""
@@ -226,7 +273,7 @@ class Dispatch:
             batch: a batch, or its shapes.
         """
         assert self._step is not None
-        traced = self._traced(lambda step: jax.make_jaxpr(step)(self._state.tree(), batch), batch)
+        traced = self._traced(lambda step: jax.make_jaxpr(step)(self._of_one(), batch), batch)
         return choose_form(getattr(traced, "jaxpr", traced), jax.default_backend())
 
     def run(
@@ -289,7 +336,7 @@ class Dispatch:
 
     def compiled(self, batch: Any, portion: Portion | None) -> Any:
         """The executable for a portion, compiled but not run; shapes are enough for the state."""
-        program = self._make_program(batch)
+        program = self._make_program(batch, None if portion is None else portion.members)
         kept, given = program.split(self._state.leaves)
         if portion is None or portion.get is None:
             return program.single.lower(kept, given, self._seen, batch).compile()
@@ -324,22 +371,28 @@ class Dispatch:
         self._program = None
 
     def _prepare(self, portion: Portion) -> Program:
-        batch = portion.data
+        batch = portion.data if self.members is None else one_of(portion.data, portion.members)
         if portion.get is not None:
             index = jax.ShapeDtypeStruct((), np.int32)
-            batch = jax.eval_shape(portion.get, portion.data, index)
-        return self._make_program(batch)
+            batch = jax.eval_shape(portion.get, batch, index)
+        return self._make_program(batch, portion.members)
 
-    def _make_program(self, batch: Any) -> Program:
+    def _make_program(self, batch: Any, axes: Any) -> Program:
         keeps = None if self._keeps is None else frozenset(self._keeps)
-        observers, state = self._observers, self._state.tree()
-        return self._traced(lambda step: Program(step, observers, state, batch, keeps=keeps), batch)
+        make = partial(Program, keeps=keeps, members=self.members, axes=axes)
+        return self._traced(
+            lambda step: make(step, self._observers, self._state.tree(), batch), batch
+        )
+
+    def _of_one(self) -> Any:
+        """The state that a step is given, or its shapes."""
+        return self._state.tree() if self.members is None else one_of(self._state.tree())
 
     def _traced(self, trace: Callable[[Step], Any], batch: Any) -> Any:
         """Trace the step; where it can't take a batch without names, say what to do about it."""
         assert self._step is not None
         try:
-            jax.eval_shape(self._step, self._state.tree(), batch)
+            jax.eval_shape(self._step, self._of_one(), batch)
         except (TypeError, AttributeError, IndexError, KeyError):
             refuse_unnamed(batch)
             raise

@@ -6,13 +6,15 @@ Between two dispatches all that they have seen is one packed tree.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxtrain.engine.device.members import Members
 from jaxtrain.engine.device.packing import Packed, Packing
 from jaxtrain.engine.device.window import empty_window, update_window
 from jaxtrain.metrics import Metric, naming
@@ -24,29 +26,42 @@ class Observers:
     Args:
         metrics: by name.
         windows: for each window, the scalars that it tracks.
+        members: where the outputs are those of many runs at once; `update` is of one all the same.
     """
 
     def __init__(
-        self, metrics: Mapping[str, Metric[Any]], windows: tuple[tuple[str, ...], ...]
+        self,
+        metrics: Mapping[str, Metric[Any]],
+        windows: tuple[tuple[str, ...], ...],
+        members: Members | None = None,
     ) -> None:
         self.metrics = dict(metrics)
         self.windows = windows
-        self.packing = Packing.of(jax.eval_shape(self._empty))
+        self.shapes = jax.eval_shape(self._empty)
+        self.packing = Packing.of(self.shapes)
         pack, unpack = self.packing.pack, self.packing.unpack
         # Compiled, since an array made from a Python number is a transfer that one must wait for.
-        self.empty = jax.jit(lambda: pack(self._empty()))
+        each = _each(members)
+        self.empty = jax.jit(each(lambda: pack(self._empty()), 0))
         self.unpack = jax.jit(unpack)
         self.pack = jax.jit(pack)
-        self.see = jax.jit(lambda seen, output: pack(self.update(unpack(seen), output)))
-        self.compute = jax.jit(lambda seen: self._compute(unpack(seen)["metrics"]))
+        self.see = jax.jit(each(lambda seen, output: pack(self.update(unpack(seen), output)), 2))
+        self.compute = jax.jit(each(lambda seen: self._compute(unpack(seen)["metrics"]), 1))
         self.without_metrics = jax.jit(
-            lambda seen: pack(unpack(seen) | {"metrics": self._empty()["metrics"]})
+            each(lambda seen: pack(unpack(seen) | {"metrics": self._empty()["metrics"]}), 1)
         )
         self.without_watch = jax.jit(
-            lambda seen: pack(unpack(seen) | {"watch": self._empty()["watch"]})
+            each(lambda seen: pack(unpack(seen) | {"watch": self._empty()["watch"]}), 1)
         )
         self.without_step = jax.jit(lambda seen: pack(_without_step(unpack(seen))))
-        self.without_window = jax.jit(self._without_window, static_argnums=1)
+        self._windows_without = {
+            number: jax.jit(each(partial(self._without_window, number), 1))
+            for number in range(len(windows))
+        }
+
+    def without_window(self, packed: Packed, number: int) -> Packed:
+        """What was seen, with this window empty."""
+        return self._windows_without[number](packed)
 
     def update(self, seen: dict[str, Any], output: Any) -> dict[str, Any]:
         """What was seen, with one more output; to be traced."""
@@ -77,10 +92,22 @@ class Observers:
     def _compute(self, states: Mapping[str, Any]) -> dict[str, Any]:
         return {name: metric.compute(states[name]) for name, metric in self.metrics.items()}
 
-    def _without_window(self, packed: Packed, number: int) -> Packed:
+    def _without_window(self, number: int, packed: Packed) -> Packed:
         seen = self.packing.unpack(packed)
         seen["windows"][number] = self._empty()["windows"][number]
         return self.packing.pack(seen)
+
+
+def _each(members: Members | None) -> Callable[[Callable[..., Any], int], Callable[..., Any]]:
+    """Of each member, together: what was seen is small."""
+    if members is None:
+        return lambda function, arguments: function
+    count = members.count
+    return lambda function, arguments: (
+        jax.vmap(function, axis_size=count)
+        if arguments
+        else lambda: jax.vmap(lambda _: function(), axis_size=count)(jnp.zeros(count))
+    )
 
 
 def _without_step(seen: dict[str, Any]) -> dict[str, Any]:
@@ -106,10 +133,10 @@ def refuse_unfit(observers: Observers, output: Any) -> None:
                 raise TypeError(
                     f"the step's {name!r} has shape {shape}, as if it were vmapped over a "
                     f"population; the metrics ({', '.join(observers.metrics)}) would pool its "
-                    "members. Compute figures inside the step before it is vmapped, and put them "
-                    "out"
+                    "members. Give the engine the step of one member, and members=: it vmaps step "
+                    "and metrics, and the figures are arrays, one a member"
                 )
-    before = jax.eval_shape(observers.unpack, jax.eval_shape(observers.empty))
+    before = observers.shapes
     after = jax.eval_shape(observers.update, before, output)
     for name in observers.metrics:
         was, now = _kinds(before["metrics"][name]), _kinds(after["metrics"][name])

@@ -158,7 +158,7 @@ class Output(Mapping[str, Any]):
         return f"Output({dict(self)}{more})"
 
     def scalars(self) -> dict[str, Any]:
-        """The entries that are single numbers, as numpy scalars."""
+        """The entries that are single numbers, as numpy scalars; of many members as `[M]`."""
         return {name: v for name, v in self._entries().items() if _is_number(v)}
 
     def _entries(self) -> dict[str, Any]:
@@ -206,7 +206,8 @@ def _lacks(value: Any) -> bool:
 
 
 def _is_number(value: Any) -> bool:
-    return hasattr(value, "dtype") and value.shape == () and not isinstance(value, jax.Array)
+    # What is on the host already was packed with the scalars.
+    return hasattr(value, "dtype") and not isinstance(value, jax.Array)
 
 
 def _top(path: Any) -> str:

@@ -19,6 +19,7 @@ from jax.extend.core import Literal
 from jax.sharding import NamedSharding, PartitionSpec
 
 from jaxtrain.engine.device.compiler import compiler_options
+from jaxtrain.engine.device.members import Members, one_of
 from jaxtrain.engine.device.observers import Observers, refuse_unfit
 from jaxtrain.engine.device.output import Layout
 from jaxtrain.engine.device.packing import Packing
@@ -38,6 +39,8 @@ class Program:
         train_state: the state, or its shapes.
         batch: a batch, or its shapes.
         keeps: the entries of the output whose arrays leave a dispatch; None for all.
+        members: how many runs it is a program of, each with its own state. The step is that of one.
+        axes: where the members' axis of what a dispatch is given is, as `Portion.members` says.
 
     Attributes:
         fixed: for each leaf of the state, whether the step passes it through unchanged.
@@ -55,7 +58,12 @@ class Program:
         batch: Any,
         *,
         keeps: frozenset[str] | None,
+        members: Members | None = None,
+        axes: Any = None,
     ) -> None:
+        leaves, treedef = jax.tree.flatten(train_state)
+        if members is not None:
+            train_state = one_of(train_state)
         closed, shapes = jax.make_jaxpr(step, return_shape=True)(train_state, batch)
         if not (isinstance(shapes, tuple) and len(shapes) == 2):
             raise TypeError(
@@ -67,7 +75,7 @@ class Program:
         _refuse_changed_state(train_state, returned)
         refuse_unfit(observers, output)
         jaxpr = getattr(closed, "jaxpr", closed)
-        leaves, treedef = jax.tree.flatten(train_state)
+        self._members, self._axes = members, axes
         self.treedef = treedef
         self.fixed = _passed_through(jaxpr, len(leaves))
         self.layout = Layout.of(output, keeps)
@@ -75,14 +83,16 @@ class Program:
         self._shardings = _shardings(leaves, self.split(leaves)[1])
         self._packing = observers.packing
         self._body = _make_body(step, observers, treedef, self.fixed, self.layout)
-        self.single: Run = self._jit(_make_single(self._body, self._packing, self.layout), 4)
+        single = _make_single(self._body, self._packing, self.layout)
+        self.single: Run = self._jit(self._of_all(single, axes), 4)
         self._loops: dict[Callable[..., Any], Run] = {}
 
     def loop(self, get: Callable[[Any, Any], Any]) -> Run:
         """The fused form, over batches that `get(data, index)` finds."""
         found = self._loops.get(get)
         if found is None:
-            found = self._jit(_make_loop(self._body, self._packing, self.layout, get), 5)
+            loop = _make_loop(self._body, self._packing, self.layout, get)
+            found = self._jit(self._of_all(loop, self._axes, None), 5)
             self._loops[get] = found
         return found
 
@@ -91,6 +101,10 @@ class Program:
         kept = [leaf for leaf, fixed in zip(leaves, self.fixed, strict=True) if fixed]
         given = [leaf for leaf, fixed in zip(leaves, self.fixed, strict=True) if not fixed]
         return kept, given
+
+    def _of_all(self, function: Run, *axes: Any) -> Run:
+        """The same of each member; `axes` are those of what stands behind its own."""
+        return function if self._members is None else self._members.each(function, (0, 0, 0, *axes))
 
     def _jit(self, function: Run, arguments: int) -> Run:
         where: dict[str, Any] = {}

@@ -70,6 +70,11 @@ def update_window(window: dict[str, Any], output: Any, name: str) -> dict[str, A
 
 def figures(window: Any) -> dict[str, float]:
     """The figures of a window that is on the host; NaN where nothing was seen."""
+    if np.ndim(window["count"]):  # of many members
+        count = np.maximum(window["count"], 1)
+        total = window["sum"].total.astype(np.float64) + window["sum"].error
+        found = {"mean": total / count, **{n: window[n] for n in ("min", "max", "last")}}
+        return {n: np.where(window["count"] > 0, value, np.nan) for n, value in found.items()}
     count = int(window["count"])
     if not count:
         return dict.fromkeys(("mean", "min", "max", "last"), float("nan"))

@@ -1,0 +1,198 @@
+"""Groups: which members are one program.
+
+    groups = split(configs)
+    groups[0].members, groups[0].varied, groups[0].split_by
+
+Nobody says which keys those are. Members whose configs differ in numbers alone are made one task,
+with a `Varied` in the place of each such number; where code wants one answer of numbers that have
+several (a length, a branch, a string), the members part there, and only there. So `model.dropout`
+of 0 and of 0.1 are two programs, and of 0.1 and 0.3 are one.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from jaxtrain.config import ExperimentConfig, to_dict
+from jaxtrain.errors import JaxtrainError
+from jaxtrain.run.data import RunData
+from jaxtrain.run.task import Task
+from jaxtrain.varied import Disagreement, Numbers, Varied
+
+logger = logging.getLogger(__name__)
+
+# What the steps are made of. Anything else that differs makes other data, other limits, another run.
+_IN_THE_STEPS = ("model", "loss", "optimizer", "schedule", "train", "lora")
+_LIMITS = ("train.epochs", "train.accumulate", "train.virtual_shards")
+
+
+@dataclass(frozen=True, eq=False)
+class Group:
+    """Members of one program.
+
+    Args:
+        members: their places among all configs.
+        configs: theirs.
+        datas: what each of them reads.
+        task: of all of them; where the configs differ it has a `Varied`.
+        numbers: those that the task takes to the device.
+        varied: the keys that do not part them.
+        split_by: the keys that part these members from others, with what these have there.
+    """
+
+    members: tuple[int, ...]
+    configs: tuple[ExperimentConfig, ...]
+    datas: tuple[RunData, ...]
+    task: Task
+    numbers: Numbers
+    varied: tuple[str, ...]
+    split_by: Mapping[str, Any]
+
+
+def split(configs: Sequence[ExperimentConfig]) -> list[Group]:
+    """The groups of members with these configs, in the order of their first members.
+
+    Raises:
+        ConfigError: a config's parts do not fit each other, or its data.
+        DataError: the data are broken.
+    """
+    trees = [dict(_leaves(to_dict(config))) for config in configs]
+    keys = sorted({key for tree in trees for key in tree})
+    differing = [k for k in keys if len({repr(tree.get(k, "")) for tree in trees}) > 1]
+    apart = [k for k in differing if k != "seed" and not _is_number_of_steps(k, trees)]
+    numbers = [k for k in differing if k != "seed" and k not in apart]
+    read = _Reader()
+    by_kind: dict[str, list[int]] = {}
+    for place, tree in enumerate(trees):
+        by_kind.setdefault(repr([tree.get(key) for key in apart]), []).append(place)
+    found = []
+    for places in by_kind.values():
+        said = {key: trees[places[0]].get(key) for key in apart}
+        datas = {place: read(configs[place]) for place in places}
+        found += _made(_Some(tuple(places), configs, trees, datas), numbers, said)
+    return sorted(found, key=lambda group: group.members[0])
+
+
+class _Reader:
+    """Data are read once for all members that read the same."""
+
+    def __init__(self) -> None:
+        self._read: dict[str, RunData] = {}
+
+    def __call__(self, config: ExperimentConfig) -> RunData:
+        tree = to_dict(config)
+        which = repr((tree["data"], tree["seed"], config.train.virtual_shards))
+        if which not in self._read:
+            self._read[which] = RunData.of(config)
+        return dataclasses.replace(self._read[which], config=config)
+
+
+@dataclass(frozen=True)
+class _Some:
+    """Some of the members, whose configs differ in numbers alone."""
+
+    members: tuple[int, ...]
+    configs: Sequence[ExperimentConfig]
+    trees: Sequence[Mapping[str, Any]]
+    datas: Mapping[int, RunData]
+
+    def only(self, members: Sequence[int]) -> _Some:
+        return dataclasses.replace(self, members=tuple(members))
+
+    def values(self, key: str) -> list[Any]:
+        return [self.trees[member][key] for member in self.members]
+
+    def varying(self, keys: Sequence[str]) -> list[str]:
+        return [key for key in keys if len(set(self.values(key))) > 1]
+
+    def parted(self, answers: Sequence[Any]) -> list[_Some]:
+        by_answer: dict[Any, list[int]] = {}
+        for member, answer in zip(self.members, answers, strict=True):
+            by_answer.setdefault(answer, []).append(member)
+        return [self.only(members) for members in by_answer.values()]
+
+
+def _made(some: _Some, keys: Sequence[str], said: Mapping[str, Any]) -> list[Group]:
+    """One group, or as many as the code that reads the numbers parts them into."""
+    varied = some.varying(keys)
+    try:
+        task, numbers = _task_of(some, varied)
+    except Disagreement as parted:
+        return _apart(some.parted(parted.answers), keys, said, varied)
+    except JaxtrainError:
+        # Either a member's config is wrong, or its code can't do with a number that varies.
+        guilty = [key for key in varied if not _can_vary(some, key)]
+        if not varied:
+            raise
+        logger.info("%s: can't be varied within a program", ", ".join(guilty or varied))
+        by_value = [repr([some.trees[m][k] for k in guilty or varied]) for m in some.members]
+        return _apart(some.parted(by_value), keys, said, varied)
+    datas = tuple(some.datas[member] for member in some.members)
+    configs = tuple(some.configs[member] for member in some.members)
+    alone = {key: some.values(key)[0] for key in keys if key not in varied and key in said}
+    said = {**said, **alone}
+    return [Group(some.members, configs, datas, task, numbers, tuple(varied), said)]
+
+
+def _apart(
+    parts: Sequence[_Some], keys: Sequence[str], said: Mapping[str, Any], varied: Sequence[str]
+) -> list[Group]:
+    found = []
+    for part in parts:
+        fixed = [key for key in varied if key not in part.varying(varied)]
+        found += _made(part, keys, {**said, **{key: part.values(key)[0] for key in fixed}})
+    return found
+
+
+def _can_vary(some: _Some, key: str) -> bool:
+    try:
+        _task_of(some, [key])
+    except Disagreement:
+        return True  # it says itself who goes with whom
+    except JaxtrainError:
+        return False
+    return True
+
+
+def _task_of(some: _Some, varied: Sequence[str]) -> tuple[Task, Numbers]:
+    first = some.members[0]
+    config = some.configs[first]
+    for key in varied:
+        config = _with(config, key.split("."), Varied(some.values(key)))
+    numbers = Numbers()
+    with numbers.discovering():
+        task = Task.of(dataclasses.replace(some.datas[first], config=config))
+    return task, numbers
+
+
+def _with(section: Any, path: Sequence[str], value: Any) -> Any:
+    """A section with another value somewhere in it, which nobody checks: each member's was."""
+    name, *rest = path
+    if not rest:
+        new = value
+    elif isinstance(section, Mapping):
+        return type(section)({**section, name: _with(section[name], rest, value)})
+    else:
+        new = _with(getattr(section, name), rest, value)
+    return section.model_copy(update={name: new})
+
+
+def _is_number_of_steps(key: str, trees: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether a key may differ within a program, as far as one can tell before it is tried."""
+    if key.split(".")[0] not in _IN_THE_STEPS or key in _LIMITS:
+        return False
+    values = [tree.get(key) for tree in trees]
+    return all(isinstance(v, float | int) and not isinstance(v, bool) for v in values)
+
+
+def _leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """The values of a config by dotted key."""
+    for key, value in tree.items():
+        if isinstance(value, Mapping):
+            yield from _leaves(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value

@@ -1,0 +1,174 @@
+"""A population: the members of a group, trained as one program.
+
+population = Population.of(group, places, store=store)
+population.begin()                              # or resume(population.trainer, saved, store)
+population.trainer.run(population.loader, max_epochs=9)
+fewer = population.only([0, 3, 7])              # go on with these alone, where they stand
+"""
+
+from __future__ import annotations
+
+import copy
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxtrain.checkpoint import CheckpointStore, environment
+from jaxtrain.config import imported_digests, to_dict
+from jaxtrain.data import members_loader
+from jaxtrain.engine import Engine
+from jaxtrain.errors import ConfigError
+from jaxtrain.hooks import HOOKS, Checkpoint, EarlyStopping, Validation
+from jaxtrain.hooks.monitor import Monitor
+from jaxtrain.sweeps.following import Following
+from jaxtrain.sweeps.groups import Group
+from jaxtrain.sweeps.member import Member, member_eval_step, member_step
+
+logger = logging.getLogger(__name__)
+
+
+class Population:
+    """Engines and hooks of some members of a group.
+
+    Args:
+        group: which program.
+        places: which of its members, by their places in the group.
+        numbers: what to call them: their numbers in the sweep.
+        store: where checkpoints go.
+        monitor: what says which epoch is the best.
+        state: where the members stand, every leaf `[M, ...]`; by default they begin.
+        order: as the engine's.
+
+    Attributes:
+        trainer: the engine that trains all of them.
+        evaluator: the one that validates all of them.
+        following: what has become of each.
+        loader: what the trainer reads.
+    """
+
+    def __init__(
+        self,
+        group: Group,
+        places: Sequence[int],
+        *,
+        numbers: Sequence[int],
+        store: CheckpointStore,
+        monitor: Monitor,
+        state: Member | None = None,
+        order: Any = None,
+    ) -> None:
+        self.group, self.places, self.numbers = group, tuple(places), tuple(numbers)
+        self.store, self.monitor, self._order = store, monitor, order
+        task, config = group.task, group.configs[0]
+        datas = [group.datas[place] for place in places]
+        self.loader = members_loader([data.loader for data in datas])
+        if state is None:
+            state = initial_members(group, places)
+        form = None if config.train.form == "auto" else config.train.form
+        make = {"form": form, "members": len(self.places), "order": order}
+        self.trainer = Engine(member_step(task.train_step, group.numbers), state, **make)
+        metrics = {f"train/{name}": metric for name, metric in task.train_metrics().items()}
+        self.trainer.add_metrics(metrics)
+        self.evaluator = Engine(member_eval_step(task.eval_step, group.numbers), state, **make)
+        self.evaluator.add_metrics(task.train_metrics())
+        if "validation" in datas[0].sets:
+            loader = members_loader([data.eval_loader("validation") for data in datas])
+            self.trainer.attach(Validation(self.evaluator, loader), "validation")
+        self.following = Following(numbers, monitor, self._stopping())
+        self.trainer.attach(self.following, "following")
+        checkpoint = Checkpoint(
+            store,
+            self.loader,
+            every_epochs=config.checkpoint.every_epochs,
+            every=config.checkpoint.every,
+            describe={
+                "configs": [to_dict(group.configs[place]) for place in places],
+                "environment": environment.current(),
+                "plugins": imported_digests(config.plugins),
+            },
+        )
+        self.trainer.attach(checkpoint, "checkpoint")
+
+    def only(self, places: Sequence[int], store: CheckpointStore) -> Population:
+        """Those at these places of the population, where they stand; the engine is a new one.
+
+        Args:
+            places: among the members of this one.
+            store: where checkpoints go from now on.
+        """
+        taken = np.asarray(places)
+        arrays, record = self.trainer.snapshot()
+        arrays = jax.tree.map(lambda leaf: leaf[taken], arrays)
+        fewer = Population(
+            self.group,
+            [self.places[place] for place in places],
+            numbers=[self.numbers[place] for place in places],
+            store=store,
+            monitor=self.monitor,
+            state=arrays["train_state"],
+            order=self.trainer.order,
+        )
+        record = copy.deepcopy(record)
+        record["counters"]["metrics"] = {}
+        record["cursor"] = fewer.loader.start(record["counters"]["epoch"])
+        record["hooks"]["following"] = self.following.only(places)
+        fewer.trainer.restore(arrays, record)
+        return fewer
+
+    def _stopping(self) -> list[EarlyStopping]:
+        """The early stopping that the config has, for each member one of its own."""
+        section = self.group.configs[0].hooks.get("early_stopping")
+        if section is None:
+            return []
+        return [HOOKS.build(section) for _ in self.places]
+
+
+def initial_members(group: Group, places: Sequence[int]) -> Member:
+    """The members as they begin, each with the very numbers that a run of its config begins with.
+
+    Args:
+        group: theirs.
+        places: which of them.
+    """
+    table = group.numbers.of_members()
+    states = [_initial_state(group, place, [slot[place] for slot in table]) for place in places]
+    count = len(states)
+    state = jax.tree.map(lambda *leaves: jnp.stack(leaves), *states)
+    return Member(
+        state=state,
+        best=state,
+        numbers=tuple(jnp.asarray(slot[np.asarray(places)]) for slot in table),
+        trains=jnp.ones(count, bool),
+        failed_at=jnp.zeros(count, jnp.int32),
+    )
+
+
+def _initial_state(group: Group, place: int, numbers: Sequence[Any]) -> Any:
+    key = jax.random.key(group.configs[place].seed)
+    with group.numbers.reading(numbers):
+        return group.task.initial_state(key)
+
+
+def refuse_unfit(group: Group) -> None:
+    """See that members of this group can be trained as a population.
+
+    Raises:
+        ConfigError: their config asks for something that a population has not.
+    """
+    config = group.configs[0]
+    if "reduce_on_plateau" in config.hooks:
+        raise ConfigError(
+            "hooks.reduce_on_plateau: changes the learning rate of one run by its own figures, and "
+            "members of a sweep share a program; leave it out, or search over a schedule"
+        )
+    if config.mesh is not None:
+        raise ConfigError(
+            "mesh: is for the parts of one run; a sweep lays its members over the devices by itself"
+        )
+    others = sorted(set(config.hooks) - {"early_stopping"})
+    if others:
+        logger.info("hooks.%s: tell of one run, and are left out", ", ".join(others))
