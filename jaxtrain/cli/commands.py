@@ -26,6 +26,7 @@ from jaxtrain.cli import (
     runs_rm,
     runs_show,
     runs_sync,
+    sweep,
     train,
     watch,
 )
@@ -34,6 +35,7 @@ from jaxtrain.cli.command import Command
 COMMANDS: Final[Mapping[str, Command]] = {
     "init": init.COMMAND,
     "train": train.COMMAND,
+    "sweep": sweep.COMMAND,
     "launch": launch.COMMAND,
     "evaluate": evaluate.COMMAND,
     "predict": predict.COMMAND,

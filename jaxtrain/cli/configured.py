@@ -110,7 +110,7 @@ def config_of(options: argparse.Namespace, overrides: list[str]) -> ExperimentCo
     """
     from jaxtrain.run import make_config
 
-    words = _overrides(options, overrides)
+    words = overrides_of(options, overrides)
     return make_config(options.config, words, plugins=options.plugin)
 
 
@@ -122,7 +122,7 @@ def phased_of(options: argparse.Namespace, overrides: list[str]) -> PhasedConfig
     """
     from jaxtrain.config import load
 
-    words = _overrides(options, overrides)
+    words = overrides_of(options, overrides)
     tree = load(options.config)
     if "phases" not in tree:
         if around := [key for key in ("base", "retention") if key in tree]:
@@ -139,7 +139,7 @@ def phased_of(options: argparse.Namespace, overrides: list[str]) -> PhasedConfig
     return PhasedConfig.of(options.config, words, plugins=options.plugin)
 
 
-def _overrides(options: argparse.Namespace, overrides: list[str]) -> list[str]:
+def overrides_of(options: argparse.Namespace, overrides: list[str]) -> list[str]:
     """What is set on the command line, by dotted keys."""
     if options.config is None:
         raise ConfigError(

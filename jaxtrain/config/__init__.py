@@ -13,7 +13,7 @@ from jaxtrain.config.differences import MISSING, diff, non_defaults
 from jaxtrain.config.output import dump, dumps, to_dict
 from jaxtrain.config.overrides import from_cli_dotlist
 from jaxtrain.config.plugins import import_plugin, imported_digests, plugin_digest
-from jaxtrain.config.reading import SUFFIXES, load
+from jaxtrain.config.reading import SUFFIXES, load, load_plain
 from jaxtrain.config.schema import (
     DEFAULT_HOOKS,
     RESERVED_HOOKS,
@@ -59,6 +59,7 @@ __all__ = [
     "import_plugin",
     "imported_digests",
     "load",
+    "load_plain",
     "merge",
     "non_defaults",
     "plugin_digest",

@@ -88,7 +88,27 @@ def _module(name: str) -> Iterator[types.ModuleType]:
             sys.modules[name] = before
 
 
-def _from_data(path: Path) -> ConfigDict:
+def load_plain(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """The values of a data file as they are written, dots in their keys or not.
+
+    Raises:
+        ConfigError: as `load`; and a .py file is none.
+    """
+    path = Path(path)
+    data = tuple(suffix for suffix in SUFFIXES if suffix != ".py")
+    if path.suffix not in data:
+        raise ConfigError(f"{path}: expected a file that ends in {', '.join(data)}")
+    try:
+        if not path.is_file():
+            raise ConfigError(f"{path}: {_absence(path)}")
+        return _values(_shown(path))[0]
+    except RecursionError as error:
+        raise ConfigError(f"{path}: nested too deeply") from error
+    except OSError as error:
+        raise ConfigError(f"{path}: can't be read: {error.strerror}") from error
+
+
+def _values(path: Path) -> tuple[dict[str, Any], yaml_form.Lines]:
     source = str(path)
     with path.open("rb") as file:
         content = file.read(MAX_BYTES + 1)
@@ -107,6 +127,12 @@ def _from_data(path: Path) -> ConfigDict:
                 f"{source}: expected a mapping of keys to values at the top, found {values!r:.60}"
             )
         values = {}  # an empty file: all defaults
+    return values, lines
+
+
+def _from_data(path: Path) -> ConfigDict:
+    source = str(path)
+    values, lines = _values(path)
     try:
         tree = from_dict(values)
     except ConfigError as error:

@@ -173,7 +173,7 @@ class Checkpoint:
 
 
 def _went_wrong(engine: Engine) -> bool:
-    """Whether a step was not finite; of a population each member has its own say, and no other's."""
+    """Whether a step was not finite. Of a population a member says so, and the others go on."""
     return engine.members is None and engine.first_nonfinite() is not None
 
 

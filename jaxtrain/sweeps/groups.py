@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,11 +21,12 @@ from jaxtrain.config import ExperimentConfig, to_dict
 from jaxtrain.errors import JaxtrainError
 from jaxtrain.run.data import RunData
 from jaxtrain.run.task import Task
+from jaxtrain.sweeps.tree import leaves
 from jaxtrain.varied import Disagreement, Numbers, Varied
 
 logger = logging.getLogger(__name__)
 
-# What the steps are made of. Anything else that differs makes other data, other limits, another run.
+# What the steps are made of. Anything else that differs makes other data, or other limits.
 _IN_THE_STEPS = ("model", "loss", "optimizer", "schedule", "train", "lora")
 _LIMITS = ("train.epochs", "train.accumulate", "train.virtual_shards")
 
@@ -60,7 +61,7 @@ def split(configs: Sequence[ExperimentConfig]) -> list[Group]:
         ConfigError: a config's parts do not fit each other, or its data.
         DataError: the data are broken.
     """
-    trees = [dict(_leaves(to_dict(config))) for config in configs]
+    trees = [dict(leaves(to_dict(config))) for config in configs]
     keys = sorted({key for tree in trees for key in tree})
     differing = [k for k in keys if len({repr(tree.get(k, "")) for tree in trees}) > 1]
     apart = [k for k in differing if k != "seed" and not _is_number_of_steps(k, trees)]
@@ -187,12 +188,3 @@ def _is_number_of_steps(key: str, trees: Sequence[Mapping[str, Any]]) -> bool:
         return False
     values = [tree.get(key) for tree in trees]
     return all(isinstance(v, float | int) and not isinstance(v, bool) for v in values)
-
-
-def _leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """The values of a config by dotted key."""
-    for key, value in tree.items():
-        if isinstance(value, Mapping):
-            yield from _leaves(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value

@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxtrain.checkpoint import CheckpointStore, environment
-from jaxtrain.config import imported_digests, to_dict
+from jaxtrain.config import DEFAULT_HOOKS, imported_digests, to_dict
 from jaxtrain.data import members_loader
 from jaxtrain.engine import Engine
 from jaxtrain.errors import ConfigError
@@ -169,6 +169,6 @@ def refuse_unfit(group: Group) -> None:
         raise ConfigError(
             "mesh: is for the parts of one run; a sweep lays its members over the devices by itself"
         )
-    others = sorted(set(config.hooks) - {"early_stopping"})
+    others = sorted(set(config.hooks) - {"early_stopping", *DEFAULT_HOOKS})
     if others:
         logger.info("hooks.%s: tell of one run, and are left out", ", ".join(others))

@@ -1,0 +1,145 @@
+"""What a sweep is to do, checked.
+
+sweep = SweepConfig.of("sweep.yaml")
+sweep.space.keys, sweep.search, sweep.members
+
+search: random
+members: 64
+space:
+optimizer.learning_rate: {log_uniform: [1.0e-4, 1.0e-1]}
+model.dropout: {uniform: [0.0, 0.5]}
+halving: {first: 3, factor: 3}
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import pydantic
+from pydantic import Field
+
+from jaxtrain.config import load_plain
+from jaxtrain.config.schema import Section
+from jaxtrain.errors import ConfigError, did_you_mean
+from jaxtrain.metrics import Mode
+from jaxtrain.sweeps.space import Space
+
+_OPTUNA_BATCH = 16
+
+
+class HalvingSection(Section):
+    """Successive halving: who goes on behind so many epochs."""
+
+    first: int = Field(ge=1)  # epochs of the first rung
+    factor: int = Field(default=3, ge=2)  # one in so many goes on; rungs grow by it
+
+
+class OptunaSection(Section):
+    """What Optuna is to do; see `jaxtrain.sweeps.optuna_search`."""
+
+    sampler: str = "tpe"
+    options: dict[str, Any] = Field(default_factory=dict)
+    storage: str | None = None  # an address as SQLAlchemy has them; null: in the sweep's directory
+    study: str = "sweep"
+
+
+class _File(Section):
+    """A sweep's file."""
+
+    space: dict[str, Any]
+    search: Literal["grid", "random", "optuna"] = "random"
+    members: int | None = Field(default=None, ge=1, le=10**6)
+    batch: int | None = Field(default=None, ge=1)
+    seed: int = Field(default=0, ge=0, lt=2**31)
+    monitor: str | None = None
+    mode: Mode | None = None
+    order: Literal["auto", "together", "in_turn"] = "auto"
+    halving: HalvingSection | None = None
+    optuna: OptunaSection | None = None
+
+
+class SweepConfig:
+    """A checked sweep.
+
+    Attributes:
+        space: what is searched.
+        search: by whom.
+        members: in all.
+        batch: asked for and trained at once.
+        seed: of what is drawn.
+        monitor: which figure counts; None for that of the config's checkpoints.
+        mode: which way it gets better; likewise.
+        order: how members are computed, as `Engine(order=)`; None leaves it to the rule.
+        halving: who goes on; None for all.
+        optuna: for `search: optuna`.
+    """
+
+    def __init__(self, tree: Mapping[str, Any]) -> None:
+        try:
+            checked = _File.model_validate(dict(tree))
+        except pydantic.ValidationError as error:
+            raise ConfigError(_problems(error)) from None
+        self.space = Space.of(checked.space)
+        self.search = checked.search
+        self.halving, self.seed = checked.halving, checked.seed
+        self.monitor, self.mode = checked.monitor, checked.mode
+        self.order = None if checked.order == "auto" else checked.order
+        if checked.optuna is not None and self.search != "optuna":
+            raise ConfigError(f"optuna: is for search: optuna, found search: {self.search}")
+        self.optuna = checked.optuna or OptunaSection()
+        if self.search == "grid":
+            count = sum(1 for _ in self.space.grid())
+            if checked.members not in (None, count):
+                raise ConfigError(
+                    f"members: the grid has {count}, found {checked.members}; leave it out"
+                )
+            self.members = count
+        elif checked.members is None:
+            raise ConfigError("members: expected how many there are to be in all, found none")
+        else:
+            self.members = checked.members
+        default = _OPTUNA_BATCH if self.search == "optuna" else self.members
+        self.batch = min(checked.batch or default, self.members)
+
+    @classmethod
+    def of(cls, path: str | Path) -> SweepConfig:
+        """Read and check a file.
+
+        Raises:
+            ConfigError: what is wrong with it, key by key.
+        """
+        tree = load_plain(path)
+        try:
+            return cls(tree)
+        except ConfigError as error:
+            raise ConfigError(f"{path}: {error}") from None
+
+    def to_json(self) -> dict[str, Any]:
+        """All of it, as a file has it."""
+        return {
+            "search": self.search,
+            "members": self.members,
+            "batch": self.batch,
+            "seed": self.seed,
+            "monitor": self.monitor,
+            "mode": self.mode,
+            "order": self.order or "auto",
+            "space": self.space.to_json(),
+            "halving": None if self.halving is None else self.halving.model_dump(),
+            "optuna": self.optuna.model_dump() if self.search == "optuna" else None,
+        }
+
+
+def _problems(error: pydantic.ValidationError) -> str:
+    lines = []
+    for detail in error.errors(include_url=False, include_context=False):
+        key = ".".join(map(str, detail["loc"]))
+        hint = ""
+        if detail["type"] == "extra_forbidden":
+            hint = did_you_mean(key, _File.model_fields)
+        lines.append(f"{key}: {detail['msg'][0].lower()}{detail['msg'][1:]}{hint}")
+        if detail["type"] != "missing":
+            lines[-1] += f", found {detail['input']!r}"
+    return "\n".join(lines)

@@ -1,0 +1,46 @@
+"""What a sweep would train together, before it does.
+
+print(describe_sweep(sweep))
+"""
+
+from __future__ import annotations
+
+from jaxtrain.engine.device.members import choose_order
+from jaxtrain.sweeps.memory import bytes_of_member
+from jaxtrain.sweeps.search import searcher_of
+from jaxtrain.sweeps.sweep import Sweep
+from jaxtrain.units import as_bytes
+
+
+def describe_sweep(sweep: Sweep) -> str:
+    """The programs of the first batch, a paragraph each; nothing is trained or written."""
+    import jax
+
+    if sweep.sweep.search == "optuna":
+        return (
+            "search: optuna asks for members as it goes; plan knows them only when they are asked"
+        )
+    searcher = searcher_of(sweep.sweep, sweep.directory, sweep.direction)
+    asked = searcher.ask(first=0, count=sweep.sweep.batch)
+    batch = sweep.batch_of(0, asked)
+    units = sweep.units_of(batch)
+    lines = [
+        f"{sweep.sweep.members} members, {len(asked)} at once: {len(batch.groups)} programs",
+    ]
+    for number, group in enumerate(batch.groups):
+        mine = [unit for unit in units if unit.group is group]
+        each = bytes_of_member(group)
+        order = sweep.sweep.order or choose_order(
+            group.task.abstract_state(), jax.default_backend()
+        )
+        parts = ", ".join(str(len(unit.members)) for unit in mine)
+        split_by = ", ".join(f"{key}={value}" for key, value in group.split_by.items())
+        lines += [
+            f"program {number}: {len(group.members)} members"
+            + (f" ({split_by})" if split_by else ""),
+            f"  vary within it: {', '.join(group.varied) or 'nothing but the seed'}",
+            f"  computed {'one after the other' if order == 'in_turn' else 'together'}, "
+            f"{parts} at once",
+            f"  memory: {as_bytes(each)} a member, {as_bytes(each * len(mine[0].members))} at once",
+        ]
+    return "\n".join(lines)
