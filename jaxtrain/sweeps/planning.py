@@ -30,9 +30,7 @@ def describe_sweep(sweep: Sweep) -> str:
     for number, group in enumerate(batch.groups):
         mine = [unit for unit in units if unit.group is group]
         each = bytes_of_member(group)
-        order = sweep.sweep.order or choose_order(
-            group.task.abstract_state(), jax.default_backend()
-        )
+        order = sweep.sweep.order or choose_order(jax.default_backend())
         parts = ", ".join(str(len(unit.members)) for unit in mine)
         split_by = ", ".join(f"{key}={value}" for key, value in group.split_by.items())
         lines += [

@@ -134,23 +134,28 @@ def initial_members(group: Group, places: Sequence[int]) -> Member:
         group: theirs.
         places: which of them.
     """
-    table = group.numbers.of_members()
-    states = [_initial_state(group, place, [slot[place] for slot in table]) for place in places]
-    count = len(states)
-    state = jax.tree.map(lambda *leaves: jnp.stack(leaves), *states)
+    numbers = tuple(map(jnp.asarray, group.numbers.of_members(places)))
+    keys = jnp.stack([jax.random.key(group.configs[place].seed) for place in places])
+
+    def make(given: tuple[jax.Array, Sequence[jax.Array]]) -> Any:
+        key, mine = given
+        with group.numbers.reading(mine):
+            return group.task.initial_state(key)
+
+    parameters = group.task.parameters
+    if parameters.reads_files or parameters.adapter is not None:
+        # Files are read, and what an adapter begins with is looked at, outside of any trace.
+        each = [make((keys[m], [slot[m] for slot in numbers])) for m in range(len(keys))]
+        state = jax.tree.map(lambda *leaves: jnp.stack(leaves), *each)
+    else:
+        state = jax.jit(lambda given: jax.lax.map(make, given))((keys, numbers))
     return Member(
         state=state,
         best=state,
-        numbers=tuple(jnp.asarray(slot[np.asarray(places)]) for slot in table),
-        trains=jnp.ones(count, bool),
-        failed_at=jnp.zeros(count, jnp.int32),
+        numbers=numbers,
+        trains=jnp.ones(len(keys), bool),
+        failed_at=jnp.zeros(len(keys), jnp.int32),
     )
-
-
-def _initial_state(group: Group, place: int, numbers: Sequence[Any]) -> Any:
-    key = jax.random.key(group.configs[place].seed)
-    with group.numbers.reading(numbers):
-        return group.task.initial_state(key)
 
 
 def refuse_unfit(group: Group) -> None:

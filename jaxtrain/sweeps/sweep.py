@@ -39,6 +39,8 @@ from jaxtrain.sweeps.unit import Guard, Unit
 
 logger = logging.getLogger(__name__)
 
+RECORD = "sweep.json"
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -80,6 +82,7 @@ class Sweep:
     ) -> None:
         self.sweep = sweep
         self._plugins = tuple(plugins)
+        self._configs: dict[int, ExperimentConfig] = {}
         self._tree = merge(tree)
         self.base = make_config(self._tree, plugins=self._plugins)
         if directory is None:
@@ -87,6 +90,19 @@ class Sweep:
         self.directory = Path(directory).absolute()
         monitor = sweep.monitor or self.base.checkpoint.monitor
         self.monitor = Monitor(monitor, sweep.mode or self.base.checkpoint.mode)
+
+    @classmethod
+    def in_directory(cls, directory: str | Path, *, plugins: Sequence[str] = ()) -> Sweep:
+        """The sweep that a directory holds.
+
+        Raises:
+            ConfigError: it holds none.
+        """
+        path = Path(directory) / RECORD
+        if not path.is_file():
+            raise ConfigError(f"{directory}: expected a sweep's directory, found no {RECORD} in it")
+        said = json.loads(path.read_text())
+        return cls(said["tree"], SweepConfig(said["sweep"]), directory, plugins=plugins)
 
     @property
     def direction(self) -> Direction:
@@ -99,10 +115,13 @@ class Sweep:
         Raises:
             ConfigError: it is wrong, with the member's number and values.
         """
-        try:
-            return make_config(merge(self._tree, nested(asked.values)), plugins=self._plugins)
-        except ConfigError as error:
-            raise ConfigError(f"member {asked.member}, {asked.values}: {error}") from None
+        if asked.member not in self._configs:
+            tree = merge(self._tree, nested(asked.values))
+            try:
+                self._configs[asked.member] = make_config(tree, plugins=self._plugins)
+            except ConfigError as error:
+                raise ConfigError(f"member {asked.member}, {asked.values}: {error}") from None
+        return self._configs[asked.member]
 
     def batch_of(self, number: int, asked: Sequence[Asked]) -> Batch:
         """The programs of a batch; no array is made.
@@ -268,7 +287,7 @@ class Sweep:
 
     def _refuse_another(self) -> None:
         """See that the sweep in the directory is this one, or this one shorter."""
-        path = self.directory / "sweep.json"
+        path = self.directory / RECORD
         if not path.exists():
             own = {"config.yaml", ".lock", "optuna.db"}
             strange = sorted(p.name for p in self.directory.iterdir() if p.name not in own)
@@ -281,7 +300,7 @@ class Sweep:
         before, now = json.loads(path.read_text()), self._record()
         wrong = [
             f"{key}: was {before[section].get(key)!r}, is now {now[section].get(key)!r}"
-            for section in now
+            for section in ("sweep", "config")
             for key in sorted(before[section].keys() | now[section].keys())
             if before[section].get(key) != now[section].get(key) and not _may_grow(section, key)
         ]
@@ -298,14 +317,14 @@ class Sweep:
                 )
 
     def _claim(self) -> None:
-        with replacing(self.directory / "sweep.json") as temporary:
+        with replacing(self.directory / RECORD) as temporary:
             temporary.write_text(json.dumps(self._record(), indent=1))
         dump(self.base, self.directory / "config.yaml")
 
     def _record(self) -> dict[str, Any]:
-        config = {k: v for k, v in leaves(to_dict(self.base)) if k not in ("workdir",)}
-        plain = json.loads(json.dumps({"sweep": self.sweep.to_json(), "config": config}))
-        return dict(plain)
+        config = {key: value for key, value in leaves(to_dict(self.base)) if key != "workdir"}
+        said = {"sweep": self.sweep.to_json(), "config": config, "tree": to_dict(self._tree)}
+        return dict(json.loads(json.dumps(said)))  # as it is read again: a tuple is a list then
 
 
 def _may_grow(section: str, key: str) -> bool:

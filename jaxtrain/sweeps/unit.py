@@ -19,7 +19,7 @@ from typing import Any
 
 import jax
 
-from jaxtrain.checkpoint import CheckpointStore, Saved
+from jaxtrain.checkpoint import CheckpointStore
 from jaxtrain.engine import Engine
 from jaxtrain.engine.device.members import Order
 from jaxtrain.errors import CheckpointError, Preempted
@@ -141,16 +141,20 @@ class Unit:
             order=self.order,
         )
 
-    def loaded(self, rung: int, member: int) -> tuple[Member, Saved]:
-        """One member as a rung left it, and the checkpoint that it is in."""
+    def loaded(self, rung: int, member: int) -> Member:
+        """One member as a rung left it.
+
+        Raises:
+            CheckpointError: it is not there, or can't be read.
+        """
         result, store = self.result(rung), self._store(rung)
         saved = store.latest()
         if result is None or saved is None:
             raise CheckpointError(f"{self._of(rung)}: holds no member {member}")
-        population = self._population(result["members"], store, shapes=True)
-        arrays, _ = store.load(saved, {"train_state": population.trainer.state.train_state})
+        shapes = shapes_of(self.group, len(result["members"]))
+        members, _ = store.load(saved, shapes, part="train_state")
         place = result["members"].index(member)
-        return jax.tree.map(lambda leaf: leaf[place], arrays["train_state"]), saved
+        return jax.tree.map(lambda leaf: leaf[place], members)
 
     def _of(self, rung: int) -> Path:
         return self.path / f"rung-{rung}"

@@ -58,7 +58,7 @@ class Dispatch:
         self._step = step
         self.members: Members | None = None
         if members is not None:
-            chosen = order or choose_order(one_of(train_state), jax.default_backend())
+            chosen = order or choose_order(jax.default_backend())
             self.members = Members(members, chosen)
             self.members.refuse_other(train_state)
         self.metrics: dict[str, Metric[Any]] = {}

@@ -3,9 +3,11 @@
     members = Members(64, "together")
     step = members.each(step, (0, 0, None))      # what is None they have in common
 
-"together" is `jax.vmap`: a product of all members at once. "in_turn" is a loop over the members,
-each of which takes all its steps of a dispatch before the next one: what is too large to lie in a
-core's cache 64 times over goes faster that way, and its bits are those of a lone run.
+"together" is `jax.vmap`: a product of all members at once, which an accelerator needs to be busy,
+and whose sums may be taken in another order than a lone run's. "in_turn" is a loop over the
+members, each of which takes all its steps of a dispatch before the next one. On a CPU the bits are
+those of a lone run then. There "together" is 1.4 times as fast for an MLP of 26 thousand
+parameters, and 0.7 times for one of 535 thousand, so that bits decide.
 
 Axes: M members.
 """
@@ -23,20 +25,14 @@ Order = Literal["together", "in_turn"]
 
 ORDERS: tuple[Order, ...] = ("together", "in_turn")
 
-# Bytes of a member's state above which a CPU does better with one after the other. For AdamW's
-# three copies of a float32 number: some 90 thousand parameters.
-_LARGE_ON_A_CPU = 2**20
 
-
-def choose_order(member: Any, platform: str) -> Order:
-    """The order for members like this one; like the form of a run no stopwatch's choice.
+def choose_order(platform: str) -> Order:
+    """The order where nobody asks for one; like the form of a run no stopwatch's choice.
 
     Args:
-        member: the state of one, or its shapes.
         platform: "cpu", "gpu" or "tpu".
     """
-    size = sum(int(np.prod(x.shape)) * x.dtype.itemsize for x in jax.tree.leaves(member))
-    return "in_turn" if platform == "cpu" and size > _LARGE_ON_A_CPU else "together"
+    return "in_turn" if platform == "cpu" else "together"
 
 
 @dataclass(frozen=True)
