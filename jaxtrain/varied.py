@@ -95,7 +95,7 @@ class Varied:
         return int(_one(map(int, self.values)))
 
     def __index__(self) -> int:
-        return operator.index(_one(map(operator.index, self.values)))
+        return operator.index(_one(operator.index(v) for v in self.values))  # type: ignore[arg-type]
 
     def __hash__(self) -> int:
         return id(self)  # equal to whom is a question that may have two answers

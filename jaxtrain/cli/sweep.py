@@ -63,9 +63,8 @@ def _sweep(options: argparse.Namespace, overrides: list[str]) -> int:
         rows = sweep.run(signals.guard)
     from jaxtrain.cli.sweep_table import print_table
 
-    print_table(rows, sweep.direction, top=options.top)
+    print_table(rows, sweep.monitor.mode, top=options.top)
     print(f"best: {shown(sweep.directory / 'best.yaml')}")
-    print(f"report: {shown(sweep.directory / 'report.html')}")
     return 0
 
 

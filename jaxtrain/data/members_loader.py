@@ -163,7 +163,7 @@ class IndexedMembers(MembersLoader):
             CheckpointMismatchError: it is of other data or other options.
         """
         self._refuse_other(cursor)
-        return self.loaders[0].position(cursor["members"][0])  # type: ignore[attr-defined, no-any-return]
+        return self.loaders[0].position(cursor["members"][0])  # type: ignore[attr-defined]
 
     def cursor_at(self, epoch: int, batch: int) -> Cursor:
         """The place before a batch, both from 0."""

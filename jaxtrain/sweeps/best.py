@@ -1,52 +1,89 @@
-"""best.yaml: the config of the best member, which `--config` takes like any other.
+"""best.yaml: the config of the best member, for an ordinary run.
 
-write_best(directory, tree, rows, "val/loss", "min")
+write_best(root / "best.yaml", base, best_row(rows), sweep=root, members=len(rows))
+# jaxtrain --config runs/digits/sweep-1a2b/best.yaml
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from jaxtrain.config import ConfigDict, dumps, merge
-from jaxtrain.direction import Direction
+from jaxtrain.config.schema import ExperimentConfig
+from jaxtrain.errors import ConfigError
 from jaxtrain.files import replacing
-from jaxtrain.sweeps.tree import nested
+from jaxtrain.run import make_config
+from jaxtrain.sweeps.ledger import Row
 
-NAME = "best.yaml"
 
+def member_config(base: Mapping[str, Any] | ConfigDict, row: Row) -> ExperimentConfig:
+    """The config that a member was trained with, as one of a run by itself.
 
-def best_row(rows: Sequence[Mapping[str, Any]], direction: Direction) -> Mapping[str, Any] | None:
-    """The best of all members; None where none has a figure. Of two equals the first."""
-    known = [row for row in rows if row["value"] is not None]
-    sign = 1 if direction == "min" else -1
-    return min(known, key=lambda row: (sign * row["value"], row["member"]), default=None)
+    Its `workdir` is none: the base's is the directory of the sweep, or of another run.
+
+    Args:
+        base: of the sweep, as it was written: a default that is written out would pass for an
+            option that was asked for, and stay where a value names another component.
+        row: of the member.
+
+    Raises:
+        ConfigError: the values do not go with the base.
+    """
+    tree = merge(base)
+    # A name first: options beside it are those of the component that it names.
+    for key in sorted(row.values, key=lambda key: not key.endswith(".name")):
+        tree = merge(tree, _nested(key, row.values[key]))
+    try:
+        return make_config(merge(tree, {"workdir": None}))
+    except ConfigError as error:
+        raise ConfigError(f"member {row.member}: {error}") from None
 
 
 def write_best(
-    directory: Path,
-    tree: Mapping[str, Any] | ConfigDict,
-    rows: Sequence[Mapping[str, Any]],
-    monitor: str,
-    direction: Direction,
+    path: Path,
+    base: Mapping[str, Any] | ConfigDict,
+    row: Row,
+    *,
+    sweep: Path,
+    members: int,
 ) -> None:
-    """Write it, where there is a best member.
+    """Write best.yaml, whole or not at all; on top of it, what it promises.
 
     Args:
-        directory: of the sweep.
-        tree: the config that all members have in common.
-        rows: what has become of them.
-        monitor: the figure that counts.
-        direction: which way it gets better.
+        path: of the file.
+        base: the config of the sweep, as it was written.
+        row: of its best member.
+        sweep: its directory, for the comment.
+        members: how many there are, likewise.
+
+    Raises:
+        ConfigError: the member has no value, or its values do not go with the base.
     """
-    best = best_row(rows, direction)
-    if best is None:
-        return
-    told = merge(tree, nested(best["values"]))
-    text = (
-        f"# Member {best['member']} of {len(rows)}: {monitor} {best['value']!r} behind epoch "
-        f"{best['best_epoch']}.\n" + dumps(merge(told, {"workdir": None}))
-    )
-    with replacing(directory / NAME) as temporary:
+    if row.value is None:
+        raise ConfigError(f"best.yaml: member {row.member} has no value of {row.monitor}")
+    text = f"{_comment(row, sweep, members)}\n{dumps(member_config(base, row))}"
+    with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def _comment(row: Row, sweep: Path, members: int) -> str:
+    said = (
+        f"sweep {sweep}: member {row.member}, the best of {members}; it promises "
+        f"{row.monitor} = {row.value!r}, of epoch {row.best_epoch} ({row.status} after "
+        f"{row.epochs})"
+    )
+    return f"# {said if said.isprintable() else ascii(said)}"  # a path may hold a line end
+
+
+def _nested(key: str, value: Any) -> dict[str, Any]:
+    """A tree with one leaf.
+
+    >>> _nested("optimizer.learning_rate", 0.1)
+    {'optimizer': {'learning_rate': 0.1}}
+    """
+    for part in reversed(key.split(".")):
+        value = {part: value}
+    tree: dict[str, Any] = value
+    return tree

@@ -20,7 +20,6 @@ import numpy as np
 from jaxtrain.errors import ConfigError
 from jaxtrain.hooks import JSONL
 from jaxtrain.run import Experiment, RunData, Task
-from jaxtrain.sweeps.ledger import Ledger
 from jaxtrain.sweeps.sweep import Sweep
 from jaxtrain.sweeps.unit import Unit
 from jaxtrain.tracking import append_row
@@ -42,34 +41,33 @@ def export_member(sweep: Sweep, member: int, directory: str | Path) -> Path:
             another run's.
         CheckpointError: what was saved of it is gone or broken.
     """
-    ledger = Ledger(sweep.directory)
-    row = ledger.rows.get(member)
+    rows, asked = sweep.rows(), sweep.asked()
+    row = rows.get(member)
     if row is None:
         raise ConfigError(
             f"{sweep.directory}: nothing is known of a member {member}; expected one of 0 to "
-            f"{max(ledger.rows, default=-1)}"
+            f"{max(rows, default=-1)}"
         )
-    batch = sweep.batch_of(row["batch"], ledger.asked[row["batch"]])
+    batch = sweep.batch_of(row.batch, asked[row.batch])
     unit = next(one for one in sweep.units_of(batch) if member in one.members)
-    last = len(row["rungs"]) - 1
+    last = len(row.rungs) - 1
     standing = unit.loaded(last, member)
     config = sweep.config_of(next(one for one in batch.asked if one.member == member))
     config = config.model_copy(update={"workdir": str(directory)})
     experiment = Experiment(Task.of(RunData.of(config)), directory)
     if experiment.directory.holds_a_run():
         raise ConfigError(f"{directory}: holds a run already; choose another directory")
-    rows = _epochs(unit, member)
+    epochs = _epochs(unit, member)
     with experiment.directory.held(config):
-        ends = row["status"] in ("finished", "stopped")
-        places = {
-            row["epochs"]: (standing.state, "terminate" if row["status"] == "stopped" else "")
-        }
-        if row["best_epoch"] not in (None, row["epochs"]):
-            places[row["best_epoch"]] = (standing.best, "")
+        ends = row.status in ("finished", "stopped")
+        stopped = "terminate" if row.status == "stopped" else ""
+        places = {row.epochs: (standing.state, stopped)}
+        if row.best_epoch is not None and row.best_epoch != row.epochs:
+            places[row.best_epoch] = (standing.best, "")
         for epoch in sorted(places):
-            _save(experiment, rows, epoch, *places[epoch])
-        for epoch_row in rows:
-            append_row(experiment.directory / JSONL.FILE_NAME, {"event": "epoch", **epoch_row})
+            _save(experiment, epochs, epoch, *places[epoch])
+        for one in epochs:
+            append_row(experiment.directory / JSONL.FILE_NAME, {"event": "epoch", **one})
         if not ends:
             experiment.directory.write_metadata(config, "interrupted")
     if ends:

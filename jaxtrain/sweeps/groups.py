@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from jaxtrain.config import ExperimentConfig, to_dict
+from jaxtrain.config.frozen_dict import FrozenDict
 from jaxtrain.errors import JaxtrainError
 from jaxtrain.run.data import RunData
 from jaxtrain.run.task import Task
@@ -176,7 +177,7 @@ def _with(section: Any, path: Sequence[str], value: Any) -> Any:
     if not rest:
         new = value
     elif isinstance(section, Mapping):
-        return type(section)({**section, name: _with(section[name], rest, value)})
+        return FrozenDict({**section, name: _with(section[name], rest, value)})
     else:
         new = _with(getattr(section, name), rest, value)
     return section.model_copy(update={name: new})

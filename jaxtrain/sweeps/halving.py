@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from jaxtrain.direction import Direction
+from jaxtrain.direction import Direction, rank
 
 
 def rungs(*, first: int, factor: int, epochs: int) -> list[int]:
@@ -49,14 +49,14 @@ def survivors(
     known = [place for place, value in enumerate(values) if _is_sound(value)]
     if not known:
         return []
-    sign = 1 if mode == "min" else -1
-    before = sorted(sign * v for v in seen if v is not None and _is_sound(v))
-    ranked = sorted(known, key=lambda place: (sign * values[place], place))  # type: ignore[operator]
+    ranks = {place: rank(values[place], mode) for place in known}
+    before = [rank(value, mode) for value in seen if _is_sound(value)]
+    ranked = sorted(known, key=lambda place: (ranks[place], place))
     room = max(1, (len(seen) + len(values)) // factor)
     found = []
-    for rank, place in enumerate(ranked):
-        better = sum(1 for value in before if value <= sign * values[place])  # type: ignore[operator]
-        if rank + better < room:
+    for better, place in enumerate(ranked):
+        ahead = sum(one <= ranks[place] for one in before)
+        if better + ahead < room:
             found.append(place)
     return sorted(found or ([ranked[0]] if not seen else []))
 

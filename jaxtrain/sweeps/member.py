@@ -37,9 +37,9 @@ class Member(flax.struct.PyTreeNode):
 
     state: TrainState
     best: TrainState
-    numbers: tuple[jax.Array, ...]
-    trains: jax.Array
-    failed_at: jax.Array
+    numbers: tuple[Any, ...]
+    trains: Any
+    failed_at: Any
 
 
 Step = Callable[[TrainState, Mapping[str, Any]], tuple[TrainState, dict[str, Any]]]

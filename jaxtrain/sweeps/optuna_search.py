@@ -24,7 +24,7 @@ import numpy as np
 from jaxtrain.direction import Direction
 from jaxtrain.errors import ConfigError, did_you_mean
 from jaxtrain.sweeps.config import SweepConfig
-from jaxtrain.sweeps.search import Asked
+from jaxtrain.sweeps.ledger import AskedMember, Row
 from jaxtrain.sweeps.space import Distribution
 
 _OWNER = "jaxtrain.sweep"
@@ -60,7 +60,7 @@ class OptunaSearch:
         }
         section = sweep.optuna
         storage = section.storage or f"sqlite:///{directory.absolute() / 'optuna.db'}"
-        wanted = "minimize" if direction == "min" else "maximize"
+        wanted: Any = "minimize" if direction == "min" else "maximize"
         self._study = optuna.create_study(
             study_name=section.study, storage=storage, direction=wanted, load_if_exists=True
         )
@@ -70,7 +70,7 @@ class OptunaSearch:
                 f"{self._study.direction.name.lower()}; this sweep wants to {wanted}"
             )
 
-    def ask(self, *, first: int, count: int) -> list[Asked]:
+    def ask(self, *, first: int, count: int) -> list[AskedMember]:
         """The next trials; those that this sweep had asked for when it was killed come first."""
         trials = self._study.get_trials(deepcopy=False)
         states = self._optuna.trial.TrialState
@@ -92,29 +92,29 @@ class OptunaSearch:
             found.append(self._asked(member, trial.number, trial.params))
         return found
 
-    def tell(self, asked: Sequence[Asked], rows: Sequence[dict[str, Any]]) -> None:
+    def tell(self, asked: Sequence[AskedMember], rows: Sequence[Row]) -> None:
         """What has become of them: complete, pruned where they were cut, or failed."""
         states = self._optuna.trial.TrialState
         trials = {trial.number: trial for trial in self._study.get_trials(deepcopy=False)}
-        by_member = {row["member"]: row for row in rows}
+        by_member = {row.member: row for row in rows}
         for one in asked:
             row = by_member.get(one.member)
             if one.trial is None or row is None or trials[one.trial].state.is_finished():
                 continue
-            for epoch, value in row["rungs"]:
+            for epoch, value in row.rungs:
                 if value is not None:
                     trial = self._optuna.trial.Trial(self._study, trials[one.trial]._trial_id)
                     trial.report(value, epoch)
-            if row["value"] is None or row["status"] == "failed":
+            if row.value is None or row.status == "failed":
                 self._study.tell(one.trial, state=states.FAIL)
-            elif row["status"] == "cut":
-                self._study.tell(one.trial, row["value"], state=states.PRUNED)
+            elif row.status == "cut":
+                self._study.tell(one.trial, row.value, state=states.PRUNED)
             else:
-                self._study.tell(one.trial, row["value"])
+                self._study.tell(one.trial, row.value)
 
-    def _asked(self, member: int, trial: int, params: dict[str, Any]) -> Asked:
+    def _asked(self, member: int, trial: int, params: dict[str, Any]) -> AskedMember:
         values = {key: self._value(key, params[key]) for key in self._sweep.space.keys}
-        return Asked(member, values, trial)
+        return AskedMember(member=member, values=values, trial=trial)
 
     def _value(self, key: str, found: Any) -> Any:
         if self._sweep.space.keys[key].kind == "choice":

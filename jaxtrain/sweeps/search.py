@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -20,31 +19,17 @@ import numpy as np
 
 from jaxtrain.direction import Direction
 from jaxtrain.sweeps.config import SweepConfig
-
-
-@dataclass(frozen=True)
-class Asked:
-    """A member as it was asked for.
-
-    Args:
-        member: its number in the sweep, from 0.
-        values: by dotted key.
-        trial: its number in Optuna's study.
-    """
-
-    member: int
-    values: dict[str, Any]
-    trial: int | None = None
+from jaxtrain.sweeps.ledger import AskedMember, Row
 
 
 class Searcher(Protocol):
     """Asks for members, and is told what has become of them."""
 
-    def ask(self, *, first: int, count: int) -> list[Asked]:
+    def ask(self, *, first: int, count: int) -> list[AskedMember]:
         """Up to `count` members, from the number `first` on; none where there are to be no more."""
         ...
 
-    def tell(self, asked: Sequence[Asked], rows: Sequence[dict[str, Any]]) -> None:
+    def tell(self, asked: Sequence[AskedMember], rows: Sequence[Row]) -> None:
         """What has become of members; twice the same is no error."""
         ...
 
@@ -55,12 +40,14 @@ class GridSearch:
     def __init__(self, sweep: SweepConfig) -> None:
         self._sweep = sweep
 
-    def ask(self, *, first: int, count: int) -> list[Asked]:
+    def ask(self, *, first: int, count: int) -> list[AskedMember]:
         """The next combinations."""
         chosen = itertools.islice(self._sweep.space.grid(), first, first + count)
-        return [Asked(first + place, values) for place, values in enumerate(chosen)]
+        return [
+            AskedMember(member=first + place, values=values) for place, values in enumerate(chosen)
+        ]
 
-    def tell(self, asked: Sequence[Asked], rows: Sequence[dict[str, Any]]) -> None:
+    def tell(self, asked: Sequence[AskedMember], rows: Sequence[Row]) -> None:
         """Nothing follows from it."""
 
 
@@ -70,12 +57,14 @@ class RandomSearch:
     def __init__(self, sweep: SweepConfig) -> None:
         self._sweep = sweep
 
-    def ask(self, *, first: int, count: int) -> list[Asked]:
+    def ask(self, *, first: int, count: int) -> list[AskedMember]:
         """The next draws."""
         end = min(first + count, self._sweep.members)
-        return [Asked(member, self._drawn(member)) for member in range(first, end)]
+        return [
+            AskedMember(member=member, values=self._drawn(member)) for member in range(first, end)
+        ]
 
-    def tell(self, asked: Sequence[Asked], rows: Sequence[dict[str, Any]]) -> None:
+    def tell(self, asked: Sequence[AskedMember], rows: Sequence[Row]) -> None:
         """Nothing follows from it."""
 
     def _drawn(self, member: int) -> dict[str, Any]:

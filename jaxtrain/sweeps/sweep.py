@@ -20,7 +20,7 @@ from typing import Any
 
 from jaxtrain.config import ConfigDict, ExperimentConfig, dump, merge, to_dict
 from jaxtrain.direction import Direction, better
-from jaxtrain.errors import ConfigError
+from jaxtrain.errors import ConfigError, DataError
 from jaxtrain.files import append_line, make_directory, replacing
 from jaxtrain.files.lock import lock
 from jaxtrain.hooks.monitor import Monitor
@@ -30,16 +30,25 @@ from jaxtrain.sweeps.best import write_best
 from jaxtrain.sweeps.config import SweepConfig
 from jaxtrain.sweeps.groups import Group, split
 from jaxtrain.sweeps.halving import rungs, survivors
-from jaxtrain.sweeps.ledger import Ledger
+from jaxtrain.sweeps.ledger import (
+    Asked,
+    AskedMember,
+    Row,
+    append_asked,
+    append_rows,
+    read_asked,
+    read_rows,
+)
 from jaxtrain.sweeps.memory import members_at_once
 from jaxtrain.sweeps.population import refuse_unfit
-from jaxtrain.sweeps.search import Asked, searcher_of
+from jaxtrain.sweeps.ranking import best_row
+from jaxtrain.sweeps.search import Searcher, searcher_of
 from jaxtrain.sweeps.tree import leaves, nested
 from jaxtrain.sweeps.unit import Guard, Unit
 
 logger = logging.getLogger(__name__)
 
-RECORD = "sweep.json"
+RECORD, ROWS, ASKED = "sweep.json", "sweep.jsonl", "asked.jsonl"
 
 
 @dataclass(frozen=True)
@@ -54,7 +63,7 @@ class Batch:
     """
 
     number: int
-    asked: tuple[Asked, ...]
+    asked: tuple[AskedMember, ...]
     configs: tuple[ExperimentConfig, ...]
     groups: tuple[Group, ...]
 
@@ -109,7 +118,7 @@ class Sweep:
         """Which way the monitored figure gets better."""
         return better(self.monitor.name, self.monitor.mode)
 
-    def config_of(self, asked: Asked) -> ExperimentConfig:
+    def config_of(self, asked: AskedMember) -> ExperimentConfig:
         """The config of a member, which it has as a run of its own.
 
         Raises:
@@ -123,7 +132,7 @@ class Sweep:
                 raise ConfigError(f"member {asked.member}, {asked.values}: {error}") from None
         return self._configs[asked.member]
 
-    def batch_of(self, number: int, asked: Sequence[Asked]) -> Batch:
+    def batch_of(self, number: int, asked: Sequence[AskedMember]) -> Batch:
         """The programs of a batch; no array is made.
 
         Raises:
@@ -138,9 +147,12 @@ class Sweep:
 
     def units_of(self, batch: Batch) -> list[Unit]:
         """What is trained of a batch one after the other, each as many members as there is room."""
+        path = self.directory / "units" / f"{batch.number:03d}.json"
+        # What there was room for when they were begun: they go on as they are.
+        sizes = json.loads(path.read_text()) if path.exists() else []
         found = []
         for number, group in enumerate(batch.groups):
-            size = members_at_once(group)
+            size = sizes[number] if sizes else members_at_once(group)
             for part, first in enumerate(range(0, len(group.members), size)):
                 places = range(first, min(first + size, len(group.members)))
                 found.append(
@@ -155,7 +167,7 @@ class Sweep:
                 )
         return found
 
-    def run(self, guard: Guard = nullcontext) -> list[dict[str, Any]]:
+    def run(self, guard: Guard = nullcontext) -> list[Row]:
         """Train what is left to be trained.
 
         Args:
@@ -173,42 +185,71 @@ class Sweep:
             self._refuse_another()
             introduce()
             self._claim()
-            ledger = Ledger(self.directory)
+            asked, rows = self.asked(), self.rows()
             searcher = searcher_of(self.sweep, self.directory, self.direction)
-            for number, asked in self._batches(ledger, searcher):
-                if self._is_left(ledger, asked):
-                    for row in self._train(self.batch_of(number, asked), ledger, guard):
-                        ledger.add(row)
-                searcher.tell(asked, [ledger.rows[one.member] for one in asked])
-            rows = [ledger.rows[member] for member in sorted(ledger.rows)]
-            write_best(self.directory, self._tree, rows, self.monitor.name, self.direction)
-        return rows
+            for number, members in self._batches(asked, searcher):
+                if self._is_left(members, rows):
+                    told = self._train(self.batch_of(number, members), rows, guard)
+                    append_rows(self.directory / ROWS, [r for r in told if rows.get(r.member) != r])
+                    rows |= {row.member: row for row in told}
+                searcher.tell(members, [rows[one.member] for one in members])
+            found = [rows[member] for member in sorted(rows)]
+            self._report(found)
+        return found
 
-    def _batches(self, ledger: Ledger, searcher: Any) -> Iterator[tuple[int, list[Asked]]]:
+    def asked(self) -> list[tuple[AskedMember, ...]]:
+        """The members of each batch so far.
+
+        Raises:
+            DataError: somebody has edited the file.
+        """
+        found = read_asked(self.directory / ASKED)
+        if [one.batch for one in found] != list(range(len(found))):
+            raise DataError(f"{self.directory / ASKED}: a batch is missing, expected all from 0 on")
+        return [one.members for one in found]
+
+    def rows(self) -> dict[int, Row]:
+        """What has become of the members that are over, by number.
+
+        Raises:
+            DataError: somebody has edited the file.
+        """
+        return {row.member: row for row in read_rows(self.directory / ROWS)}
+
+    def _report(self, rows: Sequence[Row]) -> None:
+        best = best_row(rows, self.monitor.mode)
+        if best is not None:
+            path = self.directory / "best.yaml"
+            write_best(path, self._tree, best, sweep=self.directory, members=len(rows))
+
+    def _batches(
+        self, before: Sequence[tuple[AskedMember, ...]], searcher: Searcher
+    ) -> Iterator[tuple[int, tuple[AskedMember, ...]]]:
         """Those that were asked for, and further ones until there are enough."""
-        yield from enumerate(list(ledger.asked))
-        while True:
-            first = sum(len(batch) for batch in ledger.asked)
-            asked = searcher.ask(first=first, count=min(self.sweep.batch, self.sweep.members))
-            if not asked:
-                return
+        yield from enumerate(before)
+        number, first = len(before), sum(map(len, before))
+        while asked := searcher.ask(first=first, count=self.sweep.batch):
             for one in asked:
                 self.config_of(one)  # what is wrong with it is said before it is trained
-            number = len(ledger.asked)
-            ledger.ask(number, asked)
-            yield number, asked
+            members = tuple(asked)
+            append_asked(self.directory / ASKED, Asked(batch=number, members=members))
+            yield number, members
+            number, first = number + 1, first + len(members)
 
-    def _is_left(self, ledger: Ledger, asked: Sequence[Asked]) -> bool:
+    def _is_left(self, asked: Sequence[AskedMember], rows: Mapping[int, Row]) -> bool:
         """Whether there is something to train: nobody was told, or who went all the way goes on."""
-        if any(one.member not in ledger.rows for one in asked):
+        if any(one.member not in rows for one in asked):
             return True
-        rows = [(one, ledger.rows[one.member]) for one in asked]
-        ended = [(one, row) for one, row in rows if row["status"] == "finished"]
-        return any(self.config_of(one).train.epochs > row["epochs"] for one, row in ended)
+        ended = [one for one in asked if rows[one.member].status == "finished"]
+        return any(self.config_of(m).train.epochs > rows[m.member].epochs for m in ended)
 
-    def _train(self, batch: Batch, ledger: Ledger, guard: Guard) -> list[dict[str, Any]]:
+    def _train(self, batch: Batch, rows: Mapping[int, Row], guard: Guard) -> list[Row]:
         """Train a batch from rung to rung, and say what has become of each member."""
         units = self.units_of(batch)
+        sizes = [max(len(u.members) for u in units if u.group is g) for g in batch.groups]
+        make_directory(self.directory / "units")
+        with replacing(self.directory / "units" / f"{batch.number:03d}.json") as temporary:
+            temporary.write_text(json.dumps(sizes))
         alive = [one.member for one in batch.asked]
         told: dict[int, dict[str, Any]] = {}
         reached: dict[int, list[tuple[int, float | None]]] = {member: [] for member in alive}
@@ -232,9 +273,11 @@ class Sweep:
             assert halving is not None
             standing = [member for member in alive if told[member]["status"] == "finished"]
             seen = [
-                dict(map(tuple, row["rungs"])).get(end)
-                for member, row in ledger.rows.items()
-                if member not in reached and end in dict(map(tuple, row["rungs"]))
+                value
+                for member, row in rows.items()
+                if member not in reached
+                for epoch, value in row.rungs
+                if epoch == end
             ]
             chosen = survivors(
                 [told[member]["value"] for member in standing],
@@ -250,7 +293,7 @@ class Sweep:
             logger.info("rung of %d epochs: %d of %d go on", end, len(alive), len(standing))
             if not alive:
                 break
-        return [told[one.member] | {"rungs": reached[one.member]} for one in batch.asked]
+        return [Row(**told[one.member], rungs=tuple(reached[one.member])) for one in batch.asked]
 
     def _tell(
         self,

@@ -73,7 +73,7 @@ class Members:
                     leaf if axis is None else next(mine)
                     for leaf, axis in zip(flat, axes, strict=True)
                 ]
-                return function(*treedef.unflatten(leaves))
+                return function(*jax.tree.unflatten(treedef, leaves))
 
             return jax.lax.map(one, own)
 
@@ -110,7 +110,7 @@ def one_of(tree: Any, axes: Any = 0) -> Any:
 
     leaves, treedef = jax.tree.flatten(tree)
     found = _axes_of_leaves(axes, tree)
-    return treedef.unflatten(map(without, leaves, found))
+    return jax.tree.unflatten(treedef, list(map(without, leaves, found)))
 
 
 def _axes_of_leaves(axes: Any, tree: Any) -> list[int | None]:

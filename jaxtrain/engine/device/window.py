@@ -68,7 +68,7 @@ def update_window(window: dict[str, Any], output: Any, name: str) -> dict[str, A
     }
 
 
-def figures(window: Any) -> dict[str, float]:
+def figures(window: Any) -> dict[str, Any]:
     """The figures of a window that is on the host; NaN where nothing was seen."""
     if np.ndim(window["count"]):  # of many members
         count = np.maximum(window["count"], 1)
