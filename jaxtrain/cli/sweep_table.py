@@ -29,12 +29,13 @@ def print_table(rows: Sequence[Row], mode: Mode, *, top: int) -> None:
 
     shown = ranked(rows, mode)[:top]
     keys = list(dict.fromkeys(key for row in shown for key in row.values))
+    short = len({key.rpartition(".")[2] for key in keys}) == len(keys)
     print_columns(
         [
             Column("member", [str(row.member) for row in shown], right=True),
             *(
                 Column(
-                    printable(key),
+                    printable(key.rpartition(".")[2] if short else key),
                     [_short(row.values[key]) for row in shown],
                     worth=6,
                     right=True,

@@ -17,9 +17,7 @@ def describe_sweep(sweep: Sweep) -> str:
     import jax
 
     if sweep.sweep.search == "optuna":
-        return (
-            "search: optuna asks for members as it goes; plan knows them only when they are asked"
-        )
+        return "search: optuna asks for members as it goes; none is known before"
     searcher = searcher_of(sweep.sweep, sweep.directory, sweep.direction)
     asked = searcher.ask(first=0, count=sweep.sweep.batch)
     batch = sweep.batch_of(0, asked)

@@ -11,7 +11,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from jaxtrain.direction import better, rank
+from jaxtrain.direction import Mode, better, rank
 from jaxtrain.report.page.content import Content, FigureJson, panel
 from jaxtrain.report.page.figures import figure, figure_of, is_number, is_share
 from jaxtrain.report.page.markup import element, for_plotly, joined
@@ -88,7 +88,10 @@ def objective(records: Sequence[RunRecord]) -> tuple[str, list[float | None]]:
 
 
 def parallel(
-    columns: Mapping[str, Sequence[float]], monitor: str, y: Sequence[float]
+    columns: Mapping[str, Sequence[float]],
+    monitor: str,
+    y: Sequence[float],
+    mode: Mode = "auto",
 ) -> FigureJson:
     """Parallel coordinates: a line a run, an axis a number, coloured by the figure."""
     dimensions = [_dimension(key, values) for key, values in columns.items()]
@@ -109,7 +112,7 @@ def parallel(
                 "line": {
                     "color": list(y),
                     "colorscale": [[0, "var(--faint)"], [1, "var(--c0)"]],
-                    "reversescale": better(monitor) == "min",
+                    "reversescale": better(monitor, mode) == "min",
                     "showscale": True,
                     "colorbar": {
                         "thickness": 12, "outlinewidth": 0, "title": {"text": for_plotly(monitor)},
@@ -128,10 +131,15 @@ def parallel(
 
 
 def scatter(
-    key: str, x: Sequence[float], monitor: str, y: Sequence[float], names: Sequence[str]
+    key: str,
+    x: Sequence[float],
+    monitor: str,
+    y: Sequence[float],
+    names: Sequence[str],
+    mode: Mode = "auto",
 ) -> FigureJson:
     """A dot a run, the best with a ring."""
-    best = min(range(len(y)), key=lambda place: rank(y[place], better(monitor)))
+    best = min(range(len(y)), key=lambda place: rank(y[place], better(monitor, mode)))
     hover = [
         f"{for_plotly(name)}<br>{for_plotly(key)}: {figure(a)}<br>"
         f"{for_plotly(monitor)}: {figure_of(monitor, b)}"
