@@ -65,6 +65,7 @@ def _sweep(options: argparse.Namespace, overrides: list[str]) -> int:
 
     print_table(rows, sweep.monitor.mode, top=options.top)
     print(f"best: {shown(sweep.directory / 'best.yaml')}")
+    print(f"report: {shown(sweep.directory / 'report.html')}")
     return 0
 
 

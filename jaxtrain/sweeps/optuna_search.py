@@ -108,7 +108,7 @@ class OptunaSearch:
             if row.value is None or row.status == "failed":
                 self._study.tell(one.trial, state=states.FAIL)
             elif row.status == "cut":
-                self._study.tell(one.trial, row.value, state=states.PRUNED)
+                self._study.tell(one.trial, state=states.PRUNED)  # with what was reported
             else:
                 self._study.tell(one.trial, row.value)
 

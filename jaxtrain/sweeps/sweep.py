@@ -18,12 +18,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from jaxtrain.config import ConfigDict, ExperimentConfig, dump, merge, to_dict
+from jaxtrain.config import ConfigDict, ExperimentConfig, dump, dumps, merge, to_dict
+from jaxtrain.config.yaml_form import dumps_plain
 from jaxtrain.direction import Direction, better
 from jaxtrain.errors import ConfigError, DataError
 from jaxtrain.files import append_line, make_directory, replacing
 from jaxtrain.files.lock import lock
 from jaxtrain.hooks.monitor import Monitor
+from jaxtrain.report.page.sweep_page import write_sweep_page
 from jaxtrain.run.device import choose_device
 from jaxtrain.run.registries import make_config
 from jaxtrain.sweeps.best import write_best
@@ -41,7 +43,7 @@ from jaxtrain.sweeps.ledger import (
 )
 from jaxtrain.sweeps.memory import members_at_once
 from jaxtrain.sweeps.population import refuse_unfit
-from jaxtrain.sweeps.ranking import best_row
+from jaxtrain.sweeps.ranking import best_row, importance
 from jaxtrain.sweeps.search import Searcher, searcher_of
 from jaxtrain.sweeps.tree import leaves, nested
 from jaxtrain.sweeps.unit import Guard, Unit
@@ -221,6 +223,21 @@ class Sweep:
         if best is not None:
             path = self.directory / "best.yaml"
             write_best(path, self._tree, best, sweep=self.directory, members=len(rows))
+        history = [
+            json.loads(line)
+            for path in sorted(self.directory.glob("units/*/history.jsonl"))
+            for line in path.read_text().splitlines()
+        ]
+        write_sweep_page(
+            self.directory / "report.html",
+            [row.model_dump(mode="json") for row in rows],
+            history,
+            self.monitor.name,
+            self.direction,
+            f"{dumps_plain({'sweep': self.sweep.to_json()})}\n{dumps(self._tree)}",
+            f"{self.base.project}: sweep",
+            importance(rows).shares or None,
+        )
 
     def _batches(
         self, before: Sequence[tuple[AskedMember, ...]], searcher: Searcher

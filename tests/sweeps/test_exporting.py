@@ -44,9 +44,7 @@ def test_one_that_was_cut_goes_on_alone(made, tmp_path):
 
 def test_what_can_not_be_exported(made, tmp_path):
     made, _ = made
-    with pytest.raises(
-        ConfigError, match="of a member 9; expected one of 0 to 3"
-    ):
+    with pytest.raises(ConfigError, match="of a member 9; expected one of 0 to 3"):
         export_member(made, 9, tmp_path / "x")
     export_member(made, 0, tmp_path / "taken")
     with pytest.raises(ConfigError, match="holds a run already"):
