@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import numbers
 import operator
 from collections.abc import Callable, Iterator, Sequence
 from contextvars import ContextVar
@@ -75,10 +76,10 @@ class Varied:
         Raises:
             RuntimeError: nobody has said which member's.
         """
-        numbers = _READING.get()
-        if numbers is None:
+        read = _READING.get()
+        if read is None:
             raise RuntimeError(f"{self!r}: it is an array only within Numbers.reading()")
-        return numbers(self)
+        return read(self)
 
     def __array__(self, *_: Any, **__: Any) -> NoReturn:
         raise Disagreement(self.values)
@@ -172,6 +173,7 @@ def _add_operators() -> None:
 
 
 _add_operators()
+numbers.Real.register(Varied)
 # An argument of a compiled function is an array in it, as a plain number is, too.
 jax.tree_util.register_pytree_node(
     Varied, lambda number: ((number.__jax_array__(),), None), lambda _, arrays: arrays[0]
@@ -236,8 +238,8 @@ _READING: ContextVar[Callable[[Varied], jax.Array] | None] = ContextVar("reading
 
 
 @contextlib.contextmanager
-def _reading(numbers: Callable[[Varied], jax.Array]) -> Iterator[None]:
-    token = _READING.set(numbers)
+def _reading(read: Callable[[Varied], jax.Array]) -> Iterator[None]:
+    token = _READING.set(read)
     try:
         yield
     finally:

@@ -1,0 +1,92 @@
+"""The members of a group, as one program, beside the same as runs of their own."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxtrain.checkpoint import CheckpointStore
+from jaxtrain.config import merge
+from jaxtrain.hooks.monitor import Monitor
+from jaxtrain.run import Experiment, make_config
+from jaxtrain.sweeps import split
+from jaxtrain.sweeps.population import Population, initial_members
+from jaxtrain.sweeps.tree import nested
+from tests.sweeps.small import tree
+
+
+def _equal(a, b):
+    for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True):
+        if jnp.issubdtype(x.dtype, jax.dtypes.prng_key):
+            x, y = jax.random.key_data(x), jax.random.key_data(y)
+        np.testing.assert_array_equal(x, y)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("optimizer.name=adamw",),
+        ("optimizer={name: sgd, momentum: 0.9, nesterov: true, learning_rate: 0.05}",),
+        ("optimizer={name: lion}",),
+        ("schedule={name: one_cycle}", "optimizer.clip_norm=0.5"),
+    ],
+)
+def test_a_member_has_the_bits_of_its_run(words, tmp_path):
+    values = [
+        {"seed": 1, "optimizer.learning_rate": 0.01, "model.dropout": 0.2},
+        {"seed": 2, "optimizer.learning_rate": 0.03, "loss.label_smoothing": 0.1},
+        {"seed": 2, "optimizer.weight_decay": 0.03, "model.dropout": 0.4},
+    ]
+    words = (*words, "train.epochs=2", "tracking.mode=disabled", "hooks.console=null")
+    configs = [make_config(merge(tree(*words), nested(one))) for one in values]
+    (group,) = split(configs)
+    made = Population(
+        group,
+        range(3),
+        numbers=range(3),
+        store=CheckpointStore(tmp_path / "c"),
+        monitor=Monitor("val/loss"),
+    )
+    made.trainer.run(made.loader, max_epochs=2)
+    members = made.trainer.state.train_state
+    for m, config in enumerate(configs):
+        alone = Experiment.of(config, tmp_path / str(m))
+        alone.train()
+        mine = jax.tree.map(lambda leaf, m=m: leaf[m], members.state)
+        _equal(mine, alone.trainer.state.train_state)
+        for name in ("train/loss", "train/accuracy", "val/loss", "val/accuracy"):
+            assert made.trainer.state.metrics[name][m] == alone.trainer.state.metrics[name]
+        best = jax.tree.map(lambda leaf, m=m: leaf[m], members.best)
+        saved, _ = alone.store.load(alone.store.best(), best, part="train_state")
+        _equal(best, saved)
+
+
+def test_where_the_compiler_sums_otherwise_it_is_the_last_digit(tmp_path):
+    """With a moving average a sum and a product are put together in other places than alone."""
+    words = ("optimizer={name: lion}", "train.ema=0.9", "train.epochs=2", "tracking.mode=disabled")
+    values = [{"model.dropout": 0.2}, {"optimizer.weight_decay": 0.03, "model.dropout": 0.4}]
+    configs = [make_config(merge(tree(*words), nested(one))) for one in values]
+    (group,) = split(configs)
+    store = CheckpointStore(tmp_path / "c")
+    made = Population(group, range(2), numbers=range(2), store=store, monitor=Monitor("val/loss"))
+    made.trainer.run(made.loader, max_epochs=2)
+    alone = Experiment.of(configs[1], tmp_path / "alone")
+    alone.train()
+    mine = jax.tree.map(lambda leaf: leaf[1], made.trainer.state.train_state.state)
+    theirs = alone.trainer.state.train_state
+    for x, y in zip(jax.tree.leaves(mine.ema), jax.tree.leaves(theirs.ema), strict=True):
+        np.testing.assert_allclose(x, y, rtol=2e-6, atol=1e-7)
+
+
+def test_a_member_begins_as_its_run_does():
+    configs = [make_config(tree(f"seed={seed}")) for seed in (4, 5)]
+    (group,) = split(configs)
+    members = initial_members(group, (1, 0))
+    for m, config in enumerate(reversed(configs)):
+        from jaxtrain.run import RunData, Task
+
+        alone = Task.of(RunData.of(config)).initial_state()
+        _equal(jax.tree.map(lambda leaf, m=m: leaf[m], members.state), alone)
+    assert members.trains.tolist() == [True, True]
