@@ -38,6 +38,7 @@ if TYPE_CHECKING:
         retention,
         run,
         step,
+        sweeps,
         tracking,
     )
     from jaxtrain.checkpoint import CheckpointStore
@@ -68,6 +69,7 @@ _ROOMS = (
     "retention",
     "run",
     "step",
+    "sweeps",
     "tracking",
 )
 # Below or above what one works with, and so not listed; but `jt.batch` is there all the same, not
@@ -83,6 +85,7 @@ _UNLISTED = (
     "registry",
     "sharding",
     "units",
+    "varied",
 )
 _NAMES = {
     "CheckpointStore": "checkpoint",
@@ -162,6 +165,7 @@ __all__ = [
     "retention",
     "run",
     "step",
+    "sweeps",
     "tracking",
 ]
 
