@@ -5,8 +5,8 @@ print(describe_sweep(sweep))
 
 from __future__ import annotations
 
-from jaxtrain.engine.device.members import choose_order
 from jaxtrain.sweeps.memory import bytes_of_member
+from jaxtrain.sweeps.population import own_order
 from jaxtrain.sweeps.search import searcher_of
 from jaxtrain.sweeps.sweep import Sweep
 from jaxtrain.units import as_bytes
@@ -14,8 +14,6 @@ from jaxtrain.units import as_bytes
 
 def describe_sweep(sweep: Sweep) -> str:
     """The programs of the first batch, a paragraph each; nothing is trained or written."""
-    import jax
-
     if sweep.sweep.search == "optuna":
         return "search: optuna asks for members as it goes; none is known before"
     searcher = searcher_of(sweep.sweep, sweep.directory, sweep.direction)
@@ -28,7 +26,7 @@ def describe_sweep(sweep: Sweep) -> str:
     for number, group in enumerate(batch.groups):
         mine = [unit for unit in units if unit.group is group]
         each = bytes_of_member(group)
-        order = sweep.sweep.order or choose_order(jax.default_backend())
+        order = sweep.sweep.order or own_order()
         parts = ", ".join(str(len(unit.members)) for unit in mine)
         split_by = ", ".join(f"{key}={value}" for key, value in group.split_by.items())
         lines += [

@@ -16,11 +16,13 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from jaxtrain.checkpoint import CheckpointStore, environment
 from jaxtrain.config import DEFAULT_HOOKS, imported_digests, to_dict
 from jaxtrain.data import members_loader
 from jaxtrain.engine import Engine
+from jaxtrain.engine.device.members import Order, choose_order
 from jaxtrain.errors import ConfigError
 from jaxtrain.hooks import HOOKS, Checkpoint, EarlyStopping, Validation
 from jaxtrain.hooks.monitor import Monitor
@@ -59,7 +61,7 @@ class Population:
         store: CheckpointStore,
         monitor: Monitor,
         state: Member | None = None,
-        order: Any = None,
+        order: Order | None = None,
     ) -> None:
         self.group, self.places, self.numbers = group, tuple(places), tuple(numbers)
         self.store, self.monitor, self._order = store, monitor, order
@@ -68,8 +70,10 @@ class Population:
         self.loader = members_loader([data.loader for data in datas])
         if state is None:
             state = initial_members(group, places)
+        order = order or own_order()
+        state = laid_out(state, order)
         form = None if config.train.form == "auto" else config.train.form
-        make = {"form": form, "members": len(self.places), "order": order}
+        make: dict[str, Any] = {"form": form, "members": len(self.places), "order": order}
         self.trainer = Engine(member_step(task.train_step, group.numbers), state, **make)
         metrics = {f"train/{name}": metric for name, metric in task.train_metrics().items()}
         self.trainer.add_metrics(metrics)
@@ -156,6 +160,32 @@ def initial_members(group: Group, places: Sequence[int]) -> Member:
         trains=jnp.ones(len(keys), bool),
         failed_at=jnp.zeros(len(keys), jnp.int32),
     )
+
+
+def own_order() -> Order:
+    """The order where nobody asks for one: over several devices all at once, or the rule's."""
+    return "together" if len(jax.devices()) > 1 else choose_order(jax.default_backend())
+
+
+def laid_out(members: Member, order: Order) -> Member:
+    """Members over the devices, as many of these as divide their number; or their shapes.
+
+    In turn they go through one device.
+    """
+    devices, count = jax.devices(), members.trains.shape[0]
+    if order == "in_turn" or len(devices) == 1:
+        return members
+    parts = max(n for n in range(1, len(devices) + 1) if count % n == 0)
+    mesh = Mesh(np.asarray(devices[:parts]), ("members",))
+    place = NamedSharding(mesh, PartitionSpec("members"))
+
+    def put(leaf: Any) -> Any:
+        if isinstance(leaf, jax.ShapeDtypeStruct):
+            return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=place)
+        return jax.device_put(leaf, place)
+
+    placed: Member = jax.tree.map(put, members)
+    return placed
 
 
 def refuse_unfit(group: Group) -> None:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -14,6 +18,7 @@ from jaxtrain.run import Experiment, make_config
 from jaxtrain.sweeps import split
 from jaxtrain.sweeps.population import Population, initial_members
 from jaxtrain.sweeps.tree import nested
+from tests import compiling
 from tests.sweeps.small import tree
 
 
@@ -90,3 +95,43 @@ def test_a_member_begins_as_its_run_does():
         alone = Task.of(RunData.of(config)).initial_state()
         _equal(jax.tree.map(lambda leaf, m=m: leaf[m], members.state), alone)
     assert members.trains.tolist() == [True, True]
+
+
+_DEVICES = """
+import sys
+from pathlib import Path
+import jax
+from tests.sweeps.small import sweep
+from jaxtrain.sweeps import split
+from jaxtrain.sweeps.population import laid_out
+from jaxtrain.sweeps.unit import shapes_of
+
+def run(name, **more):
+    return sweep(Path(sys.argv[1]) / name, members=4, halving={"first": 1, "factor": 2}, **more)
+
+made = run("spread")
+rows = made.run()
+whole = run("whole", order="in_turn").run()
+assert [row.rungs for row in rows] != []
+for a, b in zip(rows, whole):
+    assert a.status == b.status, (a, b)
+    for (_, x), (_, y) in zip(a.rungs, b.rungs):
+        assert abs(x - y) < 2e-3 * y, (x, y)
+(unit,) = made.units_of(made.batch_of(0, made.asked()[0]))
+for count, parts in ((8, 4), (4, 4), (6, 3), (5, 1), (2, 2)):
+    shapes = laid_out(shapes_of(unit.group, count), "together")
+    assert {len(x.sharding.device_set) for x in jax.tree.leaves(shapes)} == {parts}
+print(len(jax.devices()), [row.status for row in rows])
+"""
+
+
+def test_members_lie_over_the_devices(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-c", _DEVICES, str(tmp_path)],
+        env={**os.environ, **compiling.devices(4)},
+        capture_output=True,
+        text=True,
+        timeout=240,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("4 [")
