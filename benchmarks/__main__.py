@@ -21,6 +21,7 @@ BENCHMARKS = {
     "saves": "checkpoints: seconds a save takes, and how long it holds the training up",
     "updates": "AdamW on ten and a hundred million parameters, here, in optax and in PyTorch",
     "whole": "from the start of a process to an accuracy on MNIST, here and with peers",
+    "sweep": "many runs of a config as one program, one by one, with peers; halving a search",
     "tables": "a large CSV file: seconds and memory to read it, here and with peers",
 }
 

@@ -30,6 +30,7 @@ from typing import Any, NoReturn
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.extend.core.primitives import convert_element_type_p
 
 Number = float | int | bool
 
@@ -196,7 +197,7 @@ class Numbers:
         def note(number: Varied) -> jax.Array:
             key = _key(number)
             self._slots.setdefault(key, len(self._slots))
-            return jnp.ones((), key[0])
+            return _as_weak(jnp.ones((), key[0]), number)
 
         with _reading(note):
             yield
@@ -213,7 +214,7 @@ class Numbers:
         """
 
         def read(number: Varied) -> jax.Array:
-            return jnp.asarray(slots[self._slots[_key(number)]])
+            return _as_weak(jnp.asarray(slots[self._slots[_key(number)]]), number)
 
         with _reading(read):
             yield
@@ -226,6 +227,19 @@ class Numbers:
         """
         chosen = slice(None) if members is None else list(members)
         return tuple(np.asarray(key[1:], key[0])[chosen] for key in self._slots)
+
+
+def _as_weak(array: jax.Array, number: Varied) -> jax.Array:
+    """Beside Python's numbers half precision stays what it is; beside those of NumPy it doesn't.
+
+    The primitive is that of `lax.convert_element_type`, which itself has no word for it.
+    """
+    if not all(type(value) in (float, int) for value in number.values):
+        return array
+    weak: jax.Array = convert_element_type_p.bind(
+        array, new_dtype=array.dtype, weak_type=True, sharding=None
+    )
+    return weak
 
 
 def _key(number: Varied) -> tuple[Any, ...]:

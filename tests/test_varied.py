@@ -143,3 +143,16 @@ def test_outside_of_a_member_it_is_no_array():
     numbers = Numbers()
     with numbers.reading([]), pytest.raises(KeyError):
         jnp.asarray(Varied((1.0, 2.0)))
+
+
+@pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.int32])
+@pytest.mark.parametrize("values", [(0.25, 0.5), (1, 2)])
+def test_it_is_as_weak_a_number_as_pythons(dtype, values):
+    x, varied, slots = jnp.ones(2, dtype), Varied(values), Numbers()
+    with slots.discovering():
+        assert (x * varied).dtype == (x * values[0]).dtype
+    for member, value in enumerate(values):
+        with slots.reading([slot[member] for slot in slots.of_members()]):
+            for found, wanted in ((x * varied, x * value), (varied - x, value - x)):
+                assert found.dtype == wanted.dtype
+                np.testing.assert_array_equal(found, wanted)

@@ -42,7 +42,13 @@ class OptunaSection(Section):
     sampler: str = "tpe"
     options: dict[str, Any] = Field(default_factory=dict)
     storage: str | None = None  # an address as SQLAlchemy has them; null: in the sweep's directory
-    study: str = "sweep"
+    study: str = Field(default="sweep", min_length=1)
+
+    @pydantic.model_validator(mode="after")
+    def _named_where_others_are(self) -> OptunaSection:
+        if self.storage is not None and "study" not in self.model_fields_set:
+            raise ValueError("storage wants a study: a database has several, name this sweep's")
+        return self
 
 
 class _File(Section):

@@ -21,6 +21,19 @@ from jaxtrain.errors import ConfigError, did_you_mean
 
 Kind = Literal["choice", "uniform", "log_uniform", "int", "log_int"]
 
+OF_ALL = (
+    "project",
+    "workdir",
+    "plugins",
+    "device",
+    "mesh",
+    "distributed",
+    "tracking",
+    "checkpoint.monitor",
+    "checkpoint.mode",
+)
+"""What can't vary, nor what is around or inside of it: the members of a sweep share it."""
+
 _KINDS = ("grid", "choice", "uniform", "log_uniform", "int", "log_int")
 
 
@@ -83,6 +96,14 @@ class Distribution:
             return int(min(max(round(drawn), self.low), self.high))
         return float(math.exp(rng.uniform(math.log(self.low), math.log(self.high))))
 
+    def end(self, turn: int) -> Any:
+        """The values of a choice in turn; of a range the smallest and the largest in turn."""
+        if self.kind == "choice":
+            return self.values[turn % len(self.values)]
+        if turn % 2 == 0:
+            return self.low
+        return self.high if self.kind.endswith("int") else math.nextafter(self.high, self.low)
+
     def to_json(self) -> dict[str, Any]:
         """As a file has it."""
         if self.kind == "choice":
@@ -107,11 +128,21 @@ class Space:
             raise ConfigError(
                 f"space: expected keys of the config and their values, found {given!r}"
             )
+        for key in given:
+            _refuse_key(str(key), [str(other) for other in given if other != key])
         return cls({str(key): Distribution.of(str(key), value) for key, value in given.items()})
 
     def draw(self, rng: np.random.Generator) -> dict[str, Any]:
         """A value of each key."""
         return {key: distribution.draw(rng) for key, distribution in self.keys.items()}
+
+    def ends(self) -> list[dict[str, Any]]:
+        """Members at both ends of each range, and at each value of each choice; as few as do."""
+        turns = max(2, *(len(distribution.values) for distribution in self.keys.values()))
+        return [
+            {key: distribution.end(turn) for key, distribution in self.keys.items()}
+            for turn in range(turns)
+        ]
 
     def grid(self) -> Iterator[dict[str, Any]]:
         """Every combination, the last key changing fastest.
@@ -132,6 +163,23 @@ class Space:
     def to_json(self) -> dict[str, Any]:
         """As a file has it."""
         return {key: distribution.to_json() for key, distribution in self.keys.items()}
+
+
+def _refuse_key(key: str, others: Sequence[str]) -> None:
+    if not all(key.split(".")):
+        raise ConfigError(
+            f"space: expected a dotted key, as optimizer.learning_rate, found {key!r}"
+        )
+    for shared in OF_ALL:
+        if _is_inside(key, shared) or _is_inside(shared, key):
+            raise ConfigError(f"space.{key}: can't vary: all members of a sweep share {shared}")
+    for other in others:
+        if _is_inside(key, other):
+            raise ConfigError(f"space.{key}: is inside of {other}, which varies too; leave one out")
+
+
+def _is_inside(key: str, other: str) -> bool:
+    return f"{key}.".startswith(f"{other}.")
 
 
 def _plain(value: Any) -> Any:

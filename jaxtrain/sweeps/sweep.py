@@ -134,6 +134,14 @@ class Sweep:
                 raise ConfigError(f"member {asked.member}, {asked.values}: {error}") from None
         return self._configs[asked.member]
 
+    def _refuse_wrong_ends(self) -> None:
+        """Check what later batches may ask for, before anything is trained."""
+        for values in self.sweep.space.ends():
+            try:
+                make_config(merge(self._tree, nested(values)), plugins=self._plugins)
+            except ConfigError as error:
+                raise ConfigError(f"a member of the space, {values}: {error}") from None
+
     def batch_of(self, number: int, asked: Sequence[AskedMember]) -> Batch:
         """The programs of a batch; no array is made.
 
@@ -182,6 +190,8 @@ class Sweep:
             Preempted: stopped by a signal; everything is saved.
             ConfigError: the directory holds another sweep, or another process has it.
         """
+        if self.sweep.batch < self.sweep.members:
+            self._refuse_wrong_ends()
         make_directory(self.directory)
         with lock(self.directory) as introduce:
             self._refuse_another()

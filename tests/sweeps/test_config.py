@@ -44,6 +44,7 @@ def test_how_many():
         ({"halving": {"first": 1, "factor": 1}}, r"halving\.factor"),
         ({"optuna": {}}, "optuna: is for search: optuna, found search: random"),
         ({"order": "both"}, "order"),
+        ({"search": "optuna", "optuna": {"storage": "sqlite:///x.db"}}, "storage wants a study"),
     ],
 )
 def test_what_is_wrong(more, says):

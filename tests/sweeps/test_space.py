@@ -82,6 +82,33 @@ def test_what_is_no_distribution(given, says):
         Space.of({"k": given})
 
 
+@pytest.mark.parametrize("key", ["workdir", "checkpoint.mode", "checkpoint", "mesh.data"])
+def test_what_all_members_share_can_not_vary(key):
+    with pytest.raises(ConfigError, match=rf"space\.{key}: can't vary: all members"):
+        Space.of({key: ["a"]})
+    assert Space.of({"checkpoint.keep": [1, 2], "projects": [1]}).keys.keys()
+
+
+def test_a_key_inside_of_another_one_is_refused():
+    given = {"model": [{"name": "linear"}], "model.dropout": {"uniform": [0, 1]}}
+    with pytest.raises(ConfigError, match=r"space\.model\.dropout: is inside of model"):
+        Space.of(given)
+    with pytest.raises(ConfigError, match=r"expected a dotted key, .*found 'model\.'"):
+        Space.of({"model.": [1]})
+    assert len(Space.of({"model.a": [1], "model.ab": [1]}).keys) == 2
+
+
+def test_the_ends_have_the_ends_of_every_range_and_every_choice():
+    space = Space.of({"a": {"uniform": [0.0, 1.0]}, "b": {"int": [2, 4]}, "c": ["x", None, [1]]})
+    below = math.nextafter(1.0, 0.0)  # the end of a range of floats is never drawn
+    assert space.ends() == [
+        {"a": 0.0, "b": 2, "c": "x"},
+        {"a": below, "b": 4, "c": None},
+        {"a": 0.0, "b": 2, "c": (1,)},
+    ]
+    assert Space.of({"a": {"log_int": [1, 8]}}).ends() == [{"a": 1}, {"a": 8}]
+
+
 def test_no_space():
     with pytest.raises(ConfigError, match="space: expected keys of the config"):
         Space.of({})

@@ -134,6 +134,14 @@ def test_what_is_wrong_with_a_member_is_said_before_anything_is_trained(tmp_path
         sweep(tmp_path / "t", space={"model.droput": [0.1]}, search="grid", members=None).run()
 
 
+def test_what_a_later_batch_could_ask_for_is_checked_before_anything_is_trained(tmp_path):
+    space = {"model.dropout": {"uniform": [0.0, 1.0]}, "optimizer.b1": {"uniform": [0.5, 1.5]}}
+    made = sweep(tmp_path / "s", space=space, batch=1)
+    with pytest.raises(ConfigError, match=r"a member of the space, .*\n?.*optimizer\.b1: expected"):
+        made.run()
+    assert not (tmp_path / "s").exists()
+
+
 def test_a_hook_that_changes_one_run_is_refused(tmp_path):
     with pytest.raises(ConfigError, match=r"hooks\.reduce_on_plateau"):
         sweep(tmp_path / "s", "hooks.reduce_on_plateau.patience=2").run()
