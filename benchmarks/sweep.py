@@ -60,7 +60,7 @@ PARTS: dict[str, tuple[str, ...]] = {
 def main(argv: Sequence[str]) -> None:
     parser = _parser()
     options = parser.parse_args(argv)
-    if options.some < 1 or (options.members or 2) < 2:
+    if options.some < 2 or (options.members or 2) < 2:
         # What is alike is told from the second one on: the first one compiles.
         parser.error("--some, --members: expected 2 at least")
     record: dict[str, Any] = {}
