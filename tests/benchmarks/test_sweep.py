@@ -14,7 +14,7 @@ from benchmarks import __main__ as command
 from benchmarks import sweep
 from benchmarks.populations import searches, ways
 from benchmarks.populations.cases import CASES, SPACE, Setting
-from jaxtrain.run import make_config
+from jaxtrain.run import RunData, make_config
 from jaxtrain.sweeps import SweepConfig
 from jaxtrain.sweeps.search import RandomSearch
 from tests import compiling
@@ -222,6 +222,23 @@ def test_a_trial_learns_and_each_value_counts(arrays):
     assert sum(p.numel() for p in model.parameters()) == 7 * 16 + 17 * 8 + 9 * 3
 
 
+def test_a_trials_rate_falls_in_half_a_cosine(arrays):
+    pytest.importorskip("torch")
+    from torch.optim.optimizer import register_optimizer_step_pre_hook
+
+    from benchmarks.populations.torch_trial import trial
+
+    rates = []
+    hook = register_optimizer_step_pre_hook(
+        lambda optimizer, *_: rates.append(optimizer.param_groups[0]["lr"])
+    )
+    try:  # 84 rows: two batches an epoch
+        list(trial(arrays, dataclasses.replace(SETTING, batch_size=60, epochs=2), VALUES))
+    finally:
+        hook.remove()
+    np.testing.assert_allclose(np.divide(rates, 3e-2), [1, 0.853553, 0.5, 0.146447], rtol=1e-5)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("way", ["optuna, one thread", "ray"])
 def test_a_peers_script_trains_all_trials(arrays, tmp_path, monkeypatch, way):
@@ -243,10 +260,14 @@ def test_a_peers_script_trains_all_trials(arrays, tmp_path, monkeypatch, way):
 def test_a_peer_reads_the_rows_of_our_run(tmp_path):
     found = members(count=2, epochs=5)
     ways.leave_data(found, tmp_path, trials=2)
-    with np.load(tmp_path / "data.npz") as arrays:
-        shapes = {name: array.shape for name, array in arrays.items()}
+    with np.load(tmp_path / "data.npz") as stored:
+        arrays = dict(stored)
+    shapes = {name: array.shape for name, array in arrays.items()}
     assert shapes["inputs"][1] == shapes["val_inputs"][1] == 64
     assert shapes["labels"] == shapes["inputs"][:1] > shapes["val_labels"]
+    held_out = RunData.of(make_config(found.case.file, found.words(1))).sets["validation"]
+    np.testing.assert_array_equal(arrays["val_inputs"], held_out.inputs)
+    np.testing.assert_array_equal(arrays["val_labels"], held_out.labels)
     setting = Setting.read(tmp_path)
     assert (setting.hidden, setting.epochs, setting.trials) == ([128, 128], 5, 2)
     assert (setting.batch_size, setting.outputs, setting.seed) == (32, 10, 3)
