@@ -16,6 +16,7 @@ from jaxtrain.errors import ConfigError
 from jaxtrain.files import replacing
 from jaxtrain.run import make_config
 from jaxtrain.sweeps.ledger import Row
+from jaxtrain.sweeps.tree import nested
 
 
 def member_config(base: Mapping[str, Any] | ConfigDict, row: Row) -> ExperimentConfig:
@@ -34,7 +35,7 @@ def member_config(base: Mapping[str, Any] | ConfigDict, row: Row) -> ExperimentC
     tree = merge(base)
     # A name first: options beside it are those of the component that it names.
     for key in sorted(row.values, key=lambda key: not key.endswith(".name")):
-        tree = merge(tree, _nested(key, row.values[key]))
+        tree = merge(tree, nested({key: row.values[key]}))
     try:
         return make_config(merge(tree, {"workdir": None}))
     except ConfigError as error:
@@ -75,15 +76,3 @@ def _comment(row: Row, sweep: Path, members: int) -> str:
         f"{row.epochs})"
     )
     return f"# {said if said.isprintable() else ascii(said)}"  # a path may hold a line end
-
-
-def _nested(key: str, value: Any) -> dict[str, Any]:
-    """A tree with one leaf.
-
-    >>> _nested("optimizer.learning_rate", 0.1)
-    {'optimizer': {'learning_rate': 0.1}}
-    """
-    for part in reversed(key.split(".")):
-        value = {part: value}
-    tree: dict[str, Any] = value
-    return tree
