@@ -47,6 +47,8 @@ from jaxtrain.data.splits import Splits
 from jaxtrain.data.tables import TableEncoder, TableReader, adult, csv_table
 from jaxtrain.data.target_scale import TargetScale
 from jaxtrain.data.text import (
+    LabelledTextReader,
+    LabelledTexts,
     Question,
     QuestionRows,
     TextReader,
@@ -54,6 +56,7 @@ from jaxtrain.data.text import (
     TokenRows,
     facts,
     instruction_records,
+    labelled_text,
     multiple_choice_records,
     read_tokenizer,
     text_files,
@@ -75,6 +78,8 @@ __all__ = [
     "ImagesInspection",
     "IndexedLoader",
     "IndexedMembers",
+    "LabelledTextReader",
+    "LabelledTexts",
     "Loader",
     "LoaderRows",
     "MembersLoader",
@@ -113,6 +118,7 @@ __all__ = [
     "inspect_arrays",
     "inspect_images",
     "instruction_records",
+    "labelled_text",
     "members_loader",
     "mixture",
     "mnist",

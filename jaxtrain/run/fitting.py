@@ -22,7 +22,8 @@ import jax
 import numpy as np
 
 from jaxtrain.blame import in_a_line, place_of
-from jaxtrain.data import Rows
+from jaxtrain.data import LabelledTexts, Rows
+from jaxtrain.data.text.labelled_text_reader import PADDING
 from jaxtrain.errors import ConfigError, JaxtrainError, WorkerError
 from jaxtrain.metrics import is_host_metric, refuse_misfit
 from jaxtrain.run.data import RunData
@@ -59,6 +60,25 @@ def refuse_other_loss(data: RunData) -> None:
         raise ConfigError(
             f"loss.name: {section.name!r} is for {_AS[other[0]]}, but the data "
             f"{data.train.name!r} are {_AS[task]}; set loss.name={_FOR[task]}"
+        )
+
+
+def refuse_other_vocabulary(data: RunData) -> None:
+    """See that a catalogue's model knows all tokens of labelled texts, and which is padding.
+
+    Raises:
+        ConfigError: it says what to set.
+    """
+    rows, model = data.train, data.config.model
+    if not isinstance(rows, LabelledTexts) or not hasattr(model, "padding_token"):
+        return
+    vocabulary, padding = getattr(model, "vocabulary", None), model.padding_token
+    if vocabulary is None or vocabulary < rows.vocabulary or padding != PADDING:
+        raise ConfigError(
+            f"model: the tokens of {rows.name!r} are 0 to {rows.vocabulary - 1}, of which "
+            f"{PADDING} is padding, but model.vocabulary is {vocabulary} and model.padding_token "
+            f"{padding}; set model.vocabulary={rows.vocabulary}, or more, and "
+            f"model.padding_token={PADDING}"
         )
 
 

@@ -45,6 +45,7 @@ from jaxtrain.run.fitting import (
     fitting,
     refuse_other_loss,
     refuse_other_outputs,
+    refuse_other_vocabulary,
     refuse_unread,
 )
 from jaxtrain.run.parameters import Parameters, starting_from
@@ -115,6 +116,7 @@ class Task:
             refuse_other_loss(data)
         whose = f"model {config.model.name!r}" if model is None else "the model"
         if model is None:
+            refuse_other_vocabulary(data)
             model = base_model(config, data.train.num_outputs, data.example())
         if config.start is not None:
             model = starting_from(model, config.start)

@@ -34,6 +34,7 @@ def test_the_sources_that_there_are():
         "fashion_mnist",
         "images",
         "instructions",
+        "labelled_text",
         "mixture",
         "mnist",
         "multiple_choice",

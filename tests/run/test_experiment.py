@@ -308,7 +308,7 @@ def test_config_data_may_be_written_by_hand(tmp_path):
     assert Experiment.of(make_config(path)).train()["total_epochs"] == 1
 
 
-@pytest.mark.parametrize("name", ["digits", "mnist_mlp", "mnist_cnn", "adult_mlp"])
+@pytest.mark.parametrize("name", ["digits", "mnist_mlp", "mnist_cnn", "adult_mlp", "nsmc_gru"])
 def test_the_configs_are_good(name):
     assert make_config(CONFIGS / f"{name}.py").project == name
 

@@ -241,6 +241,21 @@ def record_sets(
         DataNotFoundError: a file is missing.
         ConfigError: one is no file of records, or stands in two sets.
     """
+    files = find_record_sets(path, root=root, validation=validation, test=test, fitted=fitted)
+    sets = {part: make(paths) for part, paths in files.items()}
+    if "train" not in sets:
+        return sets
+    return divide(sets.pop("train"), sets, **shares)
+
+
+def find_record_sets(
+    path: str, *, root: str, validation: str | None, test: str | None, fitted: object
+) -> dict[str, tuple[Path, ...]]:
+    """As `find_sets`, of files of records.
+
+    Raises:
+        ConfigError: besides, one is no file of records.
+    """
     files = find_sets(path, root=root, validation=validation, test=test, fitted=fitted)
     for part, paths in files.items():
         for one in paths:
@@ -250,10 +265,7 @@ def record_sets(
                     f"data.{option}: {one}: expected a file of records "
                     f"({', '.join(RECORD_ENDINGS)}), which its name is not"
                 )
-    sets = {part: make(paths) for part, paths in files.items()}
-    if "train" not in sets:
-        return sets
-    return divide(sets.pop("train"), sets, **shares)
+    return files
 
 
 def find_sets(
