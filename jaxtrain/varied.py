@@ -146,6 +146,38 @@ class Varied:
         return bool(found) if isinstance(found, Varied) else found
 
 
+def same(one: Any, other: Any) -> bool:
+    """Whether two values are equal, which of members' numbers is not asked: equal are equal ones.
+
+    >>> same(Varied((1, 2)), Varied((1, 2))), same((Varied((1, 2)),), (1,))
+    (True, False)
+    """
+    if isinstance(one, Varied) or isinstance(other, Varied):
+        both = isinstance(one, Varied) and isinstance(other, Varied)
+        return both and one.values == other.values
+    if isinstance(one, tuple) and isinstance(other, tuple):
+        return len(one) == len(other) and all(map(same, one, other))
+    return bool(one == other)
+
+
+class Static:
+    """For a frozen dataclass, with `eq=False`, that stands in a tree beside its leaves.
+
+    JAX compares what stands there, with anything else that stood there: that must not part members.
+    """
+
+    def __eq__(self, other: object) -> bool:
+        if self is other:
+            return True
+        return type(self) is type(other) and same(self._fields(), other._fields())
+
+    def __hash__(self) -> int:
+        return hash(self._fields())
+
+    def _fields(self) -> tuple[Any, ...]:
+        return tuple(vars(self).values())
+
+
 def _one(answers: Iterator[Any]) -> Any:
     found = list(answers)
     if len(set(found)) > 1:

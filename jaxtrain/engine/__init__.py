@@ -1,5 +1,6 @@
 """Events, the loop, and what runs on the device between two events."""
 
+from jaxtrain.engine.device.members import InCommon
 from jaxtrain.engine.device.output import Output
 from jaxtrain.engine.device.window import Window
 from jaxtrain.engine.engine import Engine
@@ -17,6 +18,7 @@ __all__ = [
     "EventSet",
     "Events",
     "Form",
+    "InCommon",
     "Output",
     "OwnLoop",
     "Plan",

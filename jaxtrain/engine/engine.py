@@ -70,8 +70,9 @@ class Engine:
         dispatch_seconds: about how much work may be on its way to the device, and so how late at
             most a signal, or a handler `every_seconds`, is seen.
         members: so many runs at once, a population: the step is that of one of them, every leaf of
-            the state has a first axis [members], and so have metrics, scalars and windows. A
-            `members_loader` gives each its own batches, any other loader all of them the same.
+            the state has a first axis [members], and so have metrics, scalars and windows; a part
+            in `InCommon` has none, and no step changes it. A `members_loader` gives each its own
+            batches, any other loader all of them the same.
         order: of their computation: "together" (vmapped) or "in_turn" (a loop over the members in
             each dispatch); by default a rule chooses (see `device/members.py`).
 

@@ -23,6 +23,7 @@ import numpy as np
 from jaxtrain.errors import ConfigError
 from jaxtrain.lora.config import LoRAConfig
 from jaxtrain.lora.targets import Target
+from jaxtrain.varied import Varied
 
 
 class Module(NamedTuple):
@@ -74,12 +75,15 @@ class Adapter:
     trainable: bool = field(default=True, metadata={"static": True})
     peft: str = field(default="", metadata={"static": True})
 
-    def scales(self, target: Target) -> np.ndarray:
+    def scales(self, target: Target) -> np.ndarray | jax.Array:
         """What a @ b of each layer is multiplied by: float32 `[N]`, or a scalar; 0 without one."""
         scales = [
             self.config.scale(rank, alpha) if rank else 0.0
             for rank, alpha in zip(target.ranks, target.alphas, strict=True)
         ]
+        if any(isinstance(scale, Varied) for scale in scales):
+            each = [jnp.asarray(scale, jnp.float32) for scale in scales]
+            return jnp.stack(each) if target.stacked else each[0]
         return np.asarray(scales if target.stacked else scales[0], np.float32)
 
     def modules(self) -> Iterator[Module]:

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias, cast, get_args
 
 from jaxtrain.errors import ConfigError
+from jaxtrain.varied import Static, Varied
 
 Init = Literal["zero_b", "gaussian", "pissa"]
 Pattern: TypeAlias = str | tuple[str, ...]
@@ -27,8 +28,8 @@ Pairs: TypeAlias = tuple[tuple[str, Any], ...]
 ALL_LINEAR = "all-linear"
 
 
-@dataclass(frozen=True, kw_only=True)
-class LoRAConfig:
+@dataclass(frozen=True, kw_only=True, eq=False)
+class LoRAConfig(Static):
     """Low-rank adapters (Hu et al. 2021, arXiv:2106.09685) on the kernels of a parameter tree.
 
     Mappings and lists may be given where pairs and tuples are kept.
@@ -78,7 +79,8 @@ class LoRAConfig:
         self._keep("alpha", _check("alpha", self.alpha, float, 0, above=True))
         for name, kind in (("rank_pattern", int), ("alpha_pattern", float), ("in_axes", int)):
             self._keep(name, _pairs(name, getattr(self, name), kind))
-        self._keep("dropout", _check("dropout", self.dropout, float, 0))
+        # A float, so that members with other ones part: it stands in trees where JAX compares it.
+        self._keep("dropout", float(_check("dropout", self.dropout, float, 0)))
         if not self.dropout < 1:
             raise ConfigError(f"dropout: expected less than 1, found {self.dropout}")
         for name in ("rslora", "dora"):
@@ -107,7 +109,8 @@ class LoRAConfig:
 
     def alpha_of(self, name: str) -> float:
         """The alpha of a module."""
-        return float(first_match(self.pairs("alpha_pattern"), name, self.alpha))
+        alpha: float = first_match(self.pairs("alpha_pattern"), name, self.alpha)
+        return alpha
 
     def scale(self, rank: int, alpha: float) -> float:
         """What the product of the factors of a module is multiplied by.
@@ -136,14 +139,14 @@ def ends_in(pattern: str, name: str) -> bool:
 
 def _check(name: str, value: Any, kind: type, least: float, *, above: bool = False) -> Any:
     """`value`, where it is a number of this kind in range."""
-    fits = isinstance(value, int) if kind is int else isinstance(value, (int, float))
+    fits = isinstance(value, int) if kind is int else isinstance(value, (int, float, Varied))
     if not fits or isinstance(value, bool):
         word = "a whole number" if kind is int else "a number"
         raise ConfigError(f"{name}: expected {word}, found {value!r}")
-    if not (value > least if above else value >= least) or not math.isfinite(value):
+    if not (value > least if above else value >= least) or not abs(value) < math.inf:
         more = f"more than {least}" if above else f"at least {least}"
         raise ConfigError(f"{name}: expected {more}, found {value}")
-    return kind(value)
+    return value if isinstance(value, Varied) else kind(value)
 
 
 def _patterns(name: str, value: Any) -> Pattern:

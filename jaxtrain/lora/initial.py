@@ -147,7 +147,9 @@ def _mask(target: Target, factor: str) -> np.ndarray:
     return mask[..., None, :] if factor == "a" else mask[..., None]
 
 
-def _principal(kernel: Any, target: Target, scales: np.ndarray) -> tuple[jax.Array, jax.Array]:
+def _principal(
+    kernel: Any, target: Target, scales: np.ndarray | jax.Array
+) -> tuple[jax.Array, jax.Array]:
     """The largest singular directions, half of each singular value on either side."""
     inputs, outputs = target.sizes(kernel.shape)
     if target.rank > min(inputs, outputs):
@@ -157,7 +159,7 @@ def _principal(kernel: Any, target: Target, scales: np.ndarray) -> tuple[jax.Arr
         )
     flat = kernel.astype(jnp.float32).reshape(*target.lead, inputs, outputs)
     u, values, v = jnp.linalg.svd(flat, full_matrices=False)
-    scales = np.where(scales > 0, scales, 1)
+    scales = jnp.where(scales > 0, scales, 1)
     roots = jnp.sqrt(values[..., : target.rank] / scales[..., None])
     a = u[..., : target.rank] * roots[..., None, :] * _mask(target, "a")
     b = v[..., : target.rank, :] * roots[..., None] * _mask(target, "b")

@@ -25,6 +25,7 @@ import numpy as np
 from jaxtrain.errors import ConfigError, did_you_mean
 from jaxtrain.lora.config import ALL_LINEAR, LoRAConfig, Pattern, ends_in, first_match
 from jaxtrain.models.quantized import is_quantized
+from jaxtrain.varied import Static
 
 HEADS = ("head", "lm_head", "output_head", "logits")
 """What "all-linear" takes for an output head, by the last part of its name."""
@@ -37,8 +38,8 @@ _ATTENTION = {"query": 1, "key": 1, "value": 1, "out": 2}
 _SHOWN = 30
 
 
-@dataclass(frozen=True)
-class Target:
+@dataclass(frozen=True, eq=False)
+class Target(Static):
     """A kernel with an adapter, or a stack of kernels of which some have one.
 
     Attributes:

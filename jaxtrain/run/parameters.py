@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import logging
 import os
 from collections.abc import Callable, Mapping
@@ -155,6 +156,15 @@ class Parameters:
         earlier = self._earlier()
         frozen = lora.frozen_for(base, self.adapter, self.protection, earlier=earlier)
         return {"params": adapter, "frozen": frozen, **carried}
+
+    def reading_once(self) -> Parameters:
+        """The same, for several beginnings: files are read for the first, and its base is kept."""
+        load = self.base.load
+        if load is None:
+            return self
+        return dataclasses.replace(
+            self, base=dataclasses.replace(self.base, load=functools.cache(load))
+        )
 
     def refuse_others(self, expected: TrainState) -> None:
         """Refuse what `begin` would, as far as headers say it: another model's parameters.

@@ -15,11 +15,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
 
 from jaxtrain.errors import ConfigError
 from jaxtrain.hooks import JSONL
 from jaxtrain.run import Experiment, RunData, Task
+from jaxtrain.step import TrainState
 from jaxtrain.sweeps.sweep import Sweep
 from jaxtrain.sweeps.unit import Unit
 from jaxtrain.tracking import append_row
@@ -58,12 +60,19 @@ def export_member(sweep: Sweep, member: int, directory: str | Path) -> Path:
     if experiment.directory.holds_a_run():
         raise ConfigError(f"{directory}: holds a run already; choose another directory")
     epochs = _epochs(unit, member)
+    # A program's own structure may have its members' numbers in it.
+    form = jax.tree.structure(experiment.task.abstract_state())
+
+    def alone(state: TrainState) -> TrainState:
+        one: TrainState = jax.tree.unflatten(form, jax.tree.leaves(standing.whole(state)))
+        return one
+
     with experiment.directory.held(config):
         ends = row.status in ("finished", "stopped")
         stopped = "terminate" if row.status == "stopped" else ""
-        places = {row.epochs: (standing.state, stopped)}
+        places = {row.epochs: (alone(standing.state), stopped)}
         if row.best_epoch is not None and row.best_epoch != row.epochs:
-            places[row.best_epoch] = (standing.best, "")
+            places[row.best_epoch] = (alone(standing.best), "")
         for epoch in sorted(places):
             _save(experiment, epochs, epoch, *places[epoch])
         for one in epochs:

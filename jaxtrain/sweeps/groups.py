@@ -11,15 +11,22 @@ of 0 and of 0.1 are two programs, and of 0.1 and 0.3 are one.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from jaxtrain.config import ExperimentConfig, to_dict
 from jaxtrain.config.frozen_dict import FrozenDict
-from jaxtrain.errors import JaxtrainError
+from jaxtrain.errors import (
+    CheckpointError,
+    CheckpointMismatchError,
+    ConfigError,
+    DataError,
+    JaxtrainError,
+)
 from jaxtrain.run.data import RunData
 from jaxtrain.run.task import Task
 from jaxtrain.sweeps.tree import leaves
@@ -54,14 +61,30 @@ class Group:
     varied: tuple[str, ...]
     split_by: Mapping[str, Any]
 
+    @property
+    def has_common_base(self) -> bool:
+        """Whether what is frozen is the same for all: read from files, and not drawn by each.
 
-def split(configs: Sequence[ExperimentConfig]) -> list[Group]:
+        PiSSA takes from the base what the adapter begins with, which depends on its numbers.
+        """
+        parameters = self.task.parameters
+        adapter = parameters.adapter
+        return parameters.reads_files and adapter is not None and adapter.init != "pissa"
+
+
+def split(configs: Sequence[ExperimentConfig], names: Sequence[str] = ()) -> list[Group]:
     """The groups of members with these configs, in the order of their first members.
+
+    Args:
+        configs: theirs.
+        names: what errors call them; their places by default.
 
     Raises:
         ConfigError: a config's parts do not fit each other, or its data.
         DataError: the data are broken.
+        CheckpointError: what they start from is.
     """
+    names = names or [f"config {place}" for place in range(len(configs))]
     trees = [dict(leaves(to_dict(config))) for config in configs]
     keys = sorted({key for tree in trees for key in tree})
     differing = [k for k in keys if len({repr(tree.get(k, "")) for tree in trees}) > 1]
@@ -74,8 +97,11 @@ def split(configs: Sequence[ExperimentConfig]) -> list[Group]:
     found = []
     for places in by_kind.values():
         said = {key: trees[places[0]].get(key) for key in apart}
-        datas = {place: read(configs[place]) for place in places}
-        found += _made(_Some(tuple(places), configs, trees, datas), numbers, said)
+        datas = {}
+        for place in places:
+            with _naming(names[place]):
+                datas[place] = read(configs[place])
+        found += _made(_Some(tuple(places), configs, trees, datas, names), numbers, said)
     return sorted(found, key=lambda group: group.members[0])
 
 
@@ -101,6 +127,7 @@ class _Some:
     configs: Sequence[ExperimentConfig]
     trees: Sequence[Mapping[str, Any]]
     datas: Mapping[int, RunData]
+    names: Sequence[str]
 
     def only(self, members: Sequence[int]) -> _Some:
         return dataclasses.replace(self, members=tuple(members))
@@ -129,7 +156,8 @@ def _made(some: _Some, keys: Sequence[str], said: Mapping[str, Any]) -> list[Gro
         # Either a member's config is wrong, or its code can't do with a number that varies.
         guilty = [key for key in varied if not _can_vary(some, key)]
         if not varied:
-            raise
+            with _naming(some.names[some.members[0]]):
+                raise
         logger.info("%s: can't be varied within a program", ", ".join(guilty or varied))
         by_value = [repr([some.trees[m][k] for k in guilty or varied]) for m in some.members]
         return _apart(some.parted(by_value), keys, said, varied)
@@ -148,6 +176,17 @@ def _apart(
         fixed = [key for key in varied if key not in part.varying(varied)]
         found += _made(part, keys, {**said, **{key: part.values(key)[0] for key in fixed}})
     return found
+
+
+@contextlib.contextmanager
+def _naming(name: str) -> Iterator[None]:
+    """Say whose config is wrong."""
+    try:
+        yield
+    except JaxtrainError as error:
+        kinds = (ConfigError, DataError, CheckpointMismatchError, CheckpointError, JaxtrainError)
+        kind = next(kind for kind in kinds if isinstance(error, kind))
+        raise kind(f"{name}: {error}") from error
 
 
 def _can_vary(some: _Some, key: str) -> bool:

@@ -17,6 +17,7 @@ import flax.struct
 import jax
 import jax.numpy as jnp
 
+from jaxtrain.engine.device.members import InCommon
 from jaxtrain.step import TrainState
 from jaxtrain.varied import Numbers
 
@@ -28,8 +29,9 @@ class Member(flax.struct.PyTreeNode):
     """Where a member stands.
 
     Attributes:
-        state: its TrainState.
+        state: its TrainState, but for what is frozen.
         best: as it was at the end of its best epoch; before there is one, as it began.
+        frozen: of both; `InCommon` where all members have the same.
         numbers: what the step's `Varied` numbers are for it, slot by slot.
         trains: whether it still does; bool.
         failed_at: the step that was not finite, counted from 1; 0 where all were. int32.
@@ -37,9 +39,23 @@ class Member(flax.struct.PyTreeNode):
 
     state: TrainState
     best: TrainState
+    frozen: Any
     numbers: tuple[Any, ...]
     trains: Any
     failed_at: Any
+
+    @classmethod
+    def beginning(
+        cls, state: TrainState, numbers: tuple[Any, ...], *, trains: Any, failed_at: Any
+    ) -> Member:
+        """One that has taken no step, or the shapes of it."""
+        bare = state.replace(frozen=None)
+        return cls(bare, bare, state.frozen, numbers, trains, failed_at)
+
+    def whole(self, state: TrainState) -> TrainState:
+        """`state` or `best` as a run has it: with what is frozen."""
+        frozen = self.frozen.tree if isinstance(self.frozen, InCommon) else self.frozen
+        return state.replace(frozen=frozen)
 
 
 Step = Callable[[TrainState, Mapping[str, Any]], tuple[TrainState, dict[str, Any]]]
@@ -54,7 +70,7 @@ def member_step(step: Step, numbers: Numbers) -> Callable[..., tuple[Member, dic
     """
 
     def run(member: Member, batch: Mapping[str, Any]) -> tuple[Member, dict[str, Any]]:
-        state = member.state
+        state = member.whole(member.state)
         kept = {field.name: getattr(state, field.name) for field in dataclasses.fields(state)}
         changing = {name: value for name, value in kept.items() if name not in _UNCHANGED}
 
@@ -71,7 +87,7 @@ def member_step(step: Step, numbers: Numbers) -> Callable[..., tuple[Member, dic
         new, said = jax.lax.cond(member.trains, train, rest, changing)
         finite = said["finite"]
         member = member.replace(
-            state=state.replace(**new),
+            state=state.replace(**new, frozen=None),
             trains=member.trains & finite,
             failed_at=jnp.where(finite, member.failed_at, new["step"].astype(jnp.int32)),
         )
@@ -85,7 +101,7 @@ def member_eval_step(step: Step, numbers: Numbers) -> Callable[..., tuple[Member
 
     def run(member: Member, batch: Mapping[str, Any]) -> tuple[Member, dict[str, Any]]:
         with numbers.reading(member.numbers):
-            _, said = step(member.state, batch)
+            _, said = step(member.whole(member.state), batch)
         return member, said
 
     return run

@@ -5,7 +5,7 @@ print(describe_sweep(sweep))
 
 from __future__ import annotations
 
-from jaxtrain.sweeps.memory import bytes_of_member
+from jaxtrain.sweeps.memory import bytes_in_common, bytes_of_member
 from jaxtrain.sweeps.population import own_order
 from jaxtrain.sweeps.search import searcher_of
 from jaxtrain.sweeps.sweep import Sweep
@@ -25,7 +25,8 @@ def describe_sweep(sweep: Sweep) -> str:
     ]
     for number, group in enumerate(batch.groups):
         mine = [unit for unit in units if unit.group is group]
-        each = bytes_of_member(group)
+        each, common = bytes_of_member(group), bytes_in_common(group)
+        base = f", and {as_bytes(common)} that all have in common" if common else ""
         order = sweep.sweep.order or own_order()
         parts = ", ".join(str(len(unit.members)) for unit in mine)
         split_by = ", ".join(f"{key}={value}" for key, value in group.split_by.items())
@@ -35,6 +36,7 @@ def describe_sweep(sweep: Sweep) -> str:
             f"  vary within it: {', '.join(group.varied) or 'nothing but the seed'}",
             f"  computed {'one after the other' if order == 'in_turn' else 'together'}, "
             f"{parts} at once",
-            f"  memory: {as_bytes(each)} a member, {as_bytes(each * len(mine[0].members))} at once",
+            f"  memory: {as_bytes(each)} a member, {as_bytes(each * len(mine[0].members))} at once"
+            + base,
         ]
     return "\n".join(lines)

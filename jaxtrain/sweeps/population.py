@@ -14,7 +14,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
@@ -22,10 +21,11 @@ from jaxtrain.checkpoint import CheckpointStore, environment
 from jaxtrain.config import DEFAULT_HOOKS, imported_digests, to_dict
 from jaxtrain.data import members_loader
 from jaxtrain.engine import Engine
-from jaxtrain.engine.device.members import Order, choose_order
+from jaxtrain.engine.device.members import Order, axes_of_state, choose_order, map_own
 from jaxtrain.errors import ConfigError
 from jaxtrain.hooks import HOOKS, Checkpoint, EarlyStopping, Validation
 from jaxtrain.hooks.monitor import Monitor
+from jaxtrain.sweeps.beginning import initial_members
 from jaxtrain.sweeps.following import Following
 from jaxtrain.sweeps.groups import Group
 from jaxtrain.sweeps.member import Member, member_eval_step, member_step
@@ -106,7 +106,7 @@ class Population:
         """
         taken = np.asarray(places)
         arrays, record = self.trainer.snapshot()
-        arrays = jax.tree.map(lambda leaf: leaf[taken], arrays)
+        arrays = map_own(lambda leaf: leaf[taken], arrays)
         fewer = Population(
             self.group,
             [self.places[place] for place in places],
@@ -131,37 +131,6 @@ class Population:
         return [HOOKS.build(section) for _ in self.places]
 
 
-def initial_members(group: Group, places: Sequence[int]) -> Member:
-    """The members as they begin, each with the very numbers that a run of its config begins with.
-
-    Args:
-        group: theirs.
-        places: which of them.
-    """
-    numbers = tuple(map(jnp.asarray, group.numbers.of_members(places)))
-    keys = jnp.stack([jax.random.key(group.configs[place].seed) for place in places])
-
-    def make(given: tuple[jax.Array, Sequence[jax.Array]]) -> Any:
-        key, mine = given
-        with group.numbers.reading(mine):
-            return group.task.initial_state(key)
-
-    parameters = group.task.parameters
-    if parameters.reads_files or parameters.adapter is not None:
-        # Files are read, and what an adapter begins with is looked at, outside of any trace.
-        each = [make((keys[m], [slot[m] for slot in numbers])) for m in range(len(keys))]
-        state = jax.tree.map(lambda *leaves: jnp.stack(leaves), *each)
-    else:
-        state = jax.jit(lambda given: jax.lax.map(make, given))((keys, numbers))
-    return Member(
-        state=state,
-        best=state,
-        numbers=numbers,
-        trains=jnp.ones(len(keys), bool),
-        failed_at=jnp.zeros(len(keys), jnp.int32),
-    )
-
-
 def own_order() -> Order:
     """The order where nobody asks for one: over several devices all at once, or the rule's."""
     return "together" if len(jax.devices()) > 1 else choose_order(jax.default_backend())
@@ -177,14 +146,19 @@ def laid_out(members: Member, order: Order) -> Member:
         return members
     parts = max(n for n in range(1, len(devices) + 1) if count % n == 0)
     mesh = Mesh(np.asarray(devices[:parts]), ("members",))
-    place = NamedSharding(mesh, PartitionSpec("members"))
+    places = {
+        0: NamedSharding(mesh, PartitionSpec("members")),
+        None: NamedSharding(mesh, PartitionSpec()),
+    }
 
-    def put(leaf: Any) -> Any:
+    def put(leaf: Any, axis: int | None) -> Any:
+        place = places[axis]
         if isinstance(leaf, jax.ShapeDtypeStruct):
             return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=place)
         return jax.device_put(leaf, place)
 
-    placed: Member = jax.tree.map(put, members)
+    leaves, treedef = jax.tree.flatten(members)
+    placed: Member = jax.tree.unflatten(treedef, map(put, leaves, axes_of_state(members)))
     return placed
 
 

@@ -17,15 +17,14 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
-import jax
-
 from jaxtrain.checkpoint import CheckpointStore
 from jaxtrain.engine import Engine
-from jaxtrain.engine.device.members import Order
+from jaxtrain.engine.device.members import Order, map_own
 from jaxtrain.errors import CheckpointError, Preempted
 from jaxtrain.files import make_directory, replacing
 from jaxtrain.hooks import resume
 from jaxtrain.hooks.monitor import Monitor
+from jaxtrain.sweeps.beginning import shapes_of
 from jaxtrain.sweeps.groups import Group
 from jaxtrain.sweeps.member import Member
 from jaxtrain.sweeps.population import Population
@@ -154,7 +153,8 @@ class Unit:
         shapes = shapes_of(self.group, len(result["members"]))
         members, _ = store.load(saved, shapes, part="train_state")
         place = result["members"].index(member)
-        return jax.tree.map(lambda leaf: leaf[place], members)
+        found: Member = map_own(lambda leaf: leaf[place], members)
+        return found
 
     def _of(self, rung: int) -> Path:
         return self.path / f"rung-{rung}"
@@ -167,17 +167,3 @@ class Unit:
             mode=self.monitor.direction,
             asynchronous=self.asynchronous,
         )
-
-
-def shapes_of(group: Group, count: int) -> Member:
-    """The shapes of so many members of a group; no array is made."""
-    state = group.task.abstract_state()
-    numbers = tuple(jax.ShapeDtypeStruct((), slot.dtype) for slot in group.numbers.of_members())
-    one = Member(
-        state=state,
-        best=state,
-        numbers=numbers,
-        trains=jax.ShapeDtypeStruct((), bool),
-        failed_at=jax.ShapeDtypeStruct((), "int32"),
-    )
-    return jax.tree.map(lambda x: jax.ShapeDtypeStruct((count, *x.shape), x.dtype), one)

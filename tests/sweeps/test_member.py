@@ -22,7 +22,7 @@ def _parts():
     }
     state = create_train_state(model, tx, batch, rng=jax.random.key(0))
     step = make_train_step(model, cross_entropy(), tx)
-    member = Member(state, state, (), jnp.ones((), bool), jnp.zeros((), jnp.int32))
+    member = Member.beginning(state, (), trains=jnp.ones((), bool), failed_at=jnp.int32(0))
     return model, step, state, member, batch
 
 

@@ -16,7 +16,7 @@ from jaxtrain.config import merge
 from jaxtrain.hooks.monitor import Monitor
 from jaxtrain.run import Experiment, make_config
 from jaxtrain.sweeps import split
-from jaxtrain.sweeps.population import Population, initial_members
+from jaxtrain.sweeps.population import Population
 from jaxtrain.sweeps.tree import nested
 from tests import compiling
 from tests.sweeps.small import tree
@@ -85,18 +85,6 @@ def test_where_the_compiler_sums_otherwise_it_is_the_last_digit(tmp_path):
         np.testing.assert_allclose(x, y, rtol=2e-6, atol=1e-7)
 
 
-def test_a_member_begins_as_its_run_does():
-    configs = [make_config(tree(f"seed={seed}")) for seed in (4, 5)]
-    (group,) = split(configs)
-    members = initial_members(group, (1, 0))
-    for m, config in enumerate(reversed(configs)):
-        from jaxtrain.run import RunData, Task
-
-        alone = Task.of(RunData.of(config)).initial_state()
-        _equal(jax.tree.map(lambda leaf, m=m: leaf[m], members.state), alone)
-    assert members.trains.tolist() == [True, True]
-
-
 _DEVICES = """
 import sys
 from pathlib import Path
@@ -104,7 +92,7 @@ import jax
 from tests.sweeps.small import sweep
 from jaxtrain.sweeps import split
 from jaxtrain.sweeps.population import laid_out
-from jaxtrain.sweeps.unit import shapes_of
+from jaxtrain.sweeps.beginning import shapes_of
 
 def run(name, **more):
     return sweep(Path(sys.argv[1]) / name, members=4, halving={"first": 1, "factor": 2}, **more)

@@ -142,6 +142,23 @@ def test_what_a_later_batch_could_ask_for_is_checked_before_anything_is_trained(
     assert not (tmp_path / "s").exists()
 
 
+def test_a_member_whose_program_can_not_be_made_is_named_and_nothing_is_written(tmp_path):
+    space = {"model.name": ["mlp", "cnn"]}
+    made = sweep(tmp_path / "s", "model={name: mlp}", space=space, search="grid", members=None)
+    with pytest.raises(ConfigError, match=r"^member 1, \{'model\.name': 'cnn'\}: .*image"):
+        made.run()
+    assert {path.name for path in (tmp_path / "s").iterdir()} <= {".lock"}
+    # Another sweep can so be made there.
+    sound = sweep(tmp_path / "s", "train.epochs=1", members=2)
+    assert len(sound.run()) == 2
+
+
+@pytest.mark.parametrize("first", [4, 9])
+def test_a_rung_behind_the_end_is_refused(tmp_path, first):
+    with pytest.raises(ConfigError, match=rf"halving.first {first}: .* than train.epochs 4"):
+        sweep(tmp_path / "s", halving={"first": first})
+
+
 def test_a_hook_that_changes_one_run_is_refused(tmp_path):
     with pytest.raises(ConfigError, match=r"hooks\.reduce_on_plateau"):
         sweep(tmp_path / "s", "hooks.reduce_on_plateau.patience=2").run()

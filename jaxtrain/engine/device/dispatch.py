@@ -19,7 +19,7 @@ import numpy as np
 from jaxtrain.engine.batches.door import refuse_unnamed
 from jaxtrain.engine.batches.portion import Portion
 from jaxtrain.engine.device.held_state import HeldState, kind_of
-from jaxtrain.engine.device.members import Members, Order, choose_order, one_of
+from jaxtrain.engine.device.members import Members, Order, choose_order, one_of, state_of_one
 from jaxtrain.engine.device.observers import Observers
 from jaxtrain.engine.device.output import Output, output_of
 from jaxtrain.engine.device.packing import Packed
@@ -386,7 +386,8 @@ class Dispatch:
 
     def _of_one(self) -> Any:
         """The state that a step is given, or its shapes."""
-        return self._state.tree() if self.members is None else one_of(self._state.tree())
+        state = self._state.tree()
+        return state if self.members is None else state_of_one(state)
 
     def _traced(self, trace: Callable[[Step], Any], batch: Any) -> Any:
         """Trace the step; where it can't take a batch without names, say what to do about it."""

@@ -10,7 +10,7 @@ the lengths cannot change a bit of the result.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -19,7 +19,7 @@ from jax.extend.core import Literal
 from jax.sharding import NamedSharding, PartitionSpec
 
 from jaxtrain.engine.device.compiler import compiler_options
-from jaxtrain.engine.device.members import Members, one_of
+from jaxtrain.engine.device.members import Members, axes_of_state, state_of_one
 from jaxtrain.engine.device.observers import Observers, refuse_unfit
 from jaxtrain.engine.device.output import Layout
 from jaxtrain.engine.device.packing import Packing
@@ -62,8 +62,9 @@ class Program:
         axes: Any = None,
     ) -> None:
         leaves, treedef = jax.tree.flatten(train_state)
+        own = [None] * len(leaves) if members is None else axes_of_state(train_state)
         if members is not None:
-            train_state = one_of(train_state)
+            train_state = state_of_one(train_state)
         closed, shapes = jax.make_jaxpr(step, return_shape=True)(train_state, batch)
         if not (isinstance(shapes, tuple) and len(shapes) == 2):
             raise TypeError(
@@ -75,9 +76,12 @@ class Program:
         _refuse_changed_state(train_state, returned)
         refuse_unfit(observers, output)
         jaxpr = getattr(closed, "jaxpr", closed)
-        self._members, self._axes = members, axes
         self.treedef = treedef
         self.fixed = _passed_through(jaxpr, len(leaves))
+        if members is not None:
+            _refuse_changed_common(train_state, own, self.fixed)
+        self._members, self._axes = members, axes
+        self._kept_axes = self.split(own)[0]
         self.layout = Layout.of(output, keeps)
         self._options = compiler_options(jaxpr, jax.default_backend())
         self._shardings = _shardings(leaves, self.split(leaves)[1])
@@ -104,7 +108,9 @@ class Program:
 
     def _of_all(self, function: Run, *axes: Any) -> Run:
         """The same of each member; `axes` are those of what stands behind its own."""
-        return function if self._members is None else self._members.each(function, (0, 0, 0, *axes))
+        if self._members is None:
+            return function
+        return self._members.each(function, (self._kept_axes, 0, 0, *axes))
 
     def _jit(self, function: Run, arguments: int) -> Run:
         where: dict[str, Any] = {}
@@ -209,6 +215,23 @@ def _refuse_changed_state(given: Any, returned: Any) -> None:
         raise TypeError(
             "a step must return a state of the same structure, shapes and dtypes as it was given:\n"
             "  " + "\n  ".join(problems)
+        )
+
+
+def _refuse_changed_common(
+    train_state: Any, own: Sequence[int | None], fixed: Sequence[bool]
+) -> None:
+    """What all members have in common none of them can have changed."""
+    paths = [path for path, _ in jax.tree_util.tree_leaves_with_path(train_state)]
+    changed = [
+        jax.tree_util.keystr(path)
+        for path, axis, stays in zip(paths, own, fixed, strict=True)
+        if axis is None and not stays
+    ]
+    if changed:
+        raise TypeError(
+            f"the step changes what the members have in common: state{changed[0]}; return it as it "
+            "was given, or give each member its own, without InCommon"
         )
 
 

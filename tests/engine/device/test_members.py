@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any, NamedTuple
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -10,7 +12,15 @@ import pytest
 
 from jaxtrain.data import ArrayLoader, members_loader
 from jaxtrain.engine import Engine, Events
-from jaxtrain.engine.device.members import Members, choose_order, one_of
+from jaxtrain.engine.device.members import (
+    InCommon,
+    Members,
+    axes_of_state,
+    choose_order,
+    map_own,
+    one_of,
+    state_of_one,
+)
 from jaxtrain.hooks import NaNGuard
 from jaxtrain.metrics import Accuracy, Loss
 from jaxtrain.models.mlp import mlp
@@ -179,6 +189,58 @@ def test_a_state_without_the_axis_is_refused(parts):
         Engine(step, states[0], order="in_turn")
     with pytest.raises(ValueError, match=r"order: .*found 'both'"):
         Engine(step, stack(states), members=M, order="both")
+
+
+class _OnBase(NamedTuple):
+    """What is trained of a member, and what it stands on."""
+
+    state: Any
+    base: Any
+
+
+@pytest.mark.parametrize("order", ["together", "in_turn"])
+@pytest.mark.parametrize("form", ["single", "fused"])
+def test_what_is_in_common_is_held_once(order, form):
+    def step(one, batch):
+        assert one.base.tree.shape == (6, 2)
+        outputs = batch["inputs"] @ one.base.tree * one.state
+        loss = jnp.mean(outputs**2)
+        return one._replace(state=one.state - 0.1 * loss), {"loss": loss}
+
+    base = jax.random.normal(jax.random.key(0), (6, 2))
+    starts = jnp.asarray([1.0, 2.0, 3.0])
+    arrays = {"inputs": np.ones((8, 6), np.float32)}
+    loader = ArrayLoader(arrays, batch_size=4, seed=0)
+    state = _OnBase(starts, InCommon(base))
+    engine = Engine(step, state, members=M, order=order, form=form)
+    engine.run(loader, max_epochs=2)
+    found = engine.state.train_state
+    assert found.base.tree is base  # neither copied nor given away
+    for m, start in enumerate(starts):
+        alone = Engine(step, _OnBase(start, InCommon(base)), form=form)
+        alone.run(loader, max_epochs=2)
+        np.testing.assert_allclose(found.state[m], alone.state.train_state.state, rtol=1e-6)
+
+
+def test_a_step_can_not_change_what_is_in_common():
+    def step(one, batch):
+        return one._replace(base=InCommon(one.base.tree + 1)), {}
+
+    state = _OnBase(jnp.zeros(M), InCommon(jnp.zeros(2)))
+    engine = Engine(step, state, members=M)
+    loader = ArrayLoader({"inputs": np.ones((8, 6), np.float32)}, batch_size=4, seed=0)
+    with pytest.raises(TypeError, match=r"changes what the members have in common: state\.base"):
+        engine.run(loader, max_epochs=1)
+
+
+def test_parts_of_a_state_are_told_apart():
+    state = {"a": jnp.zeros((M, 2)), "b": InCommon({"c": jnp.zeros(5), "d": None}), "e": None}
+    assert axes_of_state(state) == [0, None]
+    one = state_of_one(state)
+    assert (one["a"].shape, one["b"].tree["c"].shape) == ((2,), (5,))
+    doubled = map_own(lambda leaf: leaf + 1, state)
+    assert float(doubled["a"].sum()) == 2 * M
+    assert doubled["b"] is state["b"]
 
 
 def test_a_hook_of_one_run_says_that_there_are_many(parts):

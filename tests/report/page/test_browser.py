@@ -11,6 +11,7 @@ import pytest
 from jaxtrain import tracking
 from jaxtrain.files.lock import NAME as LOCK
 from jaxtrain.report import PageServer, write_comparison, write_page
+from jaxtrain.report.page.sweep_page import write_sweep_page
 from jaxtrain.tracking import RunRecord
 from tests.report.page.small import SUMMARY, epochs, logged, written
 
@@ -319,3 +320,48 @@ def test_a_run_that_goes_on_is_followed(opened, tmp_path):
         assert page.evaluate("document.documentElement.dataset.theme") == "light"
         page.close()
         server.shutdown()
+
+
+def test_a_sweep_is_drawn(opened, tmp_path):
+    rows = [
+        {
+            "member": m,
+            "value": None if m == 5 else 1 / (m + 1),
+            "status": "failed" if m == 5 else "finished",
+            "best_epoch": None if m == 5 else 2,
+            "epochs": 2,
+            "values": {"optimizer.learning_rate": 10.0 ** -(m % 4), "model.hidden": [8 * (m % 2)]},
+        }
+        for m in range(40)
+    ]
+    history = [
+        {
+            "epoch": e,
+            "members": [*range(40)],
+            "val/loss": [1 / (m + e) if m else None for m in range(40)],
+        }
+        for e in (1, 2)
+    ]
+    shares = {"optimizer.learning_rate": 0.75, "model.hidden": 0.25}
+    file = write_sweep_page(
+        tmp_path / "sweep.html", rows, history, "val/loss", "min", "a: <b>", "a sweep", shares
+    )
+    page = with_places(opened(file.as_uri(), viewport={"width": 1280, "height": 900}))
+    assert "the best is member 39" in page.locator("header, main").first.inner_text()
+    for key in page.evaluate(
+        "[...document.querySelectorAll('[data-plot]')].map(e => e.dataset.plot)"
+    ):
+        plot(page, key)
+    assert page.evaluate("place('sweep').data[0].dimensions.map(each => each.label)") == [
+        "optimizer.learning_rate",
+        "model.hidden",
+        "val/loss",
+    ]
+    assert page.evaluate("place('sweep').querySelectorAll('.axis-title').length") == 3
+    points = plot(page, "sweep:optimizer.learning_rate")["data"][0]
+    assert len(points["y"]) == 39  # one has no value
+    assert plot(page, "importance")["data"][0]["x"] == [0.25, 0.75]
+    # the table can be sorted
+    page.locator("th", has_text="member").last.click()
+    first = page.locator("section#members tbody tr, #members tbody tr").first
+    assert first.locator("td").nth(1).inner_text() in ("0", "39")
