@@ -36,6 +36,12 @@ class HalvingSection(Section):
     factor: int = Field(default=3, ge=2)  # one in so many goes on; rungs grow by it
 
 
+class MeshSection(Section):
+    """How a sweep lies on several devices; its members take what is left."""
+
+    data: int = Field(default=1, ge=1)  # over so many each member's batch is split
+
+
 class OptunaSection(Section):
     """What Optuna is to do; see `jaxtrain.sweeps.optuna_search`."""
 
@@ -62,6 +68,7 @@ class _File(Section):
     monitor: str | None = None
     mode: Mode | None = None
     order: Literal["auto", "together", "in_turn"] = "auto"
+    mesh: MeshSection = MeshSection()
     halving: HalvingSection | None = None
     optuna: OptunaSection | None = None
 
@@ -78,6 +85,7 @@ class SweepConfig:
         monitor: which figure counts; None for that of the config's checkpoints.
         mode: which way it gets better; likewise.
         order: how members are computed, as `Engine(order=)`; None leaves it to the rule.
+        mesh: over how many devices a member's batch is split.
         halving: who goes on; None for all.
         optuna: for `search: optuna`.
     """
@@ -92,6 +100,12 @@ class SweepConfig:
         self.halving, self.seed = checked.halving, checked.seed
         self.monitor, self.mode = checked.monitor, checked.mode
         self.order = None if checked.order == "auto" else checked.order
+        self.mesh = checked.mesh
+        if self.mesh.data > 1 and self.order == "in_turn":
+            raise ConfigError(
+                f"mesh.data {self.mesh.data}: members in turn go through one device; set order: "
+                "together, or leave mesh out"
+            )
         if checked.optuna is not None and self.search != "optuna":
             raise ConfigError(f"optuna: is for search: optuna, found search: {self.search}")
         self.optuna = checked.optuna or OptunaSection()
@@ -132,6 +146,7 @@ class SweepConfig:
             "monitor": self.monitor,
             "mode": self.mode,
             "order": self.order or "auto",
+            "mesh": self.mesh.model_dump(),
             "space": self.space.to_json(),
             "halving": None if self.halving is None else self.halving.model_dump(),
             "optuna": self.optuna.model_dump() if self.search == "optuna" else None,

@@ -16,8 +16,11 @@ from typing import Any
 import flax.struct
 import jax
 import jax.numpy as jnp
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from jaxtrain.batch import batch_size, has_rows
 from jaxtrain.engine.device.members import InCommon
+from jaxtrain.parallel.mesh import DATA
 from jaxtrain.step import TrainState
 from jaxtrain.varied import Numbers
 
@@ -61,15 +64,19 @@ class Member(flax.struct.PyTreeNode):
 Step = Callable[[TrainState, Mapping[str, Any]], tuple[TrainState, dict[str, Any]]]
 
 
-def member_step(step: Step, numbers: Numbers) -> Callable[..., tuple[Member, dict[str, Any]]]:
+def member_step(
+    step: Step, numbers: Numbers, mesh: Mesh | None = None
+) -> Callable[..., tuple[Member, dict[str, Any]]]:
     """The training step of one member, of the step of a run.
 
     Args:
         step: as `make_train_step` makes it: its output says `finite`.
         numbers: those that it takes to the device.
+        mesh: has an axis "data" that the rows of a batch are to lie over; None for no such thing.
     """
 
     def run(member: Member, batch: Mapping[str, Any]) -> tuple[Member, dict[str, Any]]:
+        batch = _split(batch, mesh)
         state = member.whole(member.state)
         kept = {field.name: getattr(state, field.name) for field in dataclasses.fields(state)}
         changing = {name: value for name, value in kept.items() if name not in _UNCHANGED}
@@ -96,15 +103,29 @@ def member_step(step: Step, numbers: Numbers) -> Callable[..., tuple[Member, dic
     return run
 
 
-def member_eval_step(step: Step, numbers: Numbers) -> Callable[..., tuple[Member, dict[str, Any]]]:
-    """The evaluating step of one member, of that of a run."""
+def member_eval_step(
+    step: Step, numbers: Numbers, mesh: Mesh | None = None
+) -> Callable[..., tuple[Member, dict[str, Any]]]:
+    """The evaluating step of one member, of that of a run; see `member_step`."""
 
     def run(member: Member, batch: Mapping[str, Any]) -> tuple[Member, dict[str, Any]]:
+        batch = _split(batch, mesh)
         with numbers.reading(member.numbers):
             _, said = step(member.whole(member.state), batch)
         return member, said
 
     return run
+
+
+def _split(batch: Mapping[str, Any], mesh: Mesh | None) -> Mapping[str, Any]:
+    """The batch with its rows over the mesh's axis "data"."""
+    if mesh is None:
+        return batch
+    size, rows = batch_size(batch), NamedSharding(mesh, PartitionSpec(DATA))
+    return {
+        name: jax.lax.with_sharding_constraint(leaf, rows) if has_rows(leaf, size) else leaf
+        for name, leaf in batch.items()
+    }
 
 
 def of_best(member: Member) -> Member:

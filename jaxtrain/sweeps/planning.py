@@ -6,7 +6,7 @@ print(describe_sweep(sweep))
 from __future__ import annotations
 
 from jaxtrain.sweeps.memory import bytes_in_common, bytes_of_member
-from jaxtrain.sweeps.population import own_order
+from jaxtrain.sweeps.population import mesh_of, own_order
 from jaxtrain.sweeps.search import searcher_of
 from jaxtrain.sweeps.sweep import Sweep
 from jaxtrain.units import as_bytes
@@ -28,6 +28,12 @@ def describe_sweep(sweep: Sweep) -> str:
         each, common = bytes_of_member(group), bytes_in_common(group)
         base = f", and {as_bytes(common)} that all have in common" if common else ""
         order = sweep.sweep.order or own_order()
+        mesh = mesh_of(len(mine[0].members), order, sweep.sweep.mesh.data)
+        over = (
+            ""
+            if mesh is None
+            else ", over {} x {} devices (members x data)".format(*mesh.shape.values())
+        )
         parts = ", ".join(str(len(unit.members)) for unit in mine)
         split_by = ", ".join(f"{key}={value}" for key, value in group.split_by.items())
         lines += [
@@ -35,7 +41,7 @@ def describe_sweep(sweep: Sweep) -> str:
             + (f" ({split_by})" if split_by else ""),
             f"  vary within it: {', '.join(group.varied) or 'nothing but the seed'}",
             f"  computed {'one after the other' if order == 'in_turn' else 'together'}, "
-            f"{parts} at once",
+            f"{parts} at once{over}",
             f"  memory: {as_bytes(each)} a member, {as_bytes(each * len(mine[0].members))} at once"
             + base,
         ]

@@ -18,13 +18,14 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from jaxtrain.checkpoint import CheckpointStore, environment
-from jaxtrain.config import DEFAULT_HOOKS, imported_digests, to_dict
+from jaxtrain.config import DEFAULT_HOOKS, ExperimentConfig, imported_digests, to_dict
 from jaxtrain.data import members_loader
 from jaxtrain.engine import Engine
 from jaxtrain.engine.device.members import Order, axes_of_state, choose_order, map_own
 from jaxtrain.errors import ConfigError
 from jaxtrain.hooks import HOOKS, Checkpoint, EarlyStopping, Validation
 from jaxtrain.hooks.monitor import Monitor
+from jaxtrain.parallel.mesh import DATA
 from jaxtrain.sweeps.beginning import initial_members
 from jaxtrain.sweeps.following import Following
 from jaxtrain.sweeps.groups import Group
@@ -44,6 +45,7 @@ class Population:
         monitor: what says which epoch is the best.
         state: where the members stand, every leaf `[M, ...]`; by default they begin.
         order: as the engine's.
+        data: over how many devices each member's batch is split.
 
     Attributes:
         trainer: the engine that trains all of them.
@@ -62,7 +64,9 @@ class Population:
         monitor: Monitor,
         state: Member | None = None,
         order: Order | None = None,
+        data: int = 1,
     ) -> None:
+        self._data = data
         self.group, self.places, self.numbers = group, tuple(places), tuple(numbers)
         self.store, self.monitor, self._order = store, monitor, order
         task, config = group.task, group.configs[0]
@@ -71,13 +75,17 @@ class Population:
         if state is None:
             state = initial_members(group, places)
         order = order or own_order()
-        state = laid_out(state, order)
+        mesh = mesh_of(len(self.places), order, data)
+        state = laid_out(state, mesh)
+        split = mesh if data > 1 else None
         form = None if config.train.form == "auto" else config.train.form
         make: dict[str, Any] = {"form": form, "members": len(self.places), "order": order}
-        self.trainer = Engine(member_step(task.train_step, group.numbers), state, **make)
+        self.trainer = Engine(member_step(task.train_step, group.numbers, split), state, **make)
         metrics = {f"train/{name}": metric for name, metric in task.train_metrics().items()}
         self.trainer.add_metrics(metrics)
-        self.evaluator = Engine(member_eval_step(task.eval_step, group.numbers), state, **make)
+        self.evaluator = Engine(
+            member_eval_step(task.eval_step, group.numbers, split), state, **make
+        )
         self.evaluator.add_metrics(task.train_metrics())
         if "validation" in datas[0].sets:
             loader = members_loader([data.eval_loader("validation") for data in datas])
@@ -107,6 +115,8 @@ class Population:
         taken = np.asarray(places)
         arrays, record = self.trainer.snapshot()
         arrays = map_own(lambda leaf: leaf[taken], arrays)
+        order = self.trainer.order or own_order()
+        arrays = laid_out(arrays, mesh_of(len(places), order, self._data))
         fewer = Population(
             self.group,
             [self.places[place] for place in places],
@@ -114,7 +124,8 @@ class Population:
             store=store,
             monitor=self.monitor,
             state=arrays["train_state"],
-            order=self.trainer.order,
+            order=order,
+            data=self._data,
         )
         record = copy.deepcopy(record)
         record["counters"]["metrics"] = {}
@@ -136,16 +147,28 @@ def own_order() -> Order:
     return "together" if len(jax.devices()) > 1 else choose_order(jax.default_backend())
 
 
-def laid_out(members: Member, order: Order) -> Member:
-    """Members over the devices, as many of these as divide their number; or their shapes.
+def mesh_of(members: int, order: Order, data: int = 1) -> Mesh | None:
+    """The devices as members × data, as many for the members as divide their number; None for one.
 
     In turn they go through one device.
+
+    Args:
+        members: how many there are.
+        order: in which they are computed.
+        data: over how many devices each one's batch is split; it divides their number.
     """
-    devices, count = jax.devices(), members.trains.shape[0]
+    devices = jax.devices()
     if order == "in_turn" or len(devices) == 1:
+        return None
+    most = len(devices) // data
+    parts = max(n for n in range(1, most + 1) if members % n == 0)
+    return Mesh(np.asarray(devices[: parts * data]).reshape(parts, data), ("members", DATA))
+
+
+def laid_out(members: Any, mesh: Mesh | None) -> Any:
+    """A tree of members over the mesh, or their shapes; what they have in common on each device."""
+    if mesh is None:
         return members
-    parts = max(n for n in range(1, len(devices) + 1) if count % n == 0)
-    mesh = Mesh(np.asarray(devices[:parts]), ("members",))
     places = {
         0: NamedSharding(mesh, PartitionSpec("members")),
         None: NamedSharding(mesh, PartitionSpec()),
@@ -158,17 +181,22 @@ def laid_out(members: Member, order: Order) -> Member:
         return jax.device_put(leaf, place)
 
     leaves, treedef = jax.tree.flatten(members)
-    placed: Member = jax.tree.unflatten(treedef, map(put, leaves, axes_of_state(members)))
-    return placed
+    return jax.tree.unflatten(treedef, map(put, leaves, axes_of_state(members)))
 
 
-def refuse_unfit(group: Group) -> None:
+def refuse_unfit(group: Group, data: int = 1) -> None:
     """See that members of this group can be trained as a population.
+
+    Args:
+        group: theirs.
+        data: over how many devices each one's batch is to be split.
 
     Raises:
         ConfigError: their config asks for something that a population has not.
     """
     config = group.configs[0]
+    if data > 1:
+        _refuse_unsplit(config, data)
     if "reduce_on_plateau" in config.hooks:
         raise ConfigError(
             "hooks.reduce_on_plateau: changes the learning rate of one run by its own figures, and "
@@ -176,8 +204,24 @@ def refuse_unfit(group: Group) -> None:
         )
     if config.mesh is not None:
         raise ConfigError(
-            "mesh: is for the parts of one run; a sweep lays its members over the devices by itself"
+            "mesh: is for the parts of one run; a sweep lays its members over the devices by "
+            "itself, and splits each one's batch where its own file has mesh: {data: N}"
         )
     others = sorted(set(config.hooks) - {"early_stopping", *DEFAULT_HOOKS})
     if others:
         logger.info("hooks.%s: tell of one run, and are left out", ", ".join(others))
+
+
+def _refuse_unsplit(config: ExperimentConfig, data: int) -> None:
+    devices = len(jax.devices())
+    if devices % data:
+        raise ConfigError(
+            f"mesh.data {data}: expected a divisor of the number of devices, found {devices}"
+        )
+    sizes = {
+        "data.batch_size / train.accumulate": config.data.batch_size // config.train.accumulate,
+        "data.eval_batch_size": config.data.eval_batch_size or config.data.batch_size,
+    }
+    for key, size in sizes.items():
+        if size % data:
+            raise ConfigError(f"{key} {size}: expected a multiple of the sweep's mesh.data {data}")

@@ -130,7 +130,7 @@ class Sweep:
         names = [f"member {one.member}, {one.values}" for one in asked]
         groups = tuple(split(configs, names))
         for group in groups:
-            refuse_unfit(group)
+            refuse_unfit(group, self.sweep.mesh.data)
         return Batch(number, tuple(asked), configs, groups)
 
     def units_of(self, batch: Batch) -> list[Unit]:
@@ -150,6 +150,7 @@ class Sweep:
                         members=[batch.asked[group.members[place]].member for place in places],
                         monitor=self.monitor,
                         order=self.sweep.order,
+                        data=self.sweep.mesh.data,
                     )
                 )
         return found

@@ -44,6 +44,7 @@ class Unit:
         members: their numbers in the sweep.
         monitor: which figure says which epoch was the best.
         order: as the engine's; None leaves it to the rule.
+        data: over how many devices each member's batch is split.
     """
 
     def __init__(
@@ -55,7 +56,9 @@ class Unit:
         members: Sequence[int],
         monitor: Monitor,
         order: Order | None = None,
+        data: int = 1,
     ) -> None:
+        self.data = data
         self.path, self.group, self.monitor, self.order = path, group, monitor, order
         self.places, self.members = tuple(places), tuple(members)
         self.asynchronous = group.configs[0].checkpoint.asynchronous
@@ -138,6 +141,7 @@ class Unit:
             monitor=self.monitor,
             state=shapes_of(self.group, len(places)) if shapes else None,
             order=self.order,
+            data=self.data,
         )
 
     def loaded(self, rung: int, member: int) -> Member:

@@ -13,10 +13,11 @@ import pytest
 
 from jaxtrain.checkpoint import CheckpointStore
 from jaxtrain.config import merge
+from jaxtrain.errors import ConfigError
 from jaxtrain.hooks.monitor import Monitor
 from jaxtrain.run import Experiment, make_config
 from jaxtrain.sweeps import split
-from jaxtrain.sweeps.population import Population
+from jaxtrain.sweeps.population import Population, refuse_unfit
 from jaxtrain.sweeps.tree import nested
 from tests import compiling
 from tests.sweeps.small import tree
@@ -90,8 +91,9 @@ import sys
 from pathlib import Path
 import jax
 from tests.sweeps.small import sweep
-from jaxtrain.sweeps import split
-from jaxtrain.sweeps.population import laid_out
+from jaxtrain.checkpoint import CheckpointStore
+from jaxtrain.sweeps import describe_sweep
+from jaxtrain.sweeps.population import Population, laid_out, mesh_of
 from jaxtrain.sweeps.beginning import shapes_of
 
 def run(name, **more):
@@ -107,8 +109,28 @@ for a, b in zip(rows, whole):
         assert abs(x - y) < 2e-3 * y, (x, y)
 (unit,) = made.units_of(made.batch_of(0, made.asked()[0]))
 for count, parts in ((8, 4), (4, 4), (6, 3), (5, 1), (2, 2)):
-    shapes = laid_out(shapes_of(unit.group, count), "together")
+    shapes = laid_out(shapes_of(unit.group, count), mesh_of(count, "together"))
     assert {len(x.sharding.device_set) for x in jax.tree.leaves(shapes)} == {parts}
+parted = run("parted", mesh={"data": 2})
+for a, b in zip(parted.run(), whole):
+    assert a.status == b.status, (a, b)
+    for (_, x), (_, y) in zip(a.rungs, b.rungs):
+        assert abs(x - y) < 2e-3 * y, (x, y)
+assert "over 2 x 2 devices (members x data)" in describe_sweep(parted)
+
+def work_of_a_device(data):
+    store = CheckpointStore(Path(sys.argv[1]) / f"store{data}")
+    more = {"numbers": range(2), "store": store, "monitor": made.monitor, "data": data}
+    population = Population(unit.group, range(2), **more)
+    population.trainer.note_dispatch()
+    population.trainer.run(population.loader, max_epochs=1)
+    kernel = population.trainer.state.train_state.state.params["hidden_0"]["kernel"]
+    assert len(kernel.sharding.device_set) == 2 * data, kernel.sharding
+    return population.trainer.noted_dispatch().cost_analysis()["flops"]
+
+# A batch of each is split: the work of a device is about half.
+whole, half = work_of_a_device(1), work_of_a_device(2)
+assert 0.4 < half / whole < 0.7, (whole, half)
 print(len(jax.devices()), [row.status for row in rows])
 """
 
@@ -123,3 +145,28 @@ def test_members_lie_over_the_devices(tmp_path):
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("4 [")
+
+
+@pytest.mark.parametrize(
+    ("words", "data", "match"),
+    [
+        ((), 3, r"mesh.data 3: expected a divisor of the number of devices, found 1"),
+        (("data.batch_size=33",), 2, r"found 1"),
+        (("mesh.data=1",), 1, r"^mesh: is for the parts of one run; .*mesh: \{data: N\}"),
+    ],
+)
+def test_devices_that_do_not_fit(words, data, match):
+    (group,) = split([make_config(tree(*words))])
+    with pytest.raises(ConfigError, match=match):
+        refuse_unfit(group, data)
+
+
+def test_batches_that_can_not_be_split(monkeypatch):
+    monkeypatch.setattr(jax, "devices", lambda: [None] * 4)
+    (group,) = split([make_config(tree("data.batch_size=33"))])
+    said = r"data.batch_size / train.accumulate 33: expected a multiple of the sweep's mesh.data 2"
+    with pytest.raises(ConfigError, match=said):
+        refuse_unfit(group, 2)
+    (group,) = split([make_config(tree("data.eval_batch_size=7"))])
+    with pytest.raises(ConfigError, match=r"data.eval_batch_size 7"):
+        refuse_unfit(group, 2)

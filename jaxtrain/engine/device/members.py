@@ -23,7 +23,9 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import jax
+import jax.numpy as jnp
 import numpy as np
+from jax.sharding import NamedSharding
 
 Order = Literal["together", "in_turn"]
 
@@ -63,35 +65,55 @@ class Members:
     count: int
     order: Order
 
-    def each(self, function: Callable[..., Any], in_axes: Sequence[Any]) -> Callable[..., Any]:
+    def each(
+        self,
+        function: Callable[..., Any],
+        in_axes: Sequence[Any],
+        *,
+        spmd_axis_name: str | None = None,
+        in_place: Sequence[int] = (),
+    ) -> Callable[..., Any]:
         """`function` of each member; what it gives has a first axis [M].
 
         Args:
             function: of one member's arguments.
             in_axes: as those of `jax.vmap`; None where members have an argument in common.
+            spmd_axis_name: likewise; the axis of a mesh that members lie over.
+            in_place: the numbers of arguments with an axis 0 that come back first of what
+                `function` gives, in that order: in turn, each member's is written over its own.
         """
-        together = jax.vmap(function, tuple(in_axes), axis_size=self.count)
         if self.order == "together":
-            return together
+            return jax.vmap(
+                function, tuple(in_axes), axis_size=self.count, spmd_axis_name=spmd_axis_name
+            )
 
         def in_turn(*arguments: Any) -> Any:
-            flat, treedef = jax.tree.flatten(arguments)
-            axes = _axes_of_leaves(tuple(in_axes), arguments)
-            own = [
-                leaf if axis == 0 else jax.numpy.moveaxis(leaf, axis, 0)
-                for leaf, axis in zip(flat, axes, strict=True)
-                if axis is not None
+            axes = [
+                _axes_of_leaves(axis, argument)
+                for axis, argument in zip(in_axes, arguments, strict=True)
             ]
 
-            def one(own: list[Any]) -> Any:
-                mine = iter(own)
-                leaves = [
-                    leaf if axis is None else next(mine)
-                    for leaf, axis in zip(flat, axes, strict=True)
-                ]
-                return function(*jax.tree.unflatten(treedef, leaves))
+            def of_member(member: Any, held: Any) -> Any:
+                now = list(arguments)
+                for place, number in enumerate(in_place):
+                    now[number] = held[place]
+                mine = [_member_of(a, b, member) for a, b in zip(now, axes, strict=True)]
+                return function(*mine)
 
-            return jax.lax.map(one, own)
+            def write(member: Any, held: Any) -> Any:
+                return jax.tree.map(
+                    lambda whole, part: jax.lax.dynamic_update_index_in_dim(whole, part, member, 0),
+                    held,
+                    of_member(member, held),
+                )
+
+            # Not `lax.map`: it makes new arrays for all members with every dispatch, and to get
+            # that memory took as long as many steps.
+            held = tuple(arguments[number] for number in in_place)
+            shapes = jax.eval_shape(lambda: of_member(0, held))
+            more = shapes[len(held) :] if held else shapes
+            empty = jax.tree.map(lambda x: jnp.empty((self.count, *x.shape), x.dtype), more)
+            return jax.lax.fori_loop(0, self.count, write, (*held, *empty) if held else empty)
 
         return in_turn
 
@@ -119,6 +141,16 @@ def axes_of_state(state: Any) -> list[int | None]:
     for part in parts:
         found += [None] * len(jax.tree.leaves(part)) if _is_common(part) else [0]
     return found
+
+
+def mesh_axis_of(state: Any) -> str | None:
+    """The axis of a mesh that members lie over; None where they lie on one device."""
+    for leaf, axis in zip(jax.tree.leaves(state), axes_of_state(state), strict=True):
+        place = getattr(leaf, "sharding", None)
+        if axis == 0 and isinstance(place, NamedSharding) and place.spec:
+            found = place.spec[0]
+            return found if isinstance(found, str) else None
+    return None
 
 
 def map_own(function: Callable[[Any], Any], state: Any) -> Any:
@@ -152,6 +184,16 @@ def one_of(tree: Any, axes: Any) -> Any:
     leaves, treedef = jax.tree.flatten(tree)
     found = _axes_of_leaves(axes, tree)
     return jax.tree.unflatten(treedef, list(map(without, leaves, found)))
+
+
+def _member_of(tree: Any, axes: Sequence[int | None], member: Any) -> Any:
+    """One member's part of an argument."""
+    leaves, treedef = jax.tree.flatten(tree)
+    found = [
+        leaf if axis is None else jax.lax.dynamic_index_in_dim(leaf, member, axis, keepdims=False)
+        for leaf, axis in zip(leaves, axes, strict=True)
+    ]
+    return jax.tree.unflatten(treedef, found)
 
 
 def _axes_of_leaves(axes: Any, tree: Any) -> list[int | None]:

@@ -19,7 +19,12 @@ from jax.extend.core import Literal
 from jax.sharding import NamedSharding, PartitionSpec
 
 from jaxtrain.engine.device.compiler import compiler_options
-from jaxtrain.engine.device.members import Members, axes_of_state, state_of_one
+from jaxtrain.engine.device.members import (
+    Members,
+    axes_of_state,
+    mesh_axis_of,
+    state_of_one,
+)
 from jaxtrain.engine.device.observers import Observers, refuse_unfit
 from jaxtrain.engine.device.output import Layout
 from jaxtrain.engine.device.packing import Packing
@@ -63,7 +68,9 @@ class Program:
     ) -> None:
         leaves, treedef = jax.tree.flatten(train_state)
         own = [None] * len(leaves) if members is None else axes_of_state(train_state)
+        self._mesh_axis = None
         if members is not None:
+            self._mesh_axis = mesh_axis_of(train_state)
             train_state = state_of_one(train_state)
         closed, shapes = jax.make_jaxpr(step, return_shape=True)(train_state, batch)
         if not (isinstance(shapes, tuple) and len(shapes) == 2):
@@ -110,7 +117,12 @@ class Program:
         """The same of each member; `axes` are those of what stands behind its own."""
         if self._members is None:
             return function
-        return self._members.each(function, (self._kept_axes, 0, 0, *axes))
+        return self._members.each(
+            function,
+            (self._kept_axes, 0, 0, *axes),
+            spmd_axis_name=self._mesh_axis,
+            in_place=(1, 2),
+        )
 
     def _jit(self, function: Run, arguments: int) -> Run:
         where: dict[str, Any] = {}
