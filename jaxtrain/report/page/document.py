@@ -5,6 +5,8 @@
 
 What a run has logged can't run as a script here: it is escaped, and beyond that the page's policy
 (Content-Security-Policy) allows the two scripts that it comes with, by their digests, and no other.
+Where there are parallel coordinates these two may compile code: plotly draws them with shaders for
+which it makes functions of text.
 plotly.js (MIT licence), 4.8 MB, is in it as gzip, 2 MB.
 """
 
@@ -36,7 +38,7 @@ def document(content: Content, *, live: float | None = None, revision: str = "")
     if live is None:  # the rest is for a page that is fetched anew, to see what has changed
         value = {"figures": content.figures, "media": content.media}
     data = Html(as_json(value))
-    allowed = policy(live=live is not None)
+    allowed = policy(live=live is not None, compiles=_has_parallel(content))
     sections = [_section(section) for section in content.sections]
     links = [element("a", one.title, href=f"#{one.key}") for one in content.sections]
     head = joined(
@@ -82,13 +84,16 @@ def document(content: Content, *, live: float | None = None, revision: str = "")
     return f"<!doctype html>\n{page}\n"
 
 
-def policy(*, live: bool) -> str:
+def policy(*, live: bool, compiles: bool = False) -> str:
     """What the page may do: its two scripts, pictures that are in it, and no network.
 
     Args:
         live: whether it fetches its data and pictures from where it comes from.
+        compiles: whether the scripts make functions of text.
     """
     scripts = f"'{_digest(_own('page.js'))}' '{_digest(_plotly())}'"
+    if compiles:
+        scripts += " 'unsafe-eval'"
     here = "'self'" if live else "'none'"
     pictures = "data: 'self'" if live else "data:"
     return (
@@ -96,6 +101,11 @@ def policy(*, live: bool) -> str:
         f"img-src {pictures}; connect-src {here}; base-uri 'none'; "
         "form-action 'none'"
     )
+
+
+def _has_parallel(content: Content) -> bool:
+    traces = (trace for one in content.figures.values() for trace in one.get("data", ()))
+    return any(trace.get("type") == "parcoords" for trace in traces)
 
 
 def _section(section: Section) -> Html:

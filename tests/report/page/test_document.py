@@ -72,6 +72,15 @@ def test_the_only_scripts_that_run_are_the_pages_own(page):
     assert code.startswith(b"/**\n* plotly.js")
 
 
+def test_only_parallel_coordinates_may_compile():
+    content = Content("a sweep")
+    content.figures["sweep"] = {"kind": "plain", "data": [{"type": "parcoords"}], "layout": {}}
+    (allowed,) = re.findall(r'Content-Security-Policy" content="([^"]*)"', document(content))
+    assert "unsafe-eval" in allowed.split("script-src")[1].split(";")[0]
+    content.figures["sweep"]["data"] = [{"type": "bar"}]
+    assert "unsafe-eval" not in document(content).split("</head>")[0]
+
+
 def test_a_page_needs_no_network(page):
     (allowed,) = re.findall(r'Content-Security-Policy" content="([^"]*)"', page)
     assert "connect-src &#x27;none&#x27;" in allowed
