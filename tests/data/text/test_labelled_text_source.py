@@ -126,6 +126,22 @@ def test_what_is_wrong_is_said_with_its_place(tmp_path, rows, options, error, ma
         labelled_text(0.0, 0, root=str(tmp_path), path="train.tsv", **options)
 
 
+def test_a_trained_model_keeps_its_tokenizer_and_classes(root):
+    """The training file is gone, or is another by now."""
+    options = {"root": str(root), "path": "train.tsv", "test": "test.tsv", "length": 24}
+    before = labelled_text(0.2, 0, tokenizer="characters", classes=("1", "0"), **options)
+    fitted = json.loads(json.dumps(before.reader.state()))
+    table(root / "train.tsv", [("xyz", 5), ("zyx", 4)] * 3)
+    with pytest.raises(DataError, match=r"train.tsv, line 2: expected one of the 2 classes"):
+        labelled_text(0.2, 0, fitted, tokenizer="characters", **options)
+    (root / "train.tsv").unlink()
+    again = labelled_text(0.2, 0, fitted, tokenizer="characters", **options)
+    assert (again.train, again.validation) == (None, None)
+    assert again.test.label_names == ("1", "0")
+    np.testing.assert_array_equal(again.test.inputs, before.test.inputs)
+    np.testing.assert_array_equal(again.test.labels, before.test.labels)
+
+
 def test_plain_text_has_no_labels(tmp_path):
     (tmp_path / "x.txt").write_text("a\n")
     with pytest.raises(ConfigError, match=r"data.path: .*x.txt: expected a file of records"):
