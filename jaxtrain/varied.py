@@ -235,17 +235,21 @@ class Numbers:
             yield
 
     @contextlib.contextmanager
-    def reading(self, slots: Sequence[Any]) -> Iterator[None]:
+    def reading(
+        self, slots: Sequence[Any], note: Callable[[Any], Any] = lambda key: None
+    ) -> Iterator[None]:
         """Here the numbers are those of one member.
 
         Args:
             slots: one of the rows of `of_members`, or a tracer of each.
+            note: is told each number that is asked for, by what tells them apart.
 
         Raises:
             KeyError: a number is wanted that no slot was found for.
         """
 
         def read(number: Varied) -> jax.Array:
+            note(_key(number))
             return _as_weak(jnp.asarray(slots[self._slots[_key(number)]]), number)
 
         with _reading(read):

@@ -69,7 +69,7 @@ def differing(before: Mapping[str, Any], config: ExperimentConfig) -> list[Diffe
         is_new = is_new and not key.startswith("data.parts.")
         longer = (
             key == "train.epochs"
-            and not _is_stretched(config.schedule)
+            and not is_stretched(config.schedule)
             and isinstance(old, int)
             and not isinstance(old, bool)
             and new >= old
@@ -79,7 +79,7 @@ def differing(before: Mapping[str, Any], config: ExperimentConfig) -> list[Diffe
     return found
 
 
-def _is_stretched(schedule: ScheduleSection) -> bool:
+def is_stretched(schedule: ScheduleSection) -> bool:
     """Whether the learning rate at some step depends on how many there are in all."""
     return schedule.name not in _NEVER_STRETCHED or bool(schedule.warmup_fraction)
 
@@ -89,11 +89,11 @@ def decides(key: str, config: ExperimentConfig) -> bool:
     first, _, rest = key.partition(".")
     name = rest.partition(".")[0]
     if first == "hooks" and name in config.hooks:
-        return _hook_decides(config.hooks[name].name)
+        return hook_decides(config.hooks[name].name)
     return not is_free(key)
 
 
-def _hook_decides(name: Any) -> bool:
+def hook_decides(name: Any) -> bool:
     """Whether a hook changes what is learnt, as few do: they say so in `decides`."""
     return name in HOOKS.names() and bool(getattr(HOOKS[name], "decides", False))
 
@@ -121,7 +121,7 @@ def _deciding(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
         own = {
             key: section
             for key, section in hooks.items()
-            if isinstance(section, Mapping) and _hook_decides(section.get("name", key))
+            if isinstance(section, Mapping) and hook_decides(section.get("name", key))
         }
         found |= {"hooks": own} if own else {}
     return found

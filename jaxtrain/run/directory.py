@@ -183,6 +183,11 @@ class RunDirectory:
             return
         if not self.path.is_dir():
             raise ConfigError(f"{self.path}: expected a directory, found something else")
+        if (self / "sweep.json").is_file():
+            raise ConfigError(
+                f"{self.path}: holds a sweep; go on with it by `sweep {self.path}`, or choose "
+                "another workdir"
+            )
         saved = vouched(self.checkpoints)
         if saved or (self / "config.yaml").exists():
             refuse_links(self.path)

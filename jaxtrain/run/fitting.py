@@ -26,6 +26,7 @@ from jaxtrain.data import LabelledTexts, Rows
 from jaxtrain.data.text.labelled_text_reader import PADDING
 from jaxtrain.errors import ConfigError, JaxtrainError, WorkerError
 from jaxtrain.metrics import is_host_metric, refuse_misfit
+from jaxtrain.models import MODELS
 from jaxtrain.run.data import RunData
 from jaxtrain.step import LOSSES, cross_entropy, focal, mean_squared_error, next_token
 
@@ -70,7 +71,14 @@ def refuse_other_vocabulary(data: RunData) -> None:
         ConfigError: it says what to set.
     """
     rows, model = data.train, data.config.model
-    if not isinstance(rows, LabelledTexts) or not hasattr(model, "padding_token"):
+    if not isinstance(rows, LabelledTexts):
+        return
+    if not hasattr(model, "padding_token"):
+        if MODELS[model.name].__module__.startswith(MODELS.__class__.__module__.split(".")[0]):
+            raise ConfigError(
+                f"model.name: {model.name!r} would take the tokens of {rows.name!r} for numbers; "
+                "lstm, gru and encoder read tokens"
+            )
         return
     vocabulary, padding = getattr(model, "vocabulary", None), model.padding_token
     if vocabulary is None or vocabulary < rows.vocabulary or padding != PADDING:

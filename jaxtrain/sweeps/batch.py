@@ -62,7 +62,8 @@ class Batch:
 
         Args:
             units: what of it is trained one after the other.
-            before: the rows of the sweep; those of other batches count at a rung.
+            before: the rows of the sweep; those of earlier batches count at a rung. Later ones do
+                not, or who has come further once more epochs are asked for would hang on them.
             halving: who goes on at a rung; None for all.
             monitor: which figure says who is better.
             guard: a context to train in, given each engine.
@@ -70,8 +71,7 @@ class Batch:
         Raises:
             Preempted: stopped by a signal; everything is saved.
         """
-        mine = {one.member for one in self.asked}
-        others = [row for row in before if row.member not in mine]
+        others = [row for row in before if row.batch < self.number]
         told = {one.member: _Told(self.number, one) for one in self.asked}
         alive = list(told)
         ends = [self.epochs]

@@ -6,7 +6,7 @@ write_best(root / "best.yaml", base, best_row(rows), sweep=root, members=len(row
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,9 @@ from jaxtrain.sweeps.ledger import Row
 from jaxtrain.sweeps.tree import nested
 
 
-def member_config(base: Mapping[str, Any] | ConfigDict, row: Row) -> ExperimentConfig:
+def member_config(
+    base: Mapping[str, Any] | ConfigDict, row: Row, *, plugins: Sequence[str] = ()
+) -> ExperimentConfig:
     """The config that a member was trained with, as one of a run by itself.
 
     Its `workdir` is none: the base's is the directory of the sweep, or of another run.
@@ -28,6 +30,7 @@ def member_config(base: Mapping[str, Any] | ConfigDict, row: Row) -> ExperimentC
         base: of the sweep, as it was written: a default that is written out would pass for an
             option that was asked for, and stay where a value names another component.
         row: of the member.
+        plugins: modules or .py files that register components.
 
     Raises:
         ConfigError: the values do not go with the base.
@@ -37,7 +40,7 @@ def member_config(base: Mapping[str, Any] | ConfigDict, row: Row) -> ExperimentC
     for key in sorted(row.values, key=lambda key: not key.endswith(".name")):
         tree = merge(tree, nested({key: row.values[key]}))
     try:
-        return make_config(merge(tree, {"workdir": None}))
+        return make_config(merge(tree, {"workdir": None}), plugins=plugins)
     except ConfigError as error:
         raise ConfigError(f"member {row.member}: {error}") from None
 
@@ -49,6 +52,7 @@ def write_best(
     *,
     sweep: Path,
     members: int,
+    plugins: Sequence[str] = (),
 ) -> None:
     """Write best.yaml, whole or not at all; on top of it, what it promises.
 
@@ -58,13 +62,14 @@ def write_best(
         row: of its best member.
         sweep: its directory, for the comment.
         members: how many there are, likewise.
+        plugins: of the sweep, which the config records.
 
     Raises:
         ConfigError: the member has no value, or its values do not go with the base.
     """
     if row.value is None:
         raise ConfigError(f"best.yaml: member {row.member} has no value of {row.monitor}")
-    text = f"{_comment(row, sweep, members)}\n{dumps(member_config(base, row))}"
+    text = f"{_comment(row, sweep, members)}\n{dumps(member_config(base, row, plugins=plugins))}"
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 

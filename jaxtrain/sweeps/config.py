@@ -106,6 +106,11 @@ class SweepConfig:
                 f"mesh.data {self.mesh.data}: members in turn go through one device; set order: "
                 "together, or leave mesh out"
             )
+        if self.halving is not None and "train.epochs" in self.space.keys:
+            raise ConfigError(
+                "halving: compares members behind as many epochs, and the space has train.epochs; "
+                "leave one of them out"
+            )
         if checked.optuna is not None and self.search != "optuna":
             raise ConfigError(f"optuna: is for search: optuna, found search: {self.search}")
         self.optuna = checked.optuna or OptunaSection()

@@ -19,6 +19,9 @@ from jaxtrain.config import ExperimentConfig, dump
 from jaxtrain.errors import ConfigError, DataError
 from jaxtrain.files import make_directory, replacing
 from jaxtrain.files.lock import lock
+from jaxtrain.run.deciding import decides
+from jaxtrain.run.resuming import refuse_other_data, refuse_other_plugins
+from jaxtrain.sweeps.config import SweepConfig
 from jaxtrain.sweeps.ledger import (
     Asked,
     AskedMember,
@@ -30,11 +33,10 @@ from jaxtrain.sweeps.ledger import (
 )
 
 RECORD, ROWS, ASKED = "sweep.json", "sweep.jsonl", "asked.jsonl"
-_BEFORE = {"config.yaml", ".lock", "optuna.db"}
+_BEFORE = {"config.yaml", ".lock", "optuna.db", "optuna_owner.json"}
 """What may be there before a sweep's record is."""
 
-_MAY_GROW = (("sweep", "members"), ("config", "train.epochs"))
-_MAY_DIFFER = (*_MAY_GROW, ("sweep", "batch"), ("config", "device"))
+_HOOKS_THAT_END = "early_stopping"
 
 
 class SweepDirectory:
@@ -52,11 +54,20 @@ class SweepDirectory:
 
         Raises:
             ConfigError: there is none.
+            DataError: somebody has edited it.
         """
         path = self.path / RECORD
         if not path.is_file():
             raise ConfigError(f"{self.path}: expected a sweep's directory, found no {RECORD} in it")
-        return dict(json.loads(path.read_text()))
+        try:
+            found = json.loads(path.read_text())
+            epochs = found["config"]["train.epochs"]
+            if not (isinstance(found["tree"], dict) and isinstance(epochs, int)):
+                raise TypeError("sweep, config or tree is something else")
+            SweepConfig(found["sweep"])
+        except (ValueError, KeyError, TypeError, ConfigError) as error:
+            raise DataError(f"{path}: is no record of a sweep any more: {error}") from None
+        return dict(found)
 
     @contextlib.contextmanager
     def held(
@@ -65,15 +76,18 @@ class SweepDirectory:
         """Hold it alone, for the sweep that `record` tells of. What comes back writes that down.
 
         Args:
-            record: "sweep", "config" by dotted key, and "tree", as JSON has them.
+            record: "sweep", "config" by dotted key, "tree", and of "plugins" and "data" digests, as
+                JSON has them.
             base: the config of that, for config.yaml.
 
         Raises:
             ConfigError: it holds another sweep, or other files, or another process has it.
+            CheckpointMismatchError: data or plugins are not those of before.
+            DataError: somebody has edited its record.
         """
         make_directory(self.path)
         with lock(self.path) as introduce:
-            self._refuse_another(record)
+            self._refuse_another(record, base)
             introduce()
 
             def claim() -> None:
@@ -136,7 +150,7 @@ class SweepDirectory:
     def _sizes(self, batch: int) -> Path:
         return self.path / "units" / f"{batch:03d}.json"
 
-    def _refuse_another(self, now: Mapping[str, Any]) -> None:
+    def _refuse_another(self, now: Mapping[str, Any], base: ExperimentConfig) -> None:
         """See that the sweep in the directory is this one, or this one shorter."""
         if not (self.path / RECORD).exists():
             strange = sorted(p.name for p in self.path.iterdir() if p.name not in _BEFORE)
@@ -147,21 +161,58 @@ class SweepDirectory:
                 )
             return
         before = self.record()
-        wrong = [
-            f"{key}: was {before[section].get(key)!r}, is now {now[section].get(key)!r}"
-            for section in ("sweep", "config")
-            for key in sorted(before[section].keys() | now[section].keys())
-            if before[section].get(key) != now[section].get(key)
-            and (section, key) not in _MAY_DIFFER
-        ]
+        wrong = _other_sweep(before["sweep"], now["sweep"])
+        wrong += _other_config(before["config"], now["config"], base)
         if wrong:
             raise ConfigError(
                 f"{self.path}: holds another sweep; more members and epochs can be asked for, "
                 "and nothing else:\n  " + "\n  ".join(wrong)
             )
-        for section, key in _MAY_GROW:
+        for section, key in (("sweep", "members"), ("config", "train.epochs")):
             if now[section][key] < before[section][key]:
                 raise ConfigError(
                     f"{self.path}: {key} was {before[section][key]}, and can't become fewer; "
                     f"found {now[section][key]}"
                 )
+        if before.get("data") is not None and now.get("data") is not None:
+            refuse_other_data(before["data"], now["data"])
+        refuse_other_plugins(before.get("plugins"), now.get("plugins", {}))
+
+
+def _other_sweep(was: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    # An earlier version's has not all keys of now: what they are by default is what was.
+    before = json.loads(json.dumps(SweepConfig(was).to_json()))
+    wrong = [
+        f"{key}: was {before.get(key)!r}, is now {now.get(key)!r}"
+        for key in sorted(before.keys() | now.keys())
+        if before.get(key) != now.get(key) and key not in ("members", "batch")
+    ]
+    if not wrong and list(before["space"]) != list(now["space"]):
+        # What is drawn, and which combination of a grid is the next, goes by the order.
+        wrong.append(f"space: its keys were in the order {', '.join(before['space'])}")
+    return wrong
+
+
+def _other_config(
+    was: Mapping[str, Any], now: Mapping[str, Any], base: ExperimentConfig
+) -> list[str]:
+    """A key that `was` does not have has come since, but for hooks: those have no defaults."""
+
+    def counts(key: str) -> bool:
+        first, _, rest = key.partition(".")
+        hook = base.hooks.get(rest.partition(".")[0]) if first == "hooks" else None
+        if hook is not None and hook.name == _HOOKS_THAT_END:
+            return True
+        if first == "hooks" and hook is None:
+            return was.get(f"hooks.{rest.partition('.')[0]}.name") == _HOOKS_THAT_END
+        return key.startswith("checkpoint.mo") or decides(key, base)
+
+    return [
+        f"{key}: was {was.get(key)!r}, is now {now.get(key)!r}"
+        for key in sorted(was.keys() | now.keys())
+        # A section that was null has keys now.
+        if (was.get(key) != now.get(key) or key not in now)
+        and (key in was or key.startswith("hooks."))
+        and key not in ("train.epochs", "device")
+        and counts(key)
+    ]

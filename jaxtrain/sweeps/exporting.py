@@ -50,6 +50,11 @@ def export_member(sweep: Sweep, member: int, directory: str | Path) -> Path:
             f"{sweep.directory}: nothing is known of a member {member}; expected one of 0 to "
             f"{max(rows, default=-1)}"
         )
+    if row.failed_at is not None and row.best_epoch is None:
+        raise ConfigError(
+            f"{sweep.directory}: member {member} failed in iteration {row.failed_at}, before the "
+            "end of a good epoch: there is nothing of it to export"
+        )
     batch = sweep.batch_of(row.batch, asked[row.batch])
     unit = next(one for one in sweep.units_of(batch) if member in one.members)
     last = len(row.rungs) - 1

@@ -12,11 +12,13 @@ from __future__ import annotations
 
 import logging
 import math
+import time
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from jaxtrain.direction import rank
 from jaxtrain.engine import Engine, Events
 from jaxtrain.hooks import EarlyStopping
 from jaxtrain.hooks.monitor import Monitor
@@ -25,6 +27,7 @@ from jaxtrain.sweeps.member import with_verdict
 
 logger = logging.getLogger(__name__)
 
+_SECONDS = 5.0  # between two lines about how far it is
 _EACH = ("best", "best_epochs", "failed_at", "stopped_at")
 
 
@@ -46,6 +49,7 @@ class Following:
         self.members = tuple(members)
         self.monitor = monitor
         self.stopping = tuple(stopping)
+        self._told = -math.inf
         count = len(members)
         self.history: list[dict[str, Any]] = []
         self.best: list[float | None] = [None] * count
@@ -116,7 +120,32 @@ class Following:
         self._remember(epoch, engine.state.iteration, figures)
         better = self._compare(epoch, figures)
         engine.state.train_state = with_verdict(members, better, self.trains())
+        self._tell(epoch)
         self._stop_if_over(engine)
+
+    def _tell(self, epoch: int) -> None:
+        """How far it is, not more often than somebody could read it."""
+        now = time.monotonic()
+        if now - self._told < _SECONDS:
+            return
+        self._told = now
+        known = [place for place, value in enumerate(self.best) if value is not None]
+        best = "no good figure yet"
+        if known:
+            order = [(rank(self.best[place], self.monitor.direction), place) for place in known]
+            place = min(order)[1]
+            best = (
+                f"best {self.monitor.name} {self.best[place]:.4g}, of member {self.members[place]}"
+            )
+        logger.info(
+            "epoch %d of %d members (%d to %d), %d of which train: %s",
+            epoch,
+            len(self.members),
+            self.members[0],
+            self.members[-1],
+            int(self.trains().sum()),
+            best,
+        )
 
     def _remember(self, epoch: int, iteration: int, figures: dict[str, np.ndarray]) -> None:
         trains = self.trains()

@@ -13,10 +13,13 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import inspect
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+import jax
 
 from jaxtrain.config import ExperimentConfig, to_dict
 from jaxtrain.config.frozen_dict import FrozenDict
@@ -27,8 +30,12 @@ from jaxtrain.errors import (
     DataError,
     JaxtrainError,
 )
+from jaxtrain.models import MODELS
+from jaxtrain.optim import OPTIMIZERS, SCHEDULES
 from jaxtrain.run.data import RunData
+from jaxtrain.run.fitting import refuse_other_vocabulary
 from jaxtrain.run.task import Task
+from jaxtrain.step import LOSSES
 from jaxtrain.sweeps.tree import leaves
 from jaxtrain.varied import Disagreement, Numbers, Varied
 
@@ -91,18 +98,48 @@ def split(configs: Sequence[ExperimentConfig], names: Sequence[str] = ()) -> lis
     apart = [k for k in differing if k != "seed" and not _is_number_of_steps(k, trees)]
     numbers = [k for k in differing if k != "seed" and k not in apart]
     read = _Reader()
-    by_kind: dict[str, list[int]] = {}
+    datas: dict[int, RunData] = {}
+    by_kind: dict[str, dict[str, list[int]]] = {}
     for place, tree in enumerate(trees):
-        by_kind.setdefault(repr([tree.get(key) for key in apart]), []).append(place)
+        with _naming(names[place]):
+            datas[place] = read(configs[place])
+            datas[place].refuse_broken()
+            refuse_other_vocabulary(datas[place])
+            form = repr(_form_of(datas[place]))
+        alike = by_kind.setdefault(repr([tree.get(key) for key in apart]), {})
+        alike.setdefault(form, []).append(place)
     found = []
-    for places in by_kind.values():
+    kinds = [(places, len(alike)) for alike in by_kind.values() for places in alike.values()]
+    for places, forms in kinds:
         said = {key: trees[places[0]].get(key) for key in apart}
-        datas = {}
-        for place in places:
-            with _naming(names[place]):
-                datas[place] = read(configs[place])
+        if forms > 1:
+            said["data"] = f"of the form of {names[places[0]].partition(',')[0]}'s"
         found += _made(_Some(tuple(places), configs, trees, datas, names), numbers, said)
     return sorted(found, key=lambda group: group.members[0])
+
+
+def _form_of(data: RunData) -> tuple[Any, ...]:
+    """What a program takes from its data besides the rows: members who differ in it part.
+
+    Shapes and lengths; what there is to put out; the unit of the targets, in which figures come
+    out; and how many rows each class has, where the loss weighs by it.
+    """
+    train, loss = data.train, data.config.loss
+    shapes = {name: (x.shape, str(x.dtype)) for name, x in data.example().items()}
+    scale = data.splits.target_scale
+    weighs = getattr(loss, "class_weights", _Missing) is not None
+    asks = "class_counts" in inspect.signature(LOSSES[loss.name]).parameters
+    return (
+        (train.task, train.num_outputs, train.label_names, data.loader.steps_per_epoch),
+        sorted(shapes.items()),
+        {name: len(rows) for name, rows in data.sets.items() if name == "validation"},
+        None if scale is None else scale.to_json(),
+        data.class_counts() if weighs and asks else None,
+    )
+
+
+class _Missing:
+    """Stands for an option that a loss does not have."""
 
 
 class _Reader:
@@ -154,10 +191,11 @@ def _made(some: _Some, keys: Sequence[str], said: Mapping[str, Any]) -> list[Gro
         return _apart(some.parted(parted.answers), keys, said, varied)
     except JaxtrainError:
         # Either a member's config is wrong, or its code can't do with a number that varies.
-        guilty = [key for key in varied if not _can_vary(some, key)]
-        if not varied:
-            with _naming(some.names[some.members[0]]):
+        with _naming(some.names[some.members[0]]):
+            if not varied:
                 raise
+            _task_of(some.only(some.members[:1]), [])
+        guilty = [key for key in varied if not _can_vary(some, key)]
         logger.info("%s: can't be varied within a program", ", ".join(guilty or varied))
         by_value = [repr([some.trees[m][k] for k in guilty or varied]) for m in some.members]
         return _apart(some.parted(by_value), keys, said, varied)
@@ -207,7 +245,59 @@ def _task_of(some: _Some, varied: Sequence[str]) -> tuple[Task, Numbers]:
     numbers = Numbers()
     with numbers.discovering():
         task = Task.of(dataclasses.replace(some.datas[first], config=config))
+    if varied:
+        if task.parameters.reads_files and any(key.startswith("model.") for key in varied):
+            raise ConfigError("what is read from files may depend on the model's numbers")
+        if not _is_all_ours(config):
+            _refuse_kept_traces(task, numbers)
     return task, numbers
+
+
+def _is_all_ours(config: ExperimentConfig) -> bool:
+    """Whether nothing of the steps is a plugin's: of what is ours tests know how it is traced."""
+    used = (
+        MODELS[config.model.name],
+        LOSSES[config.loss.name],
+        OPTIMIZERS[config.optimizer.name],
+        SCHEDULES[config.schedule.name],
+    )
+    return all(one.__module__.split(".")[0] == __name__.split(".")[0] for one in used)
+
+
+def _refuse_kept_traces(task: Task, numbers: Numbers) -> None:
+    """See that a step asks for its numbers each time that it is traced.
+
+    A function that JAX knows again, such as one that is jitted once for a whole module, is traced
+    once: it would have for ever the numbers that it was first traced with.
+
+    Raises:
+        ConfigError: one does not.
+    """
+    state, batch = task.abstract_state(), task.data.example()
+    shapes = [jax.ShapeDtypeStruct((), slot.dtype) for slot in numbers.of_members([0])]
+
+    def asked(step: Callable[..., Any]) -> set[Any]:
+        read: set[Any] = set()
+
+        def traced(slots: Sequence[Any], state: Any, batch: Any) -> Any:
+            with numbers.reading(slots, read.add):
+                return step(state, batch)
+
+        jax.make_jaxpr(traced)(shapes, state, batch)
+        return read
+
+    jax.clear_caches()  # of what was traced while the numbers were looked for
+    try:
+        for step in (task.train_step, task.eval_step):
+            if asked(step) != asked(step):
+                raise ConfigError(_KEPT)
+    except (jax.errors.UnexpectedTracerError, KeyError):
+        raise ConfigError(_KEPT) from None
+    finally:
+        jax.clear_caches()
+
+
+_KEPT = "a function of the step is traced once, and keeps the numbers of that time"
 
 
 def _with(section: Any, path: Sequence[str], value: Any) -> Any:

@@ -20,9 +20,8 @@ def describe_sweep(sweep: Sweep) -> str:
     asked = searcher.ask(first=0, count=sweep.sweep.batch)
     batch = sweep.batch_of(0, asked)
     units = sweep.units_of(batch)
-    lines = [
-        f"{sweep.sweep.members} members, {len(asked)} at once: {len(batch.groups)} programs",
-    ]
+    programs = _counted(len(batch.groups), "program")
+    lines = [f"{sweep.sweep.members} members, {len(asked)} at once: {programs}"]
     for number, group in enumerate(batch.groups):
         mine = [unit for unit in units if unit.group is group]
         each, common = bytes_of_member(group), bytes_in_common(group)
@@ -40,9 +39,13 @@ def describe_sweep(sweep: Sweep) -> str:
             f"program {number}: {len(group.members)} members"
             + (f" ({split_by})" if split_by else ""),
             f"  vary within it: {', '.join(group.varied) or 'nothing but the seed'}",
-            f"  computed {'one after the other' if order == 'in_turn' else 'together'}, "
-            f"{parts} at once{over}",
+            f"  in one program: {parts}; computed "
+            f"{'one after the other' if order == 'in_turn' else 'together'}{over}",
             f"  memory: {as_bytes(each)} a member, {as_bytes(each * len(mine[0].members))} at once"
             + base,
         ]
     return "\n".join(lines)
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}{'' if count == 1 else 's'}"

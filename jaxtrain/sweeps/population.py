@@ -22,10 +22,11 @@ from jaxtrain.config import DEFAULT_HOOKS, ExperimentConfig, imported_digests, t
 from jaxtrain.data import members_loader
 from jaxtrain.engine import Engine
 from jaxtrain.engine.device.members import Order, axes_of_state, choose_order, map_own
-from jaxtrain.errors import ConfigError
+from jaxtrain.errors import ConfigError, did_you_mean
 from jaxtrain.hooks import HOOKS, Checkpoint, EarlyStopping, Validation
 from jaxtrain.hooks.monitor import Monitor
 from jaxtrain.parallel.mesh import DATA
+from jaxtrain.run.deciding import hook_decides
 from jaxtrain.sweeps.beginning import initial_members
 from jaxtrain.sweeps.following import Following
 from jaxtrain.sweeps.groups import Group
@@ -136,10 +137,13 @@ class Population:
 
     def _stopping(self) -> list[EarlyStopping]:
         """The early stopping that the config has, for each member one of its own."""
-        section = self.group.configs[0].hooks.get("early_stopping")
-        if section is None:
-            return []
-        return [HOOKS.build(section) for _ in self.places]
+        sections = stopping_sections(self.group.configs[0])
+        return [HOOKS.build(section) for section in sections for _ in self.places]
+
+
+def stopping_sections(config: ExperimentConfig) -> list[Any]:
+    """The early stopping that a config asks for, under whatever name; one at most is."""
+    return [section for section in config.hooks.values() if section.name == "early_stopping"]
 
 
 def own_order() -> Order:
@@ -184,11 +188,12 @@ def laid_out(members: Any, mesh: Mesh | None) -> Any:
     return jax.tree.unflatten(treedef, map(put, leaves, axes_of_state(members)))
 
 
-def refuse_unfit(group: Group, data: int = 1) -> None:
+def refuse_unfit(group: Group, monitor: str, data: int = 1) -> None:
     """See that members of this group can be trained as a population.
 
     Args:
         group: theirs.
+        monitor: what they are ranked by.
         data: over how many devices each one's batch is to be split.
 
     Raises:
@@ -197,19 +202,41 @@ def refuse_unfit(group: Group, data: int = 1) -> None:
     config = group.configs[0]
     if data > 1:
         _refuse_unsplit(config, data)
-    if "reduce_on_plateau" in config.hooks:
-        raise ConfigError(
-            "hooks.reduce_on_plateau: changes the learning rate of one run by its own figures, and "
-            "members of a sweep share a program; leave it out, or search over a schedule"
-        )
+    _refuse_unknown_monitors(group, monitor)
     if config.mesh is not None:
         raise ConfigError(
             "mesh: is for the parts of one run; a sweep lays its members over the devices by "
             "itself, and splits each one's batch where its own file has mesh: {data: N}"
         )
-    others = sorted(set(config.hooks) - {"early_stopping", *DEFAULT_HOOKS})
+    if len(stopping_sections(config)) > 1:
+        raise ConfigError("hooks: several are early_stopping; a member of a sweep has one")
+    for key, section in config.hooks.items():
+        if section.name != "early_stopping" and hook_decides(section.name):
+            raise ConfigError(
+                f"hooks.{key}: {section.name} changes what is learnt of one run by its own "
+                "figures, and members of a sweep share a program; leave it out, or search over a "
+                "schedule"
+            )
+    told = {"early_stopping", *DEFAULT_HOOKS}
+    others = sorted({section.name for section in config.hooks.values()} - told)
     if others:
         logger.info("hooks.%s: tell of one run, and are left out", ", ".join(others))
+
+
+def _refuse_unknown_monitors(group: Group, monitor: str) -> None:
+    names = group.task.train_metrics()
+    parts = ["train", *(["val"] if "validation" in group.datas[0].sets else [])]
+    known = [f"{part}/{name}" for part in parts for name in names]
+    wanted = {"monitor": monitor} | {
+        f"hooks.{section.name}.monitor": section.monitor
+        for section in stopping_sections(group.configs[0])
+    }
+    for key, name in wanted.items():
+        if name not in known:
+            raise ConfigError(
+                f"{key}: no metric of a member is called {name!r}{did_you_mean(name, known)} "
+                f"(there are {', '.join(sorted(known))})"
+            )
 
 
 def _refuse_unsplit(config: ExperimentConfig, data: int) -> None:

@@ -11,17 +11,28 @@ asked.jsonl, where each unit stands in its checkpoints, and everything else foll
 from __future__ import annotations
 
 import json
+import logging
+import re
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-from jaxtrain.config import ConfigDict, ExperimentConfig, dumps, merge, to_dict
+from jaxtrain.config import (
+    ConfigDict,
+    ExperimentConfig,
+    dumps,
+    imported_digests,
+    merge,
+    to_dict,
+)
 from jaxtrain.config.yaml_form import dumps_plain
 from jaxtrain.direction import Direction, better
-from jaxtrain.errors import ConfigError
+from jaxtrain.errors import ConfigError, DataError
 from jaxtrain.hooks.monitor import Monitor
 from jaxtrain.report.page.sweep_page import write_sweep_page
+from jaxtrain.run.data import RunData
+from jaxtrain.run.deciding import is_stretched
 from jaxtrain.run.device import choose_device
 from jaxtrain.run.registries import make_config
 from jaxtrain.sweeps.batch import Batch
@@ -36,6 +47,8 @@ from jaxtrain.sweeps.ranking import best_row, importance
 from jaxtrain.sweeps.search import searcher_of
 from jaxtrain.sweeps.tree import leaves, nested
 from jaxtrain.sweeps.unit import Guard, Unit
+
+logger = logging.getLogger(__name__)
 
 
 class Sweep:
@@ -101,11 +114,34 @@ class Sweep:
                 raise ConfigError(f"member {asked.member}, {asked.values}: {error}") from None
         return self._configs[asked.member]
 
+    def _tell_of_own_losses(self) -> None:
+        keys = [key for key in self.sweep.space.keys if key.startswith("loss.")]
+        if keys and self.monitor.name.rpartition("/")[2] == "loss":
+            logger.warning(
+                "monitor: %s is each member's own loss, of which the space varies %s: members are "
+                "not compared by it; set monitor in the sweep's file, to val/accuracy for example",
+                self.monitor.name,
+                ", ".join(keys),
+            )
+
+    def _refuse_stretched(self, asked: Sequence[Sequence[AskedMember]]) -> None:
+        """More epochs are more of the same only where no rate hangs on how many there are."""
+        if not asked:
+            return
+        was = self._kept.record()["config"]["train.epochs"]
+        for one in (one for batch in asked for one in batch):
+            schedule = self.config_of(one).schedule
+            if self.base.train.epochs > was and is_stretched(schedule):
+                raise ConfigError(
+                    f"train.epochs: was {was}, is now {self.base.train.epochs}; the schedule "
+                    f"{schedule.name!r} of member {one.member} ends with the last epoch, so that "
+                    "more of them are another run; begin a new sweep, or take schedule.name="
+                    "constant"
+                )
+
     def _refuse_no_rung(self) -> None:
         halving, epochs = self.sweep.halving, self.base.train.epochs
-        if halving is None or "train.epochs" in self.sweep.space.keys:
-            return
-        if halving.first >= epochs:
+        if halving is not None and halving.first >= epochs:
             raise ConfigError(
                 f"halving.first {halving.first}: expected fewer than train.epochs {epochs}, or "
                 "nobody is left out before the end; make it smaller, or leave halving out"
@@ -126,11 +162,12 @@ class Sweep:
             ConfigError: a member's config is wrong, or asks for what a population has not.
         """
         configs = tuple(self.config_of(one) for one in asked)
+        _tell_of_the_same(asked, configs)
         choose_device(self.base.device)
         names = [f"member {one.member}, {one.values}" for one in asked]
         groups = tuple(split(configs, names))
         for group in groups:
-            refuse_unfit(group, self.sweep.mesh.data)
+            refuse_unfit(group, self.monitor.name, self.sweep.mesh.data)
         return Batch(number, tuple(asked), configs, groups)
 
     def units_of(self, batch: Batch) -> list[Unit]:
@@ -170,8 +207,10 @@ class Sweep:
         """
         if self.sweep.batch < self.sweep.members:
             self._refuse_wrong_ends()
+        self._tell_of_own_losses()
         with self._kept.held(self._record(), self.base) as claim:
             before, rows = self.asked(), self.rows()
+            self._refuse_stretched(before)
             searcher = searcher_of(self.sweep, self.directory, self.direction)
             if before:
                 claim()
@@ -213,14 +252,21 @@ class Sweep:
         best = best_row(rows, self.monitor.mode)
         if best is not None:
             path = self.directory / "best.yaml"
-            write_best(path, self._tree, best, sweep=self.directory, members=len(rows))
+            write_best(
+                path,
+                self._tree,
+                best,
+                sweep=self.directory,
+                members=len(rows),
+                plugins=self._plugins,
+            )
         write_sweep_page(
             self.directory / "report.html",
             [row.model_dump(mode="json") for row in rows],
             self._kept.history(),
             self.monitor.name,
             self.direction,
-            f"{dumps_plain({'sweep': self.sweep.to_json()})}\n{dumps(self._tree)}",
+            f"{dumps_plain({'sweep': _shown(self.sweep.to_json())})}\n{dumps(self._tree)}",
             f"{self.base.project}: sweep",
             importance(rows).shares or None,
         )
@@ -249,5 +295,41 @@ class Sweep:
 
     def _record(self) -> dict[str, Any]:
         config = {key: value for key, value in leaves(to_dict(self.base)) if key != "workdir"}
-        said = {"sweep": self.sweep.to_json(), "config": config, "tree": to_dict(self._tree)}
+        said = {
+            "sweep": self.sweep.to_json(),
+            "config": config,
+            "tree": to_dict(self._tree),
+            "plugins": imported_digests(self.base.plugins),
+            "data": self._fingerprints(),
+        }
         return dict(json.loads(json.dumps(said)))  # as it is read again: a tuple is a list then
+
+    def _fingerprints(self) -> dict[str, str] | None:
+        """Of the data that the config has without a member's values; None where it has none."""
+        try:
+            return RunData.of(self.base).fingerprints()
+        except (ConfigError, DataError):
+            return None  # only the members' may be there
+
+
+def _tell_of_the_same(asked: Sequence[AskedMember], configs: Sequence[ExperimentConfig]) -> None:
+    """A draw from a small space comes again: it is trained again, to the same figures."""
+    alike: dict[str, list[int]] = {}
+    for one, config in zip(asked, configs, strict=True):
+        alike.setdefault(repr(to_dict(config)), []).append(one.member)
+    for members in alike.values():
+        if len(members) > 1:
+            logger.warning(
+                "members %s have the same config, seed and all; search: grid has each combination "
+                "once",
+                ", ".join(map(str, members)),
+            )
+
+
+def _shown(sweep: dict[str, Any]) -> dict[str, Any]:
+    """For a page that is handed on: without the password of a database."""
+    optuna = sweep["optuna"]
+    if optuna is None or optuna["storage"] is None:
+        return sweep
+    hidden = re.sub(r"(?<=://)([^/@]*?):[^/@]*@", r"\1:***@", optuna["storage"])
+    return sweep | {"optuna": optuna | {"storage": hidden}}

@@ -96,7 +96,7 @@ class Unit:
         store.wait()
         if trainer.state.stopped == "interrupt":
             raise Preempted(
-                f"stopped after iteration {trainer.state.iteration} of {self.path.name}, saved in "
+                f"stopped after iteration {trainer.state.iteration} of {_named(members)}, saved in "
                 f"{self.path}; run it again to go on"
             )
         said = {
@@ -171,3 +171,13 @@ class Unit:
             mode=self.monitor.direction,
             asynchronous=self.asynchronous,
         )
+
+
+def _named(members: Sequence[int]) -> str:
+    """
+    >>> _named([3]), _named([0, 1, 2, 5])
+    ('member 3', '4 members (0 to 5)')
+    """
+    if len(members) == 1:
+        return f"member {members[0]}"
+    return f"{len(members)} members ({members[0]} to {members[-1]})"

@@ -281,7 +281,9 @@ def _read(path: Path) -> RunRecord:
 
 
 def _is_run(path: Path) -> bool:
-    """Whether a run was begun there: its config comes first, then its metadata."""
+    """Whether a run was begun there: its config comes first, then its metadata. A sweep is none."""
+    if (path / "sweep.json").is_file():
+        return False
     return any((path / name).is_file() for name in ("metadata.json", "config.yaml"))
 
 

@@ -26,7 +26,7 @@ def words(tmp_path):
 def test_a_sweep_its_directory_and_a_member(call, words, tmp_path, capsys):
     workdir = tmp_path / "s"
     assert call("sweep", *words, "--workdir", str(workdir), "--plan") == 0
-    assert "3 members, 3 at once: 1 programs" in capsys.readouterr().out
+    assert "3 members, 3 at once: 1 program" in capsys.readouterr().out
     assert not workdir.exists()
     assert call("sweep", *words, "--workdir", str(workdir), "--top", "2") == 0
     said = capsys.readouterr().out

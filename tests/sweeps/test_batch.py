@@ -36,7 +36,10 @@ class Unit:
             "epoch": epochs,
             "iterations": 10 * epochs,
             "best": values,
-            "best_epochs": [None if value is None else epochs for value in values],
+            "best_epochs": [
+                None if value is None else self.stopped.get(m, epochs)
+                for m, value in zip(alive, values, strict=True)
+            ],
             "failed_at": [self.failed.get(m, 0) for m in alive],
             "stopped_at": [self.stopped.get(m, 0) for m in alive],
             "history": [
@@ -102,21 +105,33 @@ def test_who_has_failed_or_stopped_goes_no_further_and_says_so(tmp_path, group):
     assert (rows[2].failed_at, rows[2].iterations, rows[0].epochs) == (5, 5, 1)
 
 
-def test_earlier_batches_count_at_a_rung_but_not_the_batch_itself(tmp_path, group):
-    def row(member, value):
-        return Row(
-            member=member, batch=0, group=0, values={}, status="cut", epochs=1, iterations=1,
-            monitor="val/loss", value=value, best_epoch=1, rungs=((1, value),),
-        )  # fmt: skip
+def row_of(member, value, batch):
+    return Row(
+        member=member, batch=batch, group=0, values={}, status="cut", epochs=1, iterations=1,
+        monitor="val/loss", value=value, best_epoch=1, rungs=((1, value),),
+    )  # fmt: skip
 
+
+def test_earlier_batches_count_at_a_rung(tmp_path, group):
     unit = Unit(tmp_path / "a", group, {4: 5.0, 5: 6.0})
-    better = [row(m, 0.5) for m in range(4)]
+    better = [row_of(m, 0.5, batch=0) for m in range(4)]
     rows = train(batch_of([4, 5], [group], 1), [unit], before=better)
     assert [one.status for one in rows] == ["cut", "cut"]
-    again = Unit(tmp_path / "b", group, {4: 5.0, 5: 6.0})
-    mine = [row(m, 0.5) for m in (4, 5)]  # of an earlier call
-    rows = train(batch_of([4, 5], [group], 1), [again], before=mine)
+
+
+@pytest.mark.parametrize("batch", [1, 2])
+def test_neither_later_ones_nor_the_batch_itself_do(tmp_path, group, batch):
+    """They are there where more epochs are asked for: who goes on is who went on."""
+    unit = Unit(tmp_path / "b", group, {4: 5.0, 5: 6.0})
+    told = [row_of(m, 0.5, batch) for m in ((4, 5) if batch == 1 else range(6, 10))]
+    rows = train(batch_of([4, 5], [group], 1), [unit], before=told)
     assert [one.status for one in rows] == ["finished", "cut"]
+
+
+def test_who_was_stopped_stands_where_it_was(tmp_path, group):
+    unit = Unit(tmp_path / "u", group, {0: 1.0, 1: 2.0}, stopped={0: 3})
+    rows = train(batch_of([0, 1], [group]), [unit], halving=None)
+    assert [(row.status, row.epochs) for row in rows] == [("stopped", 3), ("finished", 4)]
 
 
 def test_the_history_of_an_epoch_is_there_once(tmp_path, group):

@@ -52,3 +52,20 @@ def test_what_does_not_go_is_told(tmp_path):
             tmp_path / "x", base, row({}, value=None, best_epoch=None), sweep=tmp_path, members=1
         )
     assert not (tmp_path / "x").exists()
+
+
+def test_it_names_the_plugins_that_it_needs(tmp_path):
+    plugin = tmp_path / "mine_of_best.py"
+    plugin.write_text(
+        "from jaxtrain.models import MODELS\nfrom jaxtrain.models.mlp import mlp\n"
+        "@MODELS.register('mine_of_best')\n"
+        "def mine(num_outputs, *, width: int = 4):\n    return mlp(num_outputs, hidden=(width,))\n"
+    )
+    base = {**CONFIG, "model": {"name": "mine_of_best"}}
+    path = tmp_path / "best.yaml"
+    said = {"sweep": tmp_path, "members": 1, "plugins": [str(plugin)]}
+    write_best(path, base, row({"model.width": 8}), **said)
+    found = make_config(path, plugins=[str(plugin)])
+    assert found.model.width == 8
+    assert [*found.plugins]
+    assert str(plugin) in path.read_text()

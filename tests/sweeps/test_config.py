@@ -44,6 +44,10 @@ def test_how_many():
         ({"halving": {"first": 1, "factor": 1}}, r"halving\.factor"),
         ({"optuna": {}}, "optuna: is for search: optuna, found search: random"),
         ({"order": "both"}, "order"),
+        (
+            {"space": {"train.epochs": [1, 2]}, "halving": {"first": 1}},
+            "halving: compares members behind as many epochs",
+        ),
         ({"order": "in_turn", "mesh": {"data": 2}}, "mesh.data 2: members in turn go through one"),
         ({"mesh": {"data": 0}}, r"mesh\.data: .*greater than or equal to 1, found 0"),
         ({"mesh": {"fsdp": 2}}, r"mesh\.fsdp"),

@@ -6,28 +6,37 @@ import json
 
 import pytest
 
-from jaxtrain.errors import ConfigError, DataError
+from jaxtrain.config import to_dict
+from jaxtrain.errors import CheckpointMismatchError, ConfigError, DataError
 from jaxtrain.run import make_config
+from jaxtrain.sweeps import SweepConfig
 from jaxtrain.sweeps.directory import SweepDirectory
 from jaxtrain.sweeps.ledger import AskedMember, Row
+from jaxtrain.sweeps.tree import leaves
 from tests.sweeps.small import tree
 
-RECORD = {
-    "sweep": {"members": 4, "batch": 4, "seed": 0},
-    "config": {"train.epochs": 3, "device": "auto", "model.name": "mlp"},
-    "tree": {},
-}
+WORDS = ("schedule.name=constant", "hooks.tensorboard=null")
+SWEEP = {"members": 4, "space": {"optimizer.learning_rate": [0.1, 0.2], "seed": {"int": [0, 3]}}}
 
 
-def changed(section, **values):
-    return RECORD | {
-        section: RECORD[section] | {k.replace("__", "."): v for k, v in values.items()}
+def record_of(*words, **sweep):
+    base = make_config(tree(*WORDS, *words))
+    said = {
+        "sweep": SweepConfig(SWEEP | sweep).to_json(),
+        "config": dict(leaves(to_dict(base))),
+        "tree": to_dict(tree(*WORDS, *words)),
+        "plugins": {},
+        "data": {"train": "abc"},
     }
+    return json.loads(json.dumps(said))
+
+
+RECORD = record_of()
 
 
 @pytest.fixture
 def base():
-    return make_config(tree())
+    return make_config(tree(*WORDS))
 
 
 @pytest.fixture
@@ -44,11 +53,11 @@ def test_it_is_nobodys_before_it_is_claimed(tmp_path, base):
         pass
     with pytest.raises(ConfigError, match=r"expected a sweep's directory, found no sweep.json"):
         directory.record()
-    other = changed("sweep", seed=1)
+    other = record_of(seed=1)
     with directory.held(other, base) as claim:
         claim()
     assert directory.record() == other
-    assert (directory.path / "config.yaml").read_text().startswith("")
+    assert (directory.path / "config.yaml").is_file()
 
 
 def test_two_can_not_hold_it(begun, base):
@@ -62,37 +71,75 @@ def test_two_can_not_hold_it(begun, base):
 
 
 @pytest.mark.parametrize(
-    ("now", "match"),
+    ("words", "sweep", "match"),
     [
-        (changed("sweep", seed=1), r"holds another sweep; .*\n  seed: was 0, is now 1"),
-        (changed("config", model__name="cnn"), r"model.name: was 'mlp', is now 'cnn'"),
-        (changed("sweep", members=3), r"members was 4, and can't become fewer; found 3"),
-        (changed("config", train__epochs=2), r"train.epochs was 3, and can't become fewer"),
-        (changed("sweep", monitor="x"), r"monitor: was None, is now 'x'"),
+        ((), {"seed": 1}, r"holds another sweep; .*\n  seed: was 0, is now 1"),
+        (("model.hidden=[9]",), {}, r"model.hidden: was \[8\], is now \[9\]"),
+        ((), {"members": 3}, r"members was 4, and can't become fewer; found 3"),
+        (("train.epochs=2",), {}, r"train.epochs was 4, and can't become fewer"),
+        ((), {"monitor": "x"}, r"monitor: was None, is now 'x'"),
+        ((), {"space": dict(reversed(SWEEP["space"].items()))}, r"in the order optimizer.learni"),
+        (
+            ("hooks.p={name: early_stopping}",),
+            {},
+            r"hooks.p.name: was None, is now 'early_stopping'",
+        ),
+        (("checkpoint.monitor=val/accuracy",), {}, r"checkpoint.monitor: was"),
+        (("lora.rank=2",), {}, r"lora: was None"),
     ],
 )
-def test_another_sweep_is_refused_and_nothing_written(begun, base, now, match):
+def test_another_sweep_is_refused_and_nothing_written(begun, words, sweep, match):
+    now, base = record_of(*words, **sweep), make_config(tree(*WORDS, *words))
     with pytest.raises(ConfigError, match=match), begun.held(now, base) as claim:
         claim()
     assert begun.record() == RECORD
 
 
 @pytest.mark.parametrize(
-    "now",
+    ("words", "sweep"),
     [
-        changed("sweep", members=9, batch=2),
-        changed("config", train__epochs=8),
-        changed("config", device="cpu"),
+        ((), {"members": 9, "batch": 2}),
+        (("train.epochs=8",), {}),
+        (("device=cpu", "data.workers=0", "hooks.csv=null"), {}),
     ],
 )
-def test_a_longer_one_goes_on(begun, base, now):
+def test_a_longer_one_goes_on(begun, words, sweep):
+    now, base = record_of(*words, **sweep), make_config(tree(*WORDS, *words))
     with begun.held(now, base) as claim:
         claim()
     assert begun.record() == now
 
 
+def test_one_of_an_earlier_version_goes_on(begun, base):
+    """It lacks what has come since."""
+    old = json.loads(json.dumps(RECORD))
+    for section, key in (("sweep", "mesh"), ("config", "train.virtual_shards")):
+        del old[section][key]
+    del old["data"], old["plugins"]
+    (begun.path / "sweep.json").write_text(json.dumps(old))
+    with begun.held(RECORD, base):
+        pass
+
+
+def test_other_data_or_plugins_are_refused(begun, base):
+    for key, other in (("data", {"train": "abd"}), ("plugins", {"mine.py": "0" * 64})):
+        with (
+            pytest.raises(CheckpointMismatchError, match=key),
+            begun.held(RECORD | {key: other}, base),
+        ):
+            pass
+
+
+@pytest.mark.parametrize("text", ["{", "[]", "{}", '{"sweep": {}, "config": {}, "tree": {}}'])
+def test_a_record_that_somebody_has_edited(begun, text):
+    (begun.path / "sweep.json").write_text(text)
+    with pytest.raises(DataError, match=r"sweep.json: is no record of a sweep any more"):
+        begun.record()
+
+
 def test_files_of_others_are_left_alone(tmp_path, base):
     (tmp_path / "thesis.tex").write_text("")
+    (tmp_path / "optuna_owner.json").write_text("{}")  # of a search that was ended at once
     directory = SweepDirectory(tmp_path)
     with (
         pytest.raises(ConfigError, match=r"found other files \(thesis.tex\)"),
@@ -100,7 +147,8 @@ def test_files_of_others_are_left_alone(tmp_path, base):
     ):
         pass
     assert sorted(path.name for path in tmp_path.iterdir() if path.name != ".lock") == [
-        "thesis.tex"
+        "optuna_owner.json",
+        "thesis.tex",
     ]
 
 

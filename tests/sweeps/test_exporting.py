@@ -9,6 +9,8 @@ import pytest
 from jaxtrain.errors import ConfigError
 from jaxtrain.run import Experiment, make_config
 from jaxtrain.sweeps import export_member
+from jaxtrain.sweeps.directory import SweepDirectory
+from jaxtrain.sweeps.ledger import AskedMember, Row
 from tests.sweeps.small import sweep, tree
 
 
@@ -49,3 +51,18 @@ def test_what_can_not_be_exported(made, tmp_path):
     export_member(made, 0, tmp_path / "taken")
     with pytest.raises(ConfigError, match="holds a run already"):
         export_member(made, 0, tmp_path / "taken")
+
+
+def test_of_one_that_failed_at_once_there_is_nothing_to_export(tmp_path):
+    made = sweep(tmp_path / "s")
+    directory = SweepDirectory(tmp_path / "s")
+    directory.path.mkdir()
+    directory.append_asked(0, [AskedMember(member=0, values={"seed": 1})])
+    row = Row(
+        member=0, batch=0, group=0, values={"seed": 1}, status="failed", epochs=1, iterations=3,
+        monitor="val/loss", failed_at=3,
+    )  # fmt: skip
+    directory.append_rows([row])
+    with pytest.raises(ConfigError, match=r"member 0 failed in iteration 3, before the end of a"):
+        export_member(made, 0, tmp_path / "x")
+    assert not (tmp_path / "x").exists()

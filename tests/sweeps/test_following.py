@@ -35,5 +35,5 @@ def test_some_of_the_members_keep_what_is_theirs():
 def test_a_figure_that_nobody_has_is_said(tmp_path):
     from tests.sweeps.small import sweep
 
-    with pytest.raises(ConfigError, match=r"no metric is called 'val/f2'.*val/loss"):
+    with pytest.raises(ConfigError, match=r"no metric of a member is called 'val/f2'.*val/loss"):
         sweep(tmp_path / "s", monitor="val/f2", mode="max", members=1).run()

@@ -5,16 +5,18 @@ from __future__ import annotations
 import math
 
 import jax
+import numpy as np
 import optax
 import pytest
 
 from jaxtrain.config import merge
 from jaxtrain.errors import ConfigError, DataError
 from jaxtrain.optim import OPTIMIZERS, SCHEDULES
-from jaxtrain.run import make_config
+from jaxtrain.run import Experiment, make_config
 from jaxtrain.sweeps import split
 from jaxtrain.sweeps.tree import nested
-from tests.sweeps.small import tree
+from tests.sweeps import kept_traces  # noqa: F401  registers its losses
+from tests.sweeps.small import sweep, tree
 
 
 def groups(*values, words=()):
@@ -143,3 +145,65 @@ def test_no_array_is_made(monkeypatch):
     monkeypatch.setattr(jax.random, "normal", lambda *_, **__: pytest.fail("an array was made"))
     assert SCHEDULES.names()
     assert parts({"seed": 1}, {"seed": 2}) == [(0, 1)]
+
+
+@pytest.mark.parametrize(
+    ("loss", "expected"),
+    [
+        ("fresh_temper", [(0, 1, 2)]),
+        ("jitted_temper", [(0,), (1,), (2,)]),
+        ("static_temper", [(0,), (1,), (2,)]),
+        ("remat_temper", [(0,), (1,), (2,)]),
+    ],
+)
+def test_a_number_in_a_function_that_is_traced_once_parts_the_members(loss, expected, tmp_path):
+    """JAX would keep the number of the first trace, and all members would have it."""
+    words = (
+        f"loss={{name: {loss}}}",
+        "metrics=[loss, accuracy]",
+        "train.epochs=1",
+        "hooks.console=null",
+    )
+    values = [{"loss.temper": 0.5}, {"loss.temper": 1.0}, {"loss.temper": 4.0}]
+    assert parts(*values, words=words) == expected
+    space = {"loss.temper": [0.5, 1.0, 4.0]}
+    rows = sweep(tmp_path / "s", *words, space=space, search="grid", members=None).run()
+    for m, value in enumerate(values):
+        alone = Experiment.of(
+            make_config(merge(tree(*words), nested(value))), tmp_path / f"{m}"
+        ).train()
+        assert rows[m].value == alone["best_val_loss"]
+
+
+def test_what_a_program_takes_from_its_data_parts_members():
+    seeds = [{"seed": 0}, {"seed": 1}, {"seed": 1, "optimizer.learning_rate": 0.1}]
+    assert parts(*seeds) == [(0, 1, 2)]
+    # Each is weighted by the rows that it is trained on.
+    assert parts(*seeds, words=("loss.class_weights=balanced",)) == [(0,), (1, 2)]
+    (first, _) = groups(*seeds, words=("loss.class_weights=balanced",))
+    assert first.split_by["data"] == "of the form of config 0's"
+
+
+def test_targets_of_another_unit_and_rows_of_another_width_part_members(tmp_path):
+    rng = np.random.default_rng(0)
+    lines = ["x,kind,y"]
+    for n in range(60):
+        kind = "rare" if n < 3 else "usual"
+        lines.append(f"{rng.normal()},{kind},{rng.normal() * (100 if n % 7 == 0 else 1)}")
+    (tmp_path / "t.csv").write_text("\n".join(lines) + "\n")
+    data = "{name: csv, train: t.csv, target: y, task: regression, batch_size: 16}"
+    words = (
+        f"data={data}", f"data.root={tmp_path}", "loss={name: mean_squared_error}",
+        "model={name: mlp, hidden: [4]}", "data.validation_fraction=0.2", "train.epochs=2",
+        "hooks.console=null", "metrics=null",
+    )  # fmt: skip
+    seeds = [{"seed": s, "optimizer.learning_rate": 0.01 * (1 + s % 2)} for s in range(3)]
+    assert parts(*seeds, words=words) == [(0,), (1,), (2,)]
+    space = {"seed": [0, 1, 2]}
+    made = sweep(tmp_path / "s", *words, space=space, search="grid", members=None)
+    rows = made.run()
+    for row in rows:
+        config = made.config_of(made.asked()[0][row.member])
+        alone = Experiment.of(config, tmp_path / str(row.member)).train()
+        assert row.value == alone["best_val_loss"]
+        assert row.figures["val/rmse"] == alone["best_val_rmse"]

@@ -17,7 +17,7 @@ from jaxtrain.errors import ConfigError
 from jaxtrain.hooks.monitor import Monitor
 from jaxtrain.run import Experiment, make_config
 from jaxtrain.sweeps import split
-from jaxtrain.sweeps.population import Population, refuse_unfit
+from jaxtrain.sweeps.population import Population, refuse_unfit, stopping_sections
 from jaxtrain.sweeps.tree import nested
 from tests import compiling
 from tests.sweeps.small import tree
@@ -158,7 +158,7 @@ def test_members_lie_over_the_devices(tmp_path):
 def test_devices_that_do_not_fit(words, data, match):
     (group,) = split([make_config(tree(*words))])
     with pytest.raises(ConfigError, match=match):
-        refuse_unfit(group, data)
+        refuse_unfit(group, "val/loss", data)
 
 
 def test_batches_that_can_not_be_split(monkeypatch):
@@ -166,7 +166,35 @@ def test_batches_that_can_not_be_split(monkeypatch):
     (group,) = split([make_config(tree("data.batch_size=33"))])
     said = r"data.batch_size / train.accumulate 33: expected a multiple of the sweep's mesh.data 2"
     with pytest.raises(ConfigError, match=said):
-        refuse_unfit(group, 2)
+        refuse_unfit(group, "val/loss", 2)
     (group,) = split([make_config(tree("data.eval_batch_size=7"))])
     with pytest.raises(ConfigError, match=r"data.eval_batch_size 7"):
-        refuse_unfit(group, 2)
+        refuse_unfit(group, "val/loss", 2)
+
+
+@pytest.mark.parametrize("monitor", ["val/acuracy", "loss", "test/loss", "val/lr"])
+def test_a_monitor_that_nobody_has_is_told_before_anything_is_trained(monitor):
+    (group,) = split([make_config(tree())])
+    with pytest.raises(ConfigError, match=rf"monitor: no metric of a member is called '{monitor}'"):
+        refuse_unfit(group, monitor)
+    words = ("data.validation_fraction=0", "checkpoint.monitor=train/loss")
+    (group,) = split([make_config(tree(*words))])
+    with pytest.raises(ConfigError, match=r"'val/loss'"):
+        refuse_unfit(group, "val/loss")
+    refuse_unfit(group, "train/loss")
+
+
+def test_hooks_are_known_by_what_they_are_not_by_what_they_are_called():
+    (group,) = split([make_config(tree("hooks.slower={name: reduce_on_plateau}"))])
+    with pytest.raises(ConfigError, match=r"hooks\.slower: reduce_on_plateau changes what"):
+        refuse_unfit(group, "val/loss")
+    patient = "hooks.patience={name: early_stopping, patience: 1}"
+    (group,) = split([make_config(tree(patient))])
+    refuse_unfit(group, "val/loss")
+    assert len(stopping_sections(group.configs[0])) == 1
+    (group,) = split([make_config(tree(patient, "hooks.other={name: early_stopping}"))])
+    with pytest.raises(ConfigError, match=r"several are early_stopping"):
+        refuse_unfit(group, "val/loss")
+    (group,) = split([make_config(tree("hooks.p={name: early_stopping, monitor: val/f1}"))])
+    with pytest.raises(ConfigError, match=r"early_stopping.monitor: .*'val/f1'"):
+        refuse_unfit(group, "val/loss")

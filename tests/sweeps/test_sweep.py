@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -12,9 +13,11 @@ import time
 import numpy as np
 import pytest
 
-from jaxtrain.errors import ConfigError, DataError
+from jaxtrain.errors import CheckpointMismatchError, ConfigError, DataError
 from jaxtrain.run import Experiment, make_config
 from jaxtrain.sweeps import Sweep, SweepConfig
+from jaxtrain.sweeps.sweep import _shown
+from jaxtrain.tracking import find_runs
 from tests.sweeps.small import CONFIG, ROOT, SPACE, WORDS, sweep, tree
 
 
@@ -76,6 +79,84 @@ def test_more_epochs_go_on_where_they_stood(tmp_path):
     whole = sweep(tmp_path / "w", "train.epochs=4", *constant, members=2).run()
     assert [row.value for row in longer] == [row.value for row in whole]
     assert {row.epochs for row in longer} == {4}
+
+
+CONSTANT = ("schedule.name=constant", "schedule.warmup_fraction=0", "schedule.warmup_steps=0")
+
+
+def test_more_epochs_under_halving_are_what_they_would_have_been_at_once(tmp_path):
+    """Batches that have come later do not look back."""
+    more = {"members": 8, "batch": 4, "halving": {"first": 1, "factor": 2}}
+    for epochs in (2, 3, 4):
+        longer = sweep(tmp_path / "s", f"train.epochs={epochs}", *CONSTANT, **more).run()
+    at_once = sweep(tmp_path / "w", "train.epochs=4", *CONSTANT, **more).run()
+    for one, other in zip(longer, at_once, strict=True):
+        assert (one.status, one.epochs, one.value) == (other.status, other.epochs, other.value)
+
+
+def test_more_epochs_of_a_schedule_that_ends_with_them_are_refused(tmp_path):
+    sweep(tmp_path / "s", "train.epochs=1", "schedule.name=cosine", members=2).run()
+    before = (tmp_path / "s" / "sweep.json").read_bytes()
+    longer = sweep(tmp_path / "s", "train.epochs=2", "schedule.name=cosine", members=2)
+    with pytest.raises(ConfigError, match=r"train.epochs: was 1, is now 2; .*'cosine' of member 0"):
+        longer.run()
+    assert (tmp_path / "s" / "sweep.json").read_bytes() == before
+    sweep(tmp_path / "s", "train.epochs=1", "schedule.name=cosine", members=3).run()
+
+
+def test_early_stopping_under_another_name_is_early_stopping(tmp_path):
+    patient = "hooks.patience={name: early_stopping, patience: 1, min_delta: 10}"
+    made = sweep(tmp_path / "s", patient, members=2)
+    rows = made.run()
+    assert {(row.status, row.epochs) for row in rows} == {("stopped", 2)}
+
+
+def test_data_that_were_changed_meanwhile_are_refused(tmp_path):
+    def table(shift):
+        lines = [f"{n % 7},{(n % 7 + shift) % 2}" for n in range(60)]
+        (tmp_path / "t.csv").write_text("a,b\n" + "\n".join(lines) + "\n")
+
+    words = (
+        "data={name: csv, train: t.csv, target: b, task: classification, batch_size: 16}",
+        f"data.root={tmp_path}",
+        "train.epochs=1",
+    )
+    table(0)
+    sweep(tmp_path / "s", *words, members=2).run()
+    table(1)
+    with pytest.raises(CheckpointMismatchError, match=r"train.* data are not those"):
+        sweep(tmp_path / "s", *words, members=3).run()
+
+
+def test_a_run_does_not_train_into_a_sweep_and_a_sweep_is_no_broken_run(made, tmp_path):
+    made, _ = made
+    config = make_config(tree())
+    with pytest.raises(ConfigError, match=r"holds a sweep; go on with it by `sweep "):
+        Experiment.of(config, made.directory).train()
+    assert list(find_runs(made.directory.parent, broken=True)) == []
+
+
+def test_what_can_not_be_compared_or_is_trained_twice_is_told(tmp_path, caplog):
+    caplog.set_level("INFO")
+    space = {"loss.label_smoothing": [0.1, 0.2], "seed": [0, 1]}
+    sweep(tmp_path / "s", "train.epochs=1", space=space, members=5).run()
+    assert "monitor: val/loss is each member's own loss" in caplog.text
+    assert re.search(r"members \d, \d(, \d)* have the same config", caplog.text)
+    assert re.search(r"epoch 1 of \d members \(0 to 4\), \d of which train: best", caplog.text)
+
+
+def test_no_password_is_handed_on_with_a_report():
+    said = SweepConfig(
+        {
+            "space": SPACE, "members": 2, "search": "optuna",
+            "optuna": {"storage": "postgresql://me:s3cret@host:5432/db", "study": "a"},
+        }
+    ).to_json()  # fmt: skip
+    shown = _shown(said)
+    assert shown["optuna"]["storage"] == "postgresql://me:***@host:5432/db"
+    assert "s3cret" in said["optuna"]["storage"]
+    local = said | {"optuna": said["optuna"] | {"storage": "sqlite:///x.db"}}
+    assert _shown(local) == local
 
 
 def test_another_sweep_is_refused_and_loses_nothing(made):

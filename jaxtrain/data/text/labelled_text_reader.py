@@ -47,21 +47,21 @@ def padded(
         DataError: one can't be encoded.
     """
     rows = np.full((len(texts), length), PADDING, np.int32)
-    cut = empty = 0
+    cut = 0
     for row, tokens in zip(rows, tokenizer.encode_all(texts), strict=True):
         row[: len(tokens)] = tokens[:length] + 1
         cut += len(tokens) > length
-        empty += not len(tokens)
+    empty = sum(not text.strip() for text in texts)
     if cut:
         logger.warning(
-            "%s: %d of %d texts are longer than %d tokens, and cut; data.length says how many",
+            "%s: %d of %d texts are longer than data.length=%d tokens, and cut",
             what,
             cut,
             len(texts),
             length,
         )
     if empty:
-        logger.warning("%s: %d of %d texts are empty", what, empty, len(texts))
+        logger.warning("%s: %d of %d texts are empty or blank", what, empty, len(texts))
     return rows
 
 
@@ -108,13 +108,27 @@ class LabelledTextReader:
                 f"{path}: expected a file of records ({', '.join(RECORD_ENDINGS)}), which its name "
                 "is not"
             )
-        found = list(records(path, self.columns))
+        found = self._records(path)
         if not found:
             raise DataError(f"{path}: expected at least one text, found none")
         texts = [record.cell(self.field) for record in found]
         inputs = padded(self.tokenizer, texts, length=self.length, what=str(path))
         labels, known = self._labels(found, path)
         return NewRows(inputs, labels, known, {"row": list(range(1, len(found) + 1))})
+
+    def _records(self, path: Path) -> list[Record]:
+        try:
+            return list(records(path, self.columns))
+        except DataError:
+            # Without a header, texts without labels have a cell less.
+            fewer = tuple(name for name in self.columns if name != self.label)
+            if len(fewer) == len(self.columns):
+                raise
+            try:
+                return list(records(path, fewer))
+            except DataError:
+                pass
+            raise
 
     def _labels(
         self, found: Sequence[Record], path: Path

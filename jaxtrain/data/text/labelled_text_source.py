@@ -9,6 +9,7 @@ Axis letters: B texts, L places of a row.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +33,8 @@ from jaxtrain.data.text.text_reader import tokenizer_of
 from jaxtrain.data.text.tokenizer import Tokenizer
 from jaxtrain.data.text.tokenizers import CHARACTERS, read_tokenizer
 from jaxtrain.errors import ConfigError, DataError
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,6 +112,7 @@ def labelled_text(
         classes = tuple(fitted.get("classes", ()))
     elif not classes:
         classes = _sorted({record.cell(label) for record in read["train"]})
+        _tell_of_likeness(classes)
     numbers = {
         part: _numbers([(r.place, r.cell(label)) for r in found], classes)
         for part, found in read.items()
@@ -166,6 +170,21 @@ def _refuse_unlabelled(found: Sequence[Record], label: str, files: Sequence[Path
     for record in found:
         if label in record.values and not has_label(record, label):
             raise DataError(f"{record.place}: {label!r}: expected a label, found none")
+
+
+def _tell_of_likeness(classes: tuple[str, ...]) -> None:
+    """Classes that a person would write the same way are seldom meant to be two."""
+    alike: dict[str, list[str]] = {}
+    for name in classes:
+        alike.setdefault(" ".join(name.split()).casefold(), []).append(name)
+    for names in alike.values():
+        if len(names) > 1:
+            logger.warning(
+                "the classes %s differ by blanks or case alone, and count as %d; mend the labels, "
+                "if they are one",
+                ", ".join(map(repr, names)),
+                len(names),
+            )
 
 
 def _sorted(labels: set[str]) -> tuple[str, ...]:

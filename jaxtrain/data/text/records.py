@@ -121,7 +121,12 @@ def _rows(
     path: Path, rows: Iterator[tuple[int, list[str]]], columns: tuple[str, ...]
 ) -> Iterator[Record]:
     names = list(columns)
-    for number, cells in rows:
+    for place, (number, cells) in enumerate(rows):
+        if place == 0 and names and cells == names:
+            raise ConfigError(
+                f"data.columns: line {number} of {path} is a header with these very names; leave "
+                "data.columns out"
+            )
         if not names:
             names = cells
             twice = sorted({name for name in names if names.count(name) > 1})

@@ -81,6 +81,20 @@ def test_what_it_can_not_read(reader, tmp_path, name, text, error, match):
         reader.read(tmp_path / f"gone{name}")
 
 
+def test_a_table_without_a_header_may_lack_the_labels(tmp_path):
+    columns = ("id", "label", "text")
+    reader = LabelledTextReader(ByteTokenizer(), ("bad", "good"), **{**OPTIONS, "columns": columns})
+    (tmp_path / "new.tsv").write_text("7\tabc\n8\tde\n")
+    rows = reader.read(tmp_path / "new.tsv")
+    assert bytes((rows.inputs[0][:3] - 1).tolist()) == b"abc"
+    assert rows.labels is None
+    (tmp_path / "new.tsv").write_text("7\tgood\tabc\n")
+    assert reader.read(tmp_path / "new.tsv").labels.tolist() == [1]
+    (tmp_path / "new.tsv").write_text("7\n")
+    with pytest.raises(DataError, match=r"line 1: expected 3 cells \(id, label, text\), found 1"):
+        reader.read(tmp_path / "new.tsv")
+
+
 def test_padding_stands_behind_a_text():
     found = padded(ByteTokenizer(), ["", "ab", "abcde"], length=3)
     np.testing.assert_array_equal(found, [[0, 0, 0], [98, 99, 0], [98, 99, 100]])

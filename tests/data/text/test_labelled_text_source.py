@@ -40,7 +40,7 @@ def test_tokens_padding_and_classes(root, caplog):
     assert (rows.inputs[1] - 1).tolist() == [*"öd".encode(), *[-1] * 9]
     assert rows.labels.tolist() == [1, 0]
     assert (rows.num_outputs, rows.label_names, rows.vocabulary) == (2, ("0", "1"), 259)
-    assert "test: 1 of 2 texts are longer than 12 tokens, and cut" in caplog.text
+    assert "test: 1 of 2 texts are longer than data.length=12 tokens, and cut" in caplog.text
     # Every class gives its share.
     assert sorted(splits.validation.labels.tolist()) == [0, 0, 1, 1]
 
@@ -142,6 +142,26 @@ def test_a_trained_model_keeps_its_tokenizer_and_classes(root):
     np.testing.assert_array_equal(again.test.labels, before.test.labels)
 
 
+def test_labels_that_look_alike_are_told(tmp_path, caplog):
+    table(tmp_path / "train.tsv", [("a", "good"), ("b", "good "), ("c", "Good"), ("d", "bad")] * 3)
+    splits = labelled_text(0.0, 0, root=str(tmp_path), path="train.tsv", test_fraction=0.3)
+    assert splits.train.num_outputs == 4
+    assert "the classes 'Good', 'good', 'good ' differ by blanks or case alone" in caplog.text
+
+
+def test_columns_beside_a_header_are_refused(tmp_path):
+    table(tmp_path / "train.tsv", ROWS * 2)
+    with pytest.raises(
+        ConfigError, match=r"data.columns: line 1 of .* is a header with these very"
+    ):
+        labelled_text(0.0, 0, root=str(tmp_path), path="train.tsv", columns=("text", "label"))
+
+
+def test_a_model_of_numbers_is_refused(root):
+    with pytest.raises(ConfigError, match=r"'mlp' would take the tokens of 'train' for numbers"):
+        Task.of(RunData.of(config(root, "model={name: mlp}")))
+
+
 def test_plain_text_has_no_labels(tmp_path):
     (tmp_path / "x.txt").write_text("a\n")
     with pytest.raises(ConfigError, match=r"data.path: .*x.txt: expected a file of records"):
@@ -152,7 +172,7 @@ def test_an_empty_text_stays_a_row(tmp_path, caplog):
     table(tmp_path / "train.tsv", [("", 1), ("a", 0)] * 3)
     splits = labelled_text(0.0, 0, root=str(tmp_path), path="train.tsv", test_fraction=0.4)
     assert sum(map(len, splits.sets.values())) == 6
-    assert "texts are empty" in caplog.text
+    assert "texts are empty or blank" in caplog.text
 
 
 SMALL = "model={{name: {}, vocabulary: 259, padding_token: 0, width: 16}}"
