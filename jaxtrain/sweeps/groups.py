@@ -15,11 +15,9 @@ import contextlib
 import dataclasses
 import inspect
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
-
-import jax
 
 from jaxtrain.config import ExperimentConfig, to_dict
 from jaxtrain.config.frozen_dict import FrozenDict
@@ -30,12 +28,11 @@ from jaxtrain.errors import (
     DataError,
     JaxtrainError,
 )
-from jaxtrain.models import MODELS
-from jaxtrain.optim import OPTIMIZERS, SCHEDULES
 from jaxtrain.run.data import RunData
 from jaxtrain.run.fitting import refuse_other_vocabulary
 from jaxtrain.run.task import Task
 from jaxtrain.step import LOSSES
+from jaxtrain.sweeps.tracing import refuse_kept_traces
 from jaxtrain.sweeps.tree import leaves
 from jaxtrain.varied import Disagreement, Numbers, Varied
 
@@ -248,56 +245,8 @@ def _task_of(some: _Some, varied: Sequence[str]) -> tuple[Task, Numbers]:
     if varied:
         if task.parameters.reads_files and any(key.startswith("model.") for key in varied):
             raise ConfigError("what is read from files may depend on the model's numbers")
-        if not _is_all_ours(config):
-            _refuse_kept_traces(task, numbers)
+        refuse_kept_traces(task, numbers)
     return task, numbers
-
-
-def _is_all_ours(config: ExperimentConfig) -> bool:
-    """Whether nothing of the steps is a plugin's: of what is ours tests know how it is traced."""
-    used = (
-        MODELS[config.model.name],
-        LOSSES[config.loss.name],
-        OPTIMIZERS[config.optimizer.name],
-        SCHEDULES[config.schedule.name],
-    )
-    return all(one.__module__.split(".")[0] == __name__.split(".")[0] for one in used)
-
-
-def _refuse_kept_traces(task: Task, numbers: Numbers) -> None:
-    """See that a step asks for its numbers each time that it is traced.
-
-    A function that JAX knows again, such as one that is jitted once for a whole module, is traced
-    once: it would have for ever the numbers that it was first traced with.
-
-    Raises:
-        ConfigError: one does not.
-    """
-    state, batch = task.abstract_state(), task.data.example()
-    shapes = [jax.ShapeDtypeStruct((), slot.dtype) for slot in numbers.of_members([0])]
-
-    def asked(step: Callable[..., Any]) -> set[Any]:
-        read: set[Any] = set()
-
-        def traced(slots: Sequence[Any], state: Any, batch: Any) -> Any:
-            with numbers.reading(slots, read.add):
-                return step(state, batch)
-
-        jax.make_jaxpr(traced)(shapes, state, batch)
-        return read
-
-    jax.clear_caches()  # of what was traced while the numbers were looked for
-    try:
-        for step in (task.train_step, task.eval_step):
-            if asked(step) != asked(step):
-                raise ConfigError(_KEPT)
-    except (jax.errors.UnexpectedTracerError, KeyError):
-        raise ConfigError(_KEPT) from None
-    finally:
-        jax.clear_caches()
-
-
-_KEPT = "a function of the step is traced once, and keeps the numbers of that time"
 
 
 def _with(section: Any, path: Sequence[str], value: Any) -> Any:

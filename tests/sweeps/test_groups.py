@@ -15,7 +15,6 @@ from jaxtrain.optim import OPTIMIZERS, SCHEDULES
 from jaxtrain.run import Experiment, make_config
 from jaxtrain.sweeps import split
 from jaxtrain.sweeps.tree import nested
-from tests.sweeps import kept_traces  # noqa: F401  registers its losses
 from tests.sweeps.small import sweep, tree
 
 
@@ -145,34 +144,6 @@ def test_no_array_is_made(monkeypatch):
     monkeypatch.setattr(jax.random, "normal", lambda *_, **__: pytest.fail("an array was made"))
     assert SCHEDULES.names()
     assert parts({"seed": 1}, {"seed": 2}) == [(0, 1)]
-
-
-@pytest.mark.parametrize(
-    ("loss", "expected"),
-    [
-        ("fresh_temper", [(0, 1, 2)]),
-        ("jitted_temper", [(0,), (1,), (2,)]),
-        ("static_temper", [(0,), (1,), (2,)]),
-        ("remat_temper", [(0,), (1,), (2,)]),
-    ],
-)
-def test_a_number_in_a_function_that_is_traced_once_parts_the_members(loss, expected, tmp_path):
-    """JAX would keep the number of the first trace, and all members would have it."""
-    words = (
-        f"loss={{name: {loss}}}",
-        "metrics=[loss, accuracy]",
-        "train.epochs=1",
-        "hooks.console=null",
-    )
-    values = [{"loss.temper": 0.5}, {"loss.temper": 1.0}, {"loss.temper": 4.0}]
-    assert parts(*values, words=words) == expected
-    space = {"loss.temper": [0.5, 1.0, 4.0]}
-    rows = sweep(tmp_path / "s", *words, space=space, search="grid", members=None).run()
-    for m, value in enumerate(values):
-        alone = Experiment.of(
-            make_config(merge(tree(*words), nested(value))), tmp_path / f"{m}"
-        ).train()
-        assert rows[m].value == alone["best_val_loss"]
 
 
 def test_what_a_program_takes_from_its_data_parts_members():
