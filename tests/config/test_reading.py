@@ -157,10 +157,11 @@ def test_the_readmes_examples_are_configs(write, tmp_path, monkeypatch):
 
     readme = (Path(__file__).parents[2] / "README.md").read_text()
     examples = re.findall(r"```(yaml|sdn)\n(.*?)```", readme, re.DOTALL)
-    assert [suffix for suffix, _ in examples] == ["yaml", "yaml", "sdn", *["yaml"] * 6]
+    assert [suffix for suffix, _ in examples] == [*["yaml"] * 3, "sdn", *["yaml"] * 6]
     *trees, phased = [load(write(f"x.{s}", text)) for s, text in examples]
     configs = [check(tree, REGISTRIES) for tree in trees]
-    text, *others, adapter = configs
+    reviews, text, *others, adapter = configs
+    assert (reviews.data.name, reviews.model.name) == ("labelled_text", "gru")
     assert text.model.name == "decoder"
     assert {config.model.name for config in (*others, adapter)} == {"mlp"}
     assert [config.model.hidden for config in others[:2]] == [(64, 64)] * 2
