@@ -12,7 +12,7 @@ from jaxtrain.config import merge
 from jaxtrain.engine.device.members import InCommon
 from jaxtrain.hooks.monitor import Monitor
 from jaxtrain.run import Experiment, RunData, Task, make_config
-from jaxtrain.sweeps import split
+from jaxtrain.sweeps import memory, split
 from jaxtrain.sweeps.beginning import initial_members, shapes_of
 from jaxtrain.sweeps.population import Population
 from jaxtrain.sweeps.tree import nested
@@ -103,6 +103,18 @@ def test_a_base_in_files_is_read_once(base, monkeypatch):
     assert len(read) == 1
     shapes = jax.tree.map(lambda x: (x.shape, x.dtype), shapes_of(group, 3))
     assert jax.tree.map(lambda x: (x.shape, x.dtype), members) == shapes
+
+
+def test_the_room_that_a_base_takes_is_left_for_it(base, monkeypatch):
+    configs = [make_config(merge(tree(*_with_lora(base)), nested(one))) for one in VALUES]
+    (group,) = split(configs)
+    each, common = memory.bytes_of_member(group), memory.bytes_in_common(group)
+    assert common == 4 * (64 * 8 + 8 + 8 * 10 + 10)
+    assert each < 16 * common  # four states of an adapter, with AdamW's, and no base
+    monkeypatch.setattr(memory, "room", lambda: common + 2 * each)
+    assert memory.members_at_once(group) == 2
+    monkeypatch.setattr(memory, "room", lambda: 2 * each)
+    assert memory.members_at_once(group) == 1
 
 
 @pytest.mark.parametrize(
