@@ -17,9 +17,10 @@ import pydantic
 from typing_extensions import TypedDict
 
 from jaxtrain.config.by_name import by_name
-from jaxtrain.config.fields import describe, fields_of, may_be_null, typed
+from jaxtrain.config.fields import fields_of, may_be_null, typed
 from jaxtrain.config.groups import with_groups
 from jaxtrain.config.overrides import parse
+from jaxtrain.config.problems import plain, problem_of
 from jaxtrain.config.schema import (
     DEFAULT_HOOKS,
     RESERVED_HOOKS,
@@ -29,7 +30,7 @@ from jaxtrain.config.schema import (
     NamedSection,
 )
 from jaxtrain.config.tree import ConfigDict, Tree, merge, origin_of, set_origin, superseded
-from jaxtrain.errors import ConfigError, OptionsError, UnknownNameError, did_you_mean
+from jaxtrain.errors import ConfigError, OptionsError, UnknownNameError
 from jaxtrain.registry import Registry
 
 logger = logging.getLogger("jaxtrain.config")
@@ -80,7 +81,7 @@ def check(
         config = schema.model_validate(values)
     except pydantic.ValidationError as error:
         for detail in error.errors(include_url=False, include_context=False):
-            path, text = _explain(detail, schema, tree)
+            path, text = problem_of(detail, schema, tree)
             if detail["type"] == "extra_forbidden" and (*path[:-1], "name") in problems:
                 continue  # the options of a component that nobody knows can't be judged
             problems.setdefault(path, text)
@@ -288,7 +289,7 @@ def _values(tree: ConfigDict, schema: Any) -> dict[str, Any]:
             values[key] = _values(value, annotation)
         else:
             origin = origin_of(tree, (key,))
-            values[key] = typed(_plain(value), annotation, text=origin.text if origin else None)
+            values[key] = typed(plain(value), annotation, text=origin.text if origin else None)
     for key, field in fields.items():
         annotation = field.annotation
         if key == "hooks" or (fields_of(annotation) is not None and not may_be_null(annotation)):
@@ -333,44 +334,3 @@ def _named(
             name = section.get("name", default) if isinstance(section, dict) else None
             if isinstance(name, str):
                 yield path, section, name, registry
-
-
-def _explain(detail: Any, schema: Any, tree: ConfigDict) -> tuple[KeyPath, str]:
-    """The path of the field that pydantic complains about, and what to tell its user."""
-    path: KeyPath = ()
-    field = None
-    fields = fields_of(schema)
-    for part in detail["loc"]:
-        if fields is None:
-            break  # what follows is inside one value: an item of a list, a branch of a union
-        path = (*path, part)
-        if part not in fields:
-            known = ", ".join(fields)
-            return path, f"unknown key{did_you_mean(part, fields)} (known: {known})"
-        field = fields[part]
-        fields = fields_of(field.annotation)
-    assert field is not None
-    if detail["type"] == "missing" and len(path) == len(detail["loc"]):
-        return path, f"missing; expected {describe(field)}"
-    value = tree.get(".".join(path))
-    found = _shown(value)
-    quoted = isinstance(value, str) and type(parse(value)) in (int, float)
-    if quoted and detail["type"] in ("int_type", "float_type"):
-        found += ", which is text; take away the quotes"
-    if detail["type"] == "value_error":  # a component's own validator, which may show the value
-        text = detail["msg"].removeprefix("Value error, ")
-        return path, text if found in text else f"{text}, found {found}"
-    return path, f"expected {describe(field)}, found {found}"
-
-
-def _plain(value: Any) -> Any:
-    """Sections as dicts, in lists of them, too."""
-    if isinstance(value, tuple):
-        return tuple(map(_plain, value))
-    return value.to_dict() if isinstance(value, ConfigDict) else value
-
-
-def _shown(value: Any) -> str:
-    value = _plain(value)
-    text = repr(list(value) if isinstance(value, tuple) else value)
-    return text if len(text) <= 80 else f"{text[:77]}..."

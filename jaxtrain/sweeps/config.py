@@ -21,8 +21,9 @@ import pydantic
 from pydantic import Field
 
 from jaxtrain.config import load_plain
+from jaxtrain.config.problems import problem_of
 from jaxtrain.config.schema import Section
-from jaxtrain.errors import ConfigError, did_you_mean
+from jaxtrain.errors import ConfigError
 from jaxtrain.metrics import Mode
 from jaxtrain.sweeps.space import Space
 
@@ -88,13 +89,15 @@ class SweepConfig:
         mesh: over how many devices a member's batch is split.
         halving: who goes on; None for all.
         optuna: for `search: optuna`.
+        source: where it stands, for what is said of its values.
     """
 
-    def __init__(self, tree: Mapping[str, Any]) -> None:
+    def __init__(self, tree: Mapping[str, Any], source: str = "the sweep") -> None:
+        self.source = source
         try:
             checked = _File.model_validate(dict(tree))
         except pydantic.ValidationError as error:
-            raise ConfigError(_problems(error)) from None
+            raise ConfigError(_problems(error, tree)) from None
         self.space = Space.of(checked.space)
         self.search = checked.search
         self.halving, self.seed = checked.halving, checked.seed
@@ -137,7 +140,7 @@ class SweepConfig:
         """
         tree = load_plain(path)
         try:
-            return cls(tree)
+            return cls(tree, str(path))
         except ConfigError as error:
             raise ConfigError(f"{path}: {error}") from None
 
@@ -158,14 +161,9 @@ class SweepConfig:
         }
 
 
-def _problems(error: pydantic.ValidationError) -> str:
-    lines = []
-    for detail in error.errors(include_url=False, include_context=False):
-        key = ".".join(map(str, detail["loc"]))
-        hint = ""
-        if detail["type"] == "extra_forbidden":
-            hint = did_you_mean(key, _File.model_fields)
-        lines.append(f"{key}: {detail['msg'][0].lower()}{detail['msg'][1:]}{hint}")
-        if detail["type"] != "missing":
-            lines[-1] += f", found {detail['input']!r}"
-    return "\n".join(lines)
+def _problems(error: pydantic.ValidationError, tree: Mapping[str, Any]) -> str:
+    told = []
+    for detail in error.errors(include_url=False):
+        path, text = problem_of(detail, _File, tree)
+        told.append(f"{'.'.join(path)}: {text}")
+    return "\n".join(told)

@@ -243,7 +243,8 @@ def _refuse_unsplit(config: ExperimentConfig, data: int) -> None:
     devices = len(jax.devices())
     if devices % data:
         raise ConfigError(
-            f"mesh.data {data}: expected a divisor of the number of devices, found {devices}"
+            f"mesh.data {data}: expected a number that divides the devices, of which there are "
+            f"{devices}"
         )
     sizes = {
         "data.batch_size / train.accumulate": config.data.batch_size // config.train.accumulate,

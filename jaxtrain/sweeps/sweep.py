@@ -22,10 +22,12 @@ from jaxtrain.config import (
     ConfigDict,
     ExperimentConfig,
     dumps,
+    from_dict,
     imported_digests,
     merge,
     to_dict,
 )
+from jaxtrain.config.tree import stamp
 from jaxtrain.config.yaml_form import dumps_plain
 from jaxtrain.direction import Direction, better
 from jaxtrain.errors import ConfigError, DataError
@@ -93,7 +95,8 @@ class Sweep:
             ConfigError: it holds none.
         """
         said = SweepDirectory(directory).record()
-        return cls(said["tree"], SweepConfig(said["sweep"]), directory, plugins=plugins)
+        sweep = SweepConfig(said["sweep"], str(directory))
+        return cls(said["tree"], sweep, directory, plugins=plugins)
 
     @property
     def direction(self) -> Direction:
@@ -107,12 +110,16 @@ class Sweep:
             ConfigError: it is wrong, with the member's number and values.
         """
         if asked.member not in self._configs:
-            tree = merge(self._tree, nested(asked.values))
             try:
-                self._configs[asked.member] = make_config(tree, plugins=self._plugins)
+                self._configs[asked.member] = self._made(asked.values)
             except ConfigError as error:
                 raise ConfigError(f"member {asked.member}, {asked.values}: {error}") from None
         return self._configs[asked.member]
+
+    def _made(self, values: Mapping[str, Any]) -> ExperimentConfig:
+        of_member = from_dict(nested(values))
+        stamp(of_member, self.sweep.source)
+        return make_config(merge(self._tree, of_member), plugins=self._plugins)
 
     def _tell_of_own_losses(self) -> None:
         keys = [key for key in self.sweep.space.keys if key.startswith("loss.")]
@@ -151,7 +158,7 @@ class Sweep:
         """Check what later batches may ask for, before anything is trained."""
         for values in self.sweep.space.ends():
             try:
-                make_config(merge(self._tree, nested(values)), plugins=self._plugins)
+                self._made(values)
             except ConfigError as error:
                 raise ConfigError(f"a member of the space, {values}: {error}") from None
 
@@ -269,6 +276,7 @@ class Sweep:
             f"{dumps_plain({'sweep': _shown(self.sweep.to_json())})}\n{dumps(self._tree)}",
             f"{self.base.project}: sweep",
             importance(rows).shares or None,
+            [k for k, one in self.sweep.space.keys.items() if one.kind.startswith("log")],
         )
 
     def _train(self, batch: Batch, rows: dict[int, Row], guard: Guard) -> None:

@@ -150,8 +150,8 @@ def test_members_lie_over_the_devices(tmp_path):
 @pytest.mark.parametrize(
     ("words", "data", "match"),
     [
-        ((), 3, r"mesh.data 3: expected a divisor of the number of devices, found 1"),
-        (("data.batch_size=33",), 2, r"found 1"),
+        ((), 3, r"mesh.data 3: expected a number that divides the devices, of which there are 1"),
+        (("data.batch_size=33",), 2, r"which there are 1"),
         (("mesh.data=1",), 1, r"^mesh: is for the parts of one run; .*mesh: \{data: N\}"),
     ],
 )

@@ -215,6 +215,14 @@ def test_what_is_wrong_with_a_member_is_said_before_anything_is_trained(tmp_path
         sweep(tmp_path / "t", space={"model.droput": [0.1]}, search="grid", members=None).run()
 
 
+def test_a_wrong_value_is_said_of_the_sweeps_file(tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text("members: 2\nspace: {model.dropout: {uniform: [1.5, 2.0]}}\n")
+    made = Sweep(tree(), SweepConfig.of(path), tmp_path / "s")
+    with pytest.raises(ConfigError, match=rf"^member 0, .*: {path}: model\.dropout: expected"):
+        made.run()
+
+
 def test_what_a_later_batch_could_ask_for_is_checked_before_anything_is_trained(tmp_path):
     space = {"model.dropout": {"uniform": [0.0, 1.0]}, "optimizer.b1": {"uniform": [0.5, 1.5]}}
     made = sweep(tmp_path / "s", space=space, batch=1)

@@ -301,7 +301,7 @@ def _no_such_column(head: Head, target: str) -> ConfigError:
         tried = ", ".join(DELIMITERS.values())
         hint = f"; of {tried} none gives all first rows the same number of cells"
     elif any(map(is_plain_number, head.columns)):
-        hint = "; the first row looks like data: give the file a header"
+        hint = "; the first row looks like data: give the file a header, or a config data.columns"
     return ConfigError(
         f"{head.path}: no column {target!r}{hint} (columns: {', '.join(head.columns)})"
     )

@@ -8,7 +8,7 @@ From four runs on: parallel coordinates over all of those numbers, and a panel f
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from jaxtrain.direction import Mode, better, rank
@@ -20,6 +20,7 @@ from jaxtrain.tracking import RunRecord
 
 _RUNS = 4
 _WIDE = 30
+_FEW = 8
 _MARGIN = {"l": 8, "r": 12, "t": 12, "b": 8}
 
 
@@ -92,9 +93,18 @@ def parallel(
     monitor: str,
     y: Sequence[float],
     mode: Mode = "auto",
+    logarithmic: Collection[str] = (),
 ) -> FigureJson:
-    """Parallel coordinates: a line a run, an axis a number, coloured by the figure."""
-    dimensions = [_dimension(key, values) for key, values in columns.items()]
+    """Parallel coordinates: a line a run, an axis a number, coloured by the figure.
+
+    Args:
+        columns: by key the numbers of all runs.
+        monitor: the figure that counts.
+        y: that of each run.
+        mode: which way it gets better.
+        logarithmic: keys whose axes are of logarithms; those of numbers far apart are anyway.
+    """
+    dimensions = [_dimension(key, values, key in logarithmic) for key, values in columns.items()]
     left = min(max(60, 5 * len(next(iter(columns)))), 140)  # half of the first label
     dimensions.append(
         {
@@ -137,8 +147,9 @@ def scatter(
     y: Sequence[float],
     names: Sequence[str],
     mode: Mode = "auto",
+    logarithmic: bool = False,
 ) -> FigureJson:
-    """A dot a run, the best with a ring."""
+    """A dot a run, the best with a ring; see `parallel`."""
     best = min(range(len(y)), key=lambda place: rank(y[place], better(monitor, mode)))
     hover = [
         f"{for_plotly(name)}<br>{for_plotly(key)}: {figure(a)}<br>"
@@ -146,6 +157,9 @@ def scatter(
         for name, a, b in zip(names, x, y, strict=True)
     ]
     dots = {"type": "scatter", "mode": "markers", "hovertemplate": "%{text}<extra></extra>"}
+    axis: dict[str, Any] = {"type": "log"} if logarithmic or _is_wide(x) else {}
+    if _is_wide(x):
+        axis["dtick"] = 1  # the powers of ten alone
     return {
         "kind": "plain",
         "data": [
@@ -164,8 +178,7 @@ def scatter(
         ],
         "layout": {
             "showlegend": False,
-            "xaxis": {"title": {"text": for_plotly(key)},
-                      **({"type": "log", "dtick": 1} if _is_wide(x) else {})},
+            "xaxis": {"title": {"text": for_plotly(key)}, **axis},
             "yaxis": {"title": {"text": for_plotly(monitor)},
                       **({"tickformat": "~%"} if is_share(monitor) else {})},
             "margin": _MARGIN,
@@ -174,19 +187,32 @@ def scatter(
     }  # fmt: skip
 
 
-def _dimension(key: str, values: Sequence[float]) -> dict[str, Any]:
-    """An axis; that of numbers far apart is one of their logarithms, and says the numbers."""
-    if not _is_wide(values):
-        return {"label": for_plotly(key), "values": list(values)}
-    low, high = math.floor(math.log10(min(values))), math.ceil(math.log10(max(values)))
-    step = max((high - low) // 8, 1)
-    powers = range(low, high + 1, step)
+def _dimension(key: str, values: Sequence[float], logarithmic: bool) -> dict[str, Any]:
+    """An axis; that of logarithms says the numbers."""
+    label = {"label": for_plotly(key)}
+    if not logarithmic and not _is_wide(values):
+        found = sorted(set(values))
+        if len(found) <= min(_FEW, len(values) - 1):  # some come again: they were a choice
+            label |= {"tickvals": found, "ticktext": [figure(value) for value in found]}
+        return {**label, "values": list(values)}
+    ticks = _ticks(min(values), max(values))
     return {
-        "label": for_plotly(key),
+        **label,
         "values": [math.log10(value) for value in values],
-        "tickvals": list(powers),
-        "ticktext": [f"{10.0**power:g}" for power in powers],
+        "tickvals": [math.log10(value) for value in ticks],
+        "ticktext": [f"{value:g}" for value in ticks],
     }
+
+
+def _ticks(low: float, high: float) -> list[float]:
+    """Powers of ten around numbers far apart, and 1, 2, 5 of each power near one another."""
+    lowest, highest = math.floor(math.log10(low)), math.ceil(math.log10(high))
+    powers = range(lowest, highest + 1, max((highest - lowest) // 8, 1))
+    if high >= _WIDE * low:
+        return [10.0**power for power in powers]
+    steps = [float(f"{digit}e{power}") for power in powers for digit in (1, 2, 5)]
+    inside = [step for step in steps if low <= step <= high]
+    return inside if len(inside) > 1 else [low, high]
 
 
 def _is_wide(values: Sequence[float]) -> bool:

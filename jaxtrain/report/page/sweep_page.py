@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,7 @@ def write_sweep_page(
     config_text: str,
     title: str,
     importance: Mapping[str, float] | None = None,
+    logarithmic: Collection[str] = (),
 ) -> Path:
     """Write the page.
 
@@ -48,6 +49,7 @@ def write_sweep_page(
         config_text: the config and what was varied, as they are to be shown.
         title: of the page.
         importance: the share of each key; None where nobody knows.
+        logarithmic: keys that were drawn by their logarithms, and are shown by them.
 
     Returns:
         Where it was written.
@@ -56,9 +58,11 @@ def write_sweep_page(
         OSError: it can't be written.
     """
     path = Path(path)
-    page = document(sweep_content(rows, history, monitor, mode, config_text, title, importance))
+    content = sweep_content(
+        rows, history, monitor, mode, config_text, title, importance, logarithmic
+    )
     with replacing(path) as temporary:
-        temporary.write_text(page, encoding="utf-8")
+        temporary.write_text(document(content), encoding="utf-8")
     return path
 
 
@@ -70,6 +74,7 @@ def sweep_content(
     config_text: str,
     title: str,
     importance: Mapping[str, float] | None = None,
+    logarithmic: Collection[str] = (),
 ) -> Content:
     """What that page consists of; see `write_sweep_page`."""
     content = Content(title)
@@ -80,7 +85,7 @@ def sweep_content(
         value = figure_of(monitor, known[0]["value"])
         said += f"; the best is member {known[0]['member']}, {monitor} {value}"
     content.heading = joined([element("p", said, class_="project"), element("h1", title)])
-    _add_keys(content, known, monitor, mode)
+    _add_keys(content, known, monitor, mode, logarithmic)
     if importance:
         content.figures["importance"] = _bars(importance)
         told = ", ".join(f"{key} {share:.0%}" for key, share in importance.items())
@@ -91,7 +96,13 @@ def sweep_content(
     return content
 
 
-def _add_keys(content: Content, rows: _Rows, monitor: str, mode: Direction) -> None:
+def _add_keys(
+    content: Content,
+    rows: _Rows,
+    monitor: str,
+    mode: Direction,
+    logarithmic: Collection[str],
+) -> None:
     """Parallel coordinates over the keys that vary, and a panel for each that is a number."""
     columns: dict[str, list[float]] = {}
     choices: dict[str, list[str]] = {}
@@ -109,7 +120,7 @@ def _add_keys(content: Content, rows: _Rows, monitor: str, mode: Direction) -> N
     if not columns:
         return
     y = [float(row["value"]) for row in rows]
-    lines = parallel(columns, monitor, y, mode)
+    lines = parallel(columns, monitor, y, mode, logarithmic)
     for key, axis in zip(columns, lines["data"][0]["dimensions"], strict=False):
         if key in choices:
             axis["tickvals"] = list(range(len(choices[key])))
@@ -121,7 +132,9 @@ def _add_keys(content: Content, rows: _Rows, monitor: str, mode: Direction) -> N
     each = []
     for key, x in columns.items():
         if key not in choices:
-            content.figures[f"sweep:{key}"] = scatter(key, x, monitor, y, labels, mode)
+            content.figures[f"sweep:{key}"] = scatter(
+                key, x, monitor, y, labels, mode, key in logarithmic
+            )
             name = f"{monitor} by {key}"
             each.append(panel(f"sweep:{key}", name, name, tools=False))
     places.append(element("div", *each, class_="panels small"))

@@ -58,7 +58,7 @@ def test_a_target_of_numbers_is_a_regression(path):
 def test_a_target_that_is_not_there(path, write):
     with pytest.raises(ConfigError, match=r"'specie'; did you mean 'species'\? \(columns: sample"):
         inspect_table(path, target="specie")
-    with pytest.raises(ConfigError, match="the first row looks like data"):
+    with pytest.raises(ConfigError, match=r"looks like data: .* or a config data.columns"):
         inspect_table(write("1,a\n2,b\n"), target="y")
     with pytest.raises(ConfigError, match=r"of comma, semicolon, tab, bar none gives"):
         inspect_table(write("a b\n1 2\n"), target="y")

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import math
+
+import pytest
+
 from jaxtrain.report.page.sweep_page import sweep_content, write_sweep_page
 
 
@@ -23,6 +27,7 @@ HISTORY = [
     {"epoch": 2, "members": [1, 0], "val/f": [0.25, None]},
     {"epoch": 1, "members": [2], "val/f": [None]},
 ]
+LOW = list(enumerate([0.002, 0.004, 0.0099, 0.012]))
 SHARES = {"lr": 0.75, "drop": 0.25}
 
 
@@ -55,6 +60,30 @@ def test_the_keys_that_vary_and_only_numbers_have_a_panel():
     assert lines["line"]["reversescale"]
     assert figures["sweep:lr"]["layout"]["xaxis"]["type"] == "log"
     assert "type" not in figures["sweep:drop"]["layout"]["xaxis"]
+
+
+def test_what_was_drawn_by_logarithms_is_shown_by_them_however_short_the_range():
+    rows = [{**ROWS[0], "member": n, "value": 0.5 + n, "values": {"lr": lr}} for n, lr in LOW]
+    arguments = ([], "val/f", "min", "a: 1", "my sweep")
+    plain = sweep_content(rows, *arguments).figures
+    assert "tickvals" not in plain["sweep"]["data"][0]["dimensions"][0]
+    assert "type" not in plain["sweep:lr"]["layout"]["xaxis"]
+    figures = sweep_content(rows, *arguments, logarithmic=["lr"]).figures
+    axis, _ = figures["sweep"]["data"][0]["dimensions"]
+    assert axis["values"] == [math.log10(lr) for _, lr in LOW]
+    assert axis["ticktext"] == ["0.002", "0.005", "0.01"]
+    assert axis["tickvals"] == pytest.approx([math.log10(lr) for lr in (0.002, 0.005, 0.01)])
+    assert figures["sweep:lr"]["layout"]["xaxis"]["type"] == "log"
+    assert "dtick" not in figures["sweep:lr"]["layout"]["xaxis"]
+
+
+def test_numbers_of_a_choice_are_the_ticks():
+    sizes = [16, 24, 16]
+    rows = [{**ROWS[0], "member": n, "values": {"b": size}} for n, size in enumerate(sizes)]
+    figures = sweep_content(rows, [], "val/f", "min", "a: 1", "my sweep").figures
+    axis, _ = figures["sweep"]["data"][0]["dimensions"]
+    assert (axis["tickvals"], axis["ticktext"]) == ([16.0, 24.0], ["16", "24"])
+    assert axis["values"] == [16.0, 24.0, 16.0]
 
 
 def test_the_mode_has_the_last_word():
