@@ -189,7 +189,7 @@ def scatter(
 
 def _dimension(key: str, values: Sequence[float], logarithmic: bool) -> dict[str, Any]:
     """An axis; that of logarithms says the numbers."""
-    label = {"label": for_plotly(key)}
+    label: dict[str, Any] = {"label": for_plotly(key)}
     if not logarithmic and not _is_wide(values):
         found = sorted(set(values))
         if len(found) <= min(_FEW, len(values) - 1):  # some come again: they were a choice
