@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Iterator
 from importlib.util import find_spec
@@ -22,6 +23,8 @@ compiling.quickly()
 # be imported.
 collect_ignore = [] if find_spec("peft") else ["lora/peers.py", "lora/peft/theirs.py"]
 collect_ignore += [] if find_spec("torch") else ["models/theirs"]
+
+_MANY_MAPPED = 6_000  # pieces of memory; torch and all that it needs have three thousand
 
 # How long an example takes says how busy the machine is, and nothing of the code.
 settings.register_profile("jaxtrain", deadline=None)
@@ -93,6 +96,18 @@ def compiled_in(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         for name, value in compiling.kept_in(directory).items():
             patched.setenv(name, value)
         yield directory
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _forget_programs() -> Iterator[None]:
+    """What is compiled stays in a process; of thousands of tests that would be gigabytes a worker.
+
+    The next file reads from the disk what it has in common with this one.
+    """
+    yield
+    if compiling.mapped() > _MANY_MAPPED:
+        jax.clear_caches()
+        gc.collect()
 
 
 @pytest.fixture(scope="module", autouse=True)
