@@ -1,4 +1,4 @@
-"""A plugin whose losses hold their number in functions that JAX traces once."""
+"""Losses, as of a plugin, that hold their number in functions that JAX traces once."""
 
 from __future__ import annotations
 
@@ -7,15 +7,12 @@ from functools import partial
 import jax
 import optax
 
-from jaxtrain.step import LOSSES
-
 
 def _sums(nll, batch):
     mask = batch.get("row_mask", 1.0)
     return (nll * mask).sum(), (0 * nll + mask).sum()
 
 
-@LOSSES.register("fresh_temper")
 def fresh_temper(*, temper: float = 1.0):
     """Traced anew with every step."""
 
@@ -26,7 +23,6 @@ def fresh_temper(*, temper: float = 1.0):
     return loss
 
 
-@LOSSES.register("jitted_temper")
 def jitted_temper(*, temper: float = 1.0):
     """Jitted once by its factory."""
 
@@ -45,7 +41,6 @@ def _nll(outputs, labels, *, temper):
     return optax.softmax_cross_entropy_with_integer_labels(outputs * temper, labels)
 
 
-@LOSSES.register("static_temper")
 def static_temper(*, temper: float = 1.0):
     """A jitted function of the module, to which the number is static."""
 
@@ -55,7 +50,6 @@ def static_temper(*, temper: float = 1.0):
     return loss
 
 
-@LOSSES.register("remat_temper")
 def remat_temper(*, temper: float = 1.0):
     """A checkpointed function that lasts."""
 
@@ -67,3 +61,6 @@ def remat_temper(*, temper: float = 1.0):
         return _sums(nll(outputs, batch["labels"]), batch)
 
     return loss
+
+
+LOSSES = (fresh_temper, jitted_temper, static_temper, remat_temper)

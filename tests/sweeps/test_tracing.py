@@ -7,10 +7,18 @@ import pytest
 
 from jaxtrain.config import merge
 from jaxtrain.run import Experiment, make_config
+from jaxtrain.step import LOSSES
 from jaxtrain.sweeps import split
 from jaxtrain.sweeps.tree import nested
-from tests.sweeps import kept_traces  # noqa: F401  registers its losses
+from tests.sweeps import kept_traces
 from tests.sweeps.small import sweep, tree
+
+
+@pytest.fixture(autouse=True)
+def _losses_of_a_plugin(monkeypatch):
+    monkeypatch.setattr(LOSSES, "_factories", dict(LOSSES._factories))
+    for loss in kept_traces.LOSSES:
+        LOSSES.register(loss.__name__)(loss)
 
 
 def parts(*values, words=()):
