@@ -69,6 +69,10 @@ def legend_above(axes: Axes) -> None:
 
 def written(figure: Figure, path: str | os.PathLike[str]) -> Figure:
     """The figure, after it was written to a PNG file, whole or not at all."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    figure.set_dpi(150)
     with replacing(path) as temporary:
-        figure.savefig(temporary, format="png", dpi=150)
+        # `savefig` would draw it all twice, once for the layout alone.
+        FigureCanvasAgg(figure).print_png(temporary)
     return figure

@@ -28,16 +28,16 @@ CLASSIFICATION = ("train/loss", "val/loss", "train/accuracy", "val/accuracy")
 @pytest.fixture
 def figures(monkeypatch):
     """Every figure that is saved."""
-    from matplotlib.figure import Figure
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     seen = []
-    save = Figure.savefig
+    save = FigureCanvasAgg.print_png
 
-    def savefig(figure, *args, **kwargs):
-        seen.append(figure)
-        save(figure, *args, **kwargs)
+    def print_png(canvas, *args, **kwargs):
+        seen.append(canvas.figure)
+        save(canvas, *args, **kwargs)
 
-    monkeypatch.setattr(Figure, "savefig", savefig)
+    monkeypatch.setattr(FigureCanvasAgg, "print_png", print_png)
     return seen
 
 
@@ -243,7 +243,7 @@ def test_a_picture_that_can_not_be_drawn_does_not_end_the_run(tmp_path, monkeypa
     def fail(*args, **kwargs):
         raise error
 
-    monkeypatch.setattr("matplotlib.figure.Figure.savefig", fail)
+    monkeypatch.setattr("matplotlib.backends.backend_agg.FigureCanvasAgg.print_png", fail)
     engine = run_with_curves(tmp_path)
     engine.run([0], max_epochs=3)
     assert engine.state.epoch == 3

@@ -5,7 +5,7 @@ import sys
 
 import numpy as np
 import pytest
-from matplotlib.figure import Figure
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.patches import Rectangle
 
 from jaxtrain.retention import RetentionMatrix, RetentionReport, draw_retention
@@ -16,13 +16,13 @@ from tests.retention.small import TASKS, matrix, questions
 def figures(monkeypatch):
     """The figures that were saved."""
     found = []
-    save = Figure.savefig
+    save = FigureCanvasAgg.print_png
 
     def keep(self, *args, **kwargs):
-        found.append(self)
+        found.append(self.figure)
         save(self, *args, **kwargs)
 
-    monkeypatch.setattr(Figure, "savefig", keep)
+    monkeypatch.setattr(FigureCanvasAgg, "print_png", keep)
     return found
 
 
@@ -115,7 +115,7 @@ def test_a_picture_that_can_not_be_drawn_leaves_the_old_one(tmp_path, monkeypatc
     def fail(*args, **kwargs):
         raise RuntimeError("no font")
 
-    monkeypatch.setattr(Figure, "savefig", fail)
+    monkeypatch.setattr(FigureCanvasAgg, "print_png", fail)
     with pytest.raises(RuntimeError, match="no font"):
         draw_retention(report(matrix(1)), path)
     assert path.read_bytes() == b"old"
