@@ -72,7 +72,9 @@ class Executed:
         cell = nbformat.v4.new_code_cell(source)
         self.notebook.cells.append(cell)
         self._client.execute_cell(cell, len(self.notebook.cells) - 1)
-        return json.loads(cell.outputs[-1].text.splitlines()[-1])
+        # What is printed may come in pieces, the last of them the end of the line alone.
+        said = "".join(one.text for one in cell.outputs if one.get("name") == "stdout")
+        return json.loads(said.rstrip().splitlines()[-1])
 
 
 @pytest.fixture(scope="module", params=NAMES)
