@@ -20,7 +20,9 @@ def test_without_dampening_it_is_that_of_optax(options):
     ours, plain = sgd(0.1, **options), optax.sgd(0.1, **{"momentum": None, **options})
     one, other = trajectory(ours, 3), trajectory(plain, 3)
     for name, value in one.items():
-        np.testing.assert_allclose(value, other[name], rtol=1e-6)
+        # And a unit of the largest: what nearly cancels differs by that from program to program.
+        unit = np.finfo(np.float32).eps * abs(value).max()
+        np.testing.assert_allclose(value, other[name], rtol=1e-6, atol=unit)
     inner = [jax.tree.structure(s) for s in (ours.init(one).inner_state, plain.init(one))]
     assert inner[0] == inner[1]
 
