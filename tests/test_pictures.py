@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import numpy as np
+from PIL import Image
 
 from jaxtrain import pictures
 
@@ -19,6 +20,8 @@ def test_a_figure_is_written_whole_and_is_the_same_each_time(tmp_path):
         assert pictures.written(figure, tmp_path / name) is figure
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.png", "b.png"]
+    with Image.open(tmp_path / "a.png") as image:
+        assert image.size == (450, 300)  # 150 dots an inch
 
 
 def test_several_axes():

@@ -180,7 +180,7 @@ def test_the_bits_are_the_same_for_every_number_of_devices_and_processes(case):
     program = f"""
 from benchmarks.elastic import digests
 if __name__ == "__main__":
-    found = digests({case!r}, 200)
+    found = digests({case!r}, 40)
     assert len(found) == 7 and len(set(found.values())) == 1, found
 """
     _run(program, {**compiling.NOTHING, **compiling.FULLY})

@@ -77,6 +77,14 @@ def test_what_was_drawn_by_logarithms_is_shown_by_them_however_short_the_range()
     assert "dtick" not in figures["sweep:lr"]["layout"]["xaxis"]
 
 
+def test_where_no_round_number_lies_between_the_ends_are_the_ticks():
+    values = [0.0021, 0.003, 0.0049]
+    rows = [{**ROWS[0], "member": n, "values": {"lr": lr}} for n, lr in enumerate(values)]
+    figures = sweep_content(rows, [], "val/f", "min", "a: 1", "s", logarithmic=["lr"]).figures
+    axis, _ = figures["sweep"]["data"][0]["dimensions"]
+    assert axis["ticktext"] == ["0.0021", "0.0049"]
+
+
 def test_numbers_of_a_choice_are_the_ticks():
     sizes = [16, 24, 16]
     rows = [{**ROWS[0], "member": n, "values": {"b": size}} for n, size in enumerate(sizes)]
