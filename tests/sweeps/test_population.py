@@ -97,7 +97,8 @@ from jaxtrain.sweeps.population import Population, laid_out, mesh_of
 from jaxtrain.sweeps.beginning import shapes_of
 
 def run(name, **more):
-    return sweep(Path(sys.argv[1]) / name, members=4, halving={"first": 1, "factor": 2}, **more)
+    more = {"members": 4, "halving": {"first": 1, "factor": 2}, **more}
+    return sweep(Path(sys.argv[1]) / name, "train.epochs=2", **more)
 
 made = run("spread")
 rows = made.run()
@@ -135,13 +136,14 @@ print(len(jax.devices()), [row.status for row in rows])
 """
 
 
+@pytest.mark.slow
 def test_members_lie_over_the_devices(tmp_path):
     done = subprocess.run(
         [sys.executable, "-c", _DEVICES, str(tmp_path)],
         env={**os.environ, **compiling.devices(4)},
         capture_output=True,
         text=True,
-        timeout=240,
+        timeout=600,
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("4 [")
