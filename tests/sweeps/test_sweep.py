@@ -18,6 +18,7 @@ from jaxtrain.run import Experiment, make_config
 from jaxtrain.sweeps import Sweep, SweepConfig
 from jaxtrain.sweeps.sweep import _shown
 from jaxtrain.tracking import find_runs
+from tests import compiling
 from tests.sweeps.small import CONFIG, ROOT, SPACE, WORDS, sweep, tree
 
 
@@ -292,7 +293,13 @@ def test_killed_at_any_instant_it_comes_to_the_same_bytes(tmp_path):
     kills, patience = 0, 2.0
     while True:
         with (tmp_path / "said.txt").open("w") as said_to:
-            process = subprocess.Popen(command, cwd=ROOT, stdout=said_to, stderr=said_to)
+            process = subprocess.Popen(
+                command,
+                cwd=ROOT,
+                env={**os.environ, **compiling.READS},
+                stdout=said_to,
+                stderr=said_to,
+            )
         end = time.monotonic() + patience
         while process.poll() is None and time.monotonic() < end:
             time.sleep(0.02)
