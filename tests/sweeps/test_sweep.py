@@ -87,7 +87,7 @@ CONSTANT = ("schedule.name=constant", "schedule.warmup_fraction=0", "schedule.wa
 
 def test_more_epochs_under_halving_are_what_they_would_have_been_at_once(tmp_path):
     """Batches that have come later do not look back."""
-    more = {"members": 8, "batch": 4, "halving": {"first": 1, "factor": 2}}
+    more = {"members": 4, "batch": 2, "halving": {"first": 1, "factor": 2}}
     for epochs in (2, 3, 4):
         longer = sweep(tmp_path / "s", f"train.epochs={epochs}", *CONSTANT, **more).run()
     at_once = sweep(tmp_path / "w", "train.epochs=4", *CONSTANT, **more).run()
