@@ -22,7 +22,7 @@ def problem_of(detail: Any, schema: Any, tree: Tree) -> tuple[tuple[str, ...], s
     path: tuple[str, ...] = ()
     field = None
     fields = fields_of(schema)
-    for part in detail["loc"]:
+    for part in map(str, detail["loc"]):  # a file's key may be a number
         if fields is None:
             break  # what follows is inside one value: an item of a list, a branch of a union
         path = (*path, part)

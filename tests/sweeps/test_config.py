@@ -50,6 +50,7 @@ def test_how_many():
         ({"halving": {"first": 1, "factor": 1}}, r"halving\.factor"),
         ({"optuna": {}}, "optuna: is for search: optuna, found search: random"),
         ({"order": "both"}, "order"),
+        ({3: 4}, "3: unknown key"),
         (
             {"space": {"train.epochs": [1, 2]}, "halving": {"first": 1}},
             "halving: compares members behind as many epochs",
