@@ -50,7 +50,7 @@ class Training:
         model, tx = model_of(case), jt.optim.adamw(LEARNING_RATE, weight_decay=WEIGHT_DECAY)
         self._state = jt.create_train_state(model, tx, self._batch, rng=jax.random.key(0))
         step = jt.make_train_step(model, jt.step.cross_entropy(), tx, norm=False, guard=False)
-        self._step = jax.jit(step, donate_argnums=0)
+        self._step = jt.jit(step, donate_argnums=0)
         self._rows = case.batch
 
     def parameters(self) -> int:

@@ -8,10 +8,11 @@ stopwatch: the same seed must give the same bits twice.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Literal
 
-from jax.extend.core import ClosedJaxpr, Jaxpr, jaxprs_in_params
+from jax.extend.core import ClosedJaxpr, Jaxpr
+
+from jaxtrain.compiling import primitives
 
 Form = Literal["single", "fused"]
 
@@ -31,15 +32,3 @@ def choose_form(jaxpr: Jaxpr | ClosedJaxpr, platform: str) -> Form:
     if platform == "cpu" and any(name in _SLOW_IN_A_CPU_LOOP for name in primitives(jaxpr)):
         return "single"
     return "fused"
-
-
-def primitives(jaxpr: Jaxpr | ClosedJaxpr) -> Iterator[str]:
-    """The names of all primitives in a jaxpr, those of inner jaxprs included.
-
-    Args:
-        jaxpr: what `jax.make_jaxpr` gives: a `ClosedJaxpr` before JAX 0.11, a `Jaxpr` since.
-    """
-    for equation in jaxpr.eqns:
-        yield equation.primitive.name
-        for inner in jaxprs_in_params(equation.params):
-            yield from primitives(inner)

@@ -18,6 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxtrain.batch import batch_size
+from jaxtrain.compiling import jit
 from jaxtrain.data import Finding
 from jaxtrain.data.epoch_order import LastBatch
 from jaxtrain.models import Model
@@ -203,8 +204,8 @@ def check_overfits(
     state = create_train_state(
         model, tx, batch, rng=jax.random.key(seed), precision=precision, frozen=frozen
     )
-    step = jax.jit(make_train_step(model, loss, tx, **options))
-    evaluate = jax.jit(make_eval_step(model, loss, precision=precision))
+    step = jit(make_train_step(model, loss, tx, **options))
+    evaluate = jit(make_eval_step(model, loss, precision=precision))
     name, reached, finite = "overfits a tiny batch", float("inf"), jnp.bool_(True)
     bound, labels = OVERFIT_LOSS, np.asarray(batch.get("labels", 0))
     if np.issubdtype(labels.dtype, np.floating):
@@ -231,7 +232,7 @@ def check_repeats(step: Any, state: TrainState, batch: Batch, *, steps: int = 5)
     """
     name, finite, results = "repeats bit for bit", [], []
     for _ in range(2):
-        compiled = jax.jit(lambda state, batch: step(state, batch))
+        compiled = jit(lambda state, batch: step(state, batch))
         now = state
         for _ in range(steps):
             now, output = compiled(now, batch)

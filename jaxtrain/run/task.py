@@ -1,7 +1,7 @@
 """Task: what is learned, and how: model, loss, optimizer and steps that fit the data.
 
     task = Task.of(RunData.of(make_config("configs/digits.py")))
-    step = jax.jit(task.train_step)
+    step = jt.jit(task.train_step)
     state, output = step(task.initial_state(), next(iter(task.data.loader)))
 
 The second stage, between `RunData` and `Experiment`. It holds no array and writes nothing: any

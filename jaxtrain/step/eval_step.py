@@ -1,7 +1,7 @@
 """make_eval_step: a pure function from a TrainState and a batch to an output.
 
 evaluate = make_eval_step(model, cross_entropy())
-_, output = jax.jit(evaluate)(state, batch)
+_, output = jt.jit(evaluate)(state, batch)
 """
 
 from __future__ import annotations

@@ -15,9 +15,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import jax
 import numpy as np
 
+from jaxtrain.compiling import jit
 from jaxtrain.errors import ConfigError
 from jaxtrain.optim import refuse_fixed_rate, with_learning_rate
 from jaxtrain.step.train_state import TrainState, TrainStep
@@ -86,7 +86,7 @@ def lr_find(
         )
     refuse_fixed_rate(state.opt_state)
     rates = np.geomspace(lowest, highest, steps).tolist()
-    compiled = jax.jit(step)
+    compiled = jit(step)
     losses: list[float] = []
     diverged = False
     for rate, batch in zip(rates, _again(batches), strict=False):

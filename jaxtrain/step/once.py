@@ -13,7 +13,8 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 import jax
-import jax.numpy as jnp
+
+from jaxtrain.compiling import is_traced
 
 Made = TypeVar("Made")
 
@@ -26,11 +27,9 @@ def once(function: Callable[..., Made], *arguments: Any) -> Made:
     Within another function that is traced, and where `XLA_FLAGS` say how well to optimise, it is
     compiled as anything else.
     """
-    # A part of a program is compiled with the whole. Where one is traced, whatever is made is.
-    seen = [jnp.zeros(()), *jax.tree.leaves(arguments)]
-    whole = not any(isinstance(leaf, jax.core.Tracer) for leaf in seen)
+    # A part of a program is compiled with the whole.
     said = _LEVEL in os.environ.get("XLA_FLAGS", "")
-    quickly = whole and not said and jax.default_backend() == "cpu"
+    quickly = not said and jax.default_backend() == "cpu" and not is_traced(arguments)
     compiled = jax.jit(function, compiler_options={_LEVEL: 1} if quickly else None)
     made: Made = compiled(*arguments)
     return made

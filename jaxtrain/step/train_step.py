@@ -1,7 +1,7 @@
 """make_train_step: a pure function from a TrainState and a batch to the next one and an output.
 
     step = make_train_step(model, cross_entropy(), tx, clip_norm=1.0, accumulate=4)
-    state, output = jax.jit(step)(state, batch)
+    state, output = jt.jit(step)(state, batch)
     output["loss"], output["grad_norm"], output["finite"]
 
 It composes the parts that the other files of this room define. A step of one's own is made of the

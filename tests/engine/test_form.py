@@ -4,7 +4,8 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from jaxtrain.engine.form import FORMS, choose_form, primitives
+from jaxtrain.compiling import primitives
+from jaxtrain.engine.form import FORMS, choose_form
 
 IMAGES, KERNEL = jnp.ones((1, 1, 4, 4)), jnp.ones((1, 1, 3, 3))
 

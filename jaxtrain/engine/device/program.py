@@ -18,7 +18,7 @@ import numpy as np
 from jax.extend.core import Literal
 from jax.sharding import NamedSharding, PartitionSpec
 
-from jaxtrain.engine.device.compiler import compiler_options
+from jaxtrain.compiling import compiler_options
 from jaxtrain.engine.device.members import (
     Members,
     axes_of_state,
