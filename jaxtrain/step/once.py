@@ -27,9 +27,9 @@ def once(function: Callable[..., Made], *arguments: Any) -> Made:
     Within another function that is traced, and where `XLA_FLAGS` say how well to optimise, it is
     compiled as anything else.
     """
-    # A part of a program is compiled with the whole.
+    # A part of a program is compiled with the whole; no device is asked for where one is traced.
     said = _LEVEL in os.environ.get("XLA_FLAGS", "")
-    quickly = not said and jax.default_backend() == "cpu" and not is_traced(arguments)
+    quickly = not is_traced(arguments) and not said and jax.default_backend() == "cpu"
     compiled = jax.jit(function, compiler_options={_LEVEL: 1} if quickly else None)
     made: Made = compiled(*arguments)
     return made
