@@ -30,6 +30,8 @@ KEEPS_MEMORY = MappingProxyType(
         "MALLOC_MMAP_THRESHOLD_": str(32 * 2**20),  # the largest that is obeyed
         "MALLOC_TRIM_THRESHOLD_": str(16 * 2**30),
         "MALLOC_TOP_PAD_": str(128 * 2**20),
+        # What is larger is fetched in any case, so let it be in pages that are large as well.
+        "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",
     }
 )
 

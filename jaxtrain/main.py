@@ -24,11 +24,21 @@ from collections.abc import Callable, Sequence
 # None of these imports jax, or anything else that takes its time: see `cli/command.py`.
 from jaxtrain.cli.commands import COMMANDS
 from jaxtrain.cli.failures import exit_code, failure_line
+from jaxtrain.cli.huge_pages import begin_anew_with_huge_pages
 from jaxtrain.cli.streams import open_missing, unbreakable
-from jaxtrain.cli.words import parse_words
+from jaxtrain.cli.words import OF_NO_COMMAND, parse_words
 from jaxtrain.errors import CheckpointError
 
 SHOW_TRACEBACK = "JAXTRAIN_TRACEBACK"
+
+
+def program() -> int:
+    """`main` of a process that is there for it alone."""
+    others = {name.split()[0] for name, command in COMMANDS.items() if not command.trains}
+    first = next(iter(sys.argv[1:]), "train")
+    if first not in {*others, *OF_NO_COMMAND}:
+        begin_anew_with_huge_pages()
+    return main()
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -73,4 +83,4 @@ def _fail(error: BaseException, words: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(program())

@@ -41,6 +41,7 @@ class Command:
         take: what becomes of each word that is no option and that `add_words` has no place for.
         prints: whether what it prints is what it is for: a full disk under that is a failure then,
             and exit 4. A training is for other things, and goes on.
+        trains: whether it works for long, with much memory.
         hands_on: whether the words behind `--` are another command's. They are then, as they are,
             `options.rest`.
     """
@@ -50,4 +51,5 @@ class Command:
     run: Run
     take: Take = takes_none
     prints: bool = True
+    trains: bool = False
     hands_on: bool = False

@@ -90,5 +90,10 @@ def _made(options: argparse.Namespace, overrides: list[str]) -> Sweep:
 
 
 COMMAND = Command(
-    "train many members of a config as one program", _add_words, _sweep, _take, prints=False
+    "train many members of a config as one program",
+    _add_words,
+    _sweep,
+    _take,
+    prints=False,
+    trains=True,
 )

@@ -144,5 +144,10 @@ def _train_phases(phased: PhasedConfig, options: argparse.Namespace, signals: St
 
 
 COMMAND = Command(
-    "train, or continue the run in the directory", _add_words, _train, take_config, prints=False
+    "train, or continue the run in the directory",
+    _add_words,
+    _train,
+    take_config,
+    prints=False,
+    trains=True,
 )

@@ -27,7 +27,7 @@ data, 4 a full disk, or no checkpoint could be written or read, 75 stopped by a
 signal or a time limit and saved: the same command goes on"""
 
 _PREFIX = "--config."
-_OF_NO_COMMAND = ("-h", "--help", "--version")
+OF_NO_COMMAND = ("-h", "--help", "--version")
 _GROUPS = {name.partition(" ")[0] for name in COMMANDS if " " in name}
 
 
@@ -38,7 +38,7 @@ def parse_words(words: list[str]) -> tuple[argparse.Namespace, list[str]]:
         ConfigError: a word that means nothing, and what it may have been meant to be.
         SystemExit: of `--help` and `--version`, once they have printed.
     """
-    if words and words[0] in _OF_NO_COMMAND:
+    if words and words[0] in OF_NO_COMMAND:
         _overview().parse_args(words[:1])
     command, words = _command(words)
     rest: list[str] = []
