@@ -4,8 +4,8 @@
 
 XLA fetches what a step works with at each step and gives it back, some hundred megabytes at a time,
 and the kernel hands it out in pages of 4 KB, each of them cleared first: 87 thousand of them in a
-step of the encoder of `benchmarks/catalogue`, which takes 1.45 times as long for it. glibc reads
-whether to ask for pages of 2 MB when a process begins, and only then.
+step of the encoder of `benchmarks/catalogue`, which takes 1.2 to 1.45 times as long for it. glibc
+reads whether to ask for pages of 2 MB when a process begins, and only then.
 """
 
 from __future__ import annotations
