@@ -22,13 +22,15 @@ from jaxtrain.models.model import Model
 from jaxtrain.models.pooling import max_pool_2x2
 from jaxtrain.models.registry import MODELS
 
-_INIT = nn.initializers.he_normal()
+# He's doubled variance makes up for a relu that lets half of the second moment through; of four
+# independent numbers the largest, behind a relu, has 1.5 times theirs.
+_INIT = nn.initializers.lecun_normal()
 
 
 class CNN(nn.Module):
     """Blocks (3x3 convolution, batch norm if wanted, 2x2 max pooling, relu), then an `MLP` as head.
 
-    Convolutions are He normal with zero bias, like the layers of the head.
+    Convolutions are LeCun normal (variance 1 / fan-in) with zero bias; the head is as an `MLP`.
     """
 
     num_outputs: int

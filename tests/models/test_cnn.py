@@ -37,8 +37,8 @@ def test_initialisation_is_as_stated():
     )
     for layer, fan_in in (("conv_0", 27), ("conv_1", 9 * 64)):
         kernel = np.asarray(variables["params"][layer]["kernel"])
-        assert abs(kernel.mean()) < 5 * np.sqrt(2 / fan_in / kernel.size)
-        assert abs(kernel.var() * fan_in / 2 - 1) < 5 * np.sqrt(2 / kernel.size)
+        assert abs(kernel.mean()) < 5 * np.sqrt(1 / fan_in / kernel.size)
+        assert abs(kernel.var() * fan_in - 1) < 5 * np.sqrt(2 / kernel.size)
         assert not variables["params"][layer]["bias"].any()
 
 
