@@ -5,7 +5,12 @@ import sys
 import pytest
 
 from jaxtrain.cli import huge_pages
-from jaxtrain.cli.huge_pages import VARIABLE, WITH_HUGE_PAGES, is_of_use
+from jaxtrain.cli.huge_pages import (
+    VARIABLE,
+    WITH_HUGE_PAGES,
+    begin_anew_with_huge_pages,
+    is_of_use,
+)
 
 SEES = """
 import os, sys
@@ -65,6 +70,19 @@ def test_no_library_of_another_system_is_asked(machine, monkeypatch):
     assert not is_of_use({})
 
 
+def test_a_debugger_keeps_its_process(machine, monkeypatch):
+    machine()
+    begun = []
+    monkeypatch.delenv(VARIABLE, raising=False)
+    monkeypatch.setattr(os, "execve", lambda path, words, environment: begun.append(environment))
+    monkeypatch.setattr(sys, "gettrace", lambda: print)
+    begin_anew_with_huge_pages()
+    assert begun == []
+    monkeypatch.setattr(sys, "gettrace", lambda: None)
+    begin_anew_with_huge_pages()
+    assert begun == [{**os.environ, VARIABLE: WITH_HUGE_PAGES}]
+
+
 def _begins(folder, *words, **environment):
     """What each beginning of a process sees, and how it ended."""
     (folder / "sitecustomize.py").write_text(SEES)
@@ -87,6 +105,8 @@ def test_a_training_begins_anew_with_them_and_other_commands_do_not(tmp_path):
     assert "no such file.py" in done.stderr
     assert done.returncode == 2
 
+    begun, _ = _begins(tmp_path, "-m", "jaxtrain.main", "sweep", "--config", "no.py")
+    assert len(begun) == 2
     for others in (["runs", "list", "--help"], ["list", "--help"], ["--help"], ["--version"]):
         begun, done = _begins(tmp_path, "-m", "jaxtrain.main", *others)
         assert len(begun) == 1

@@ -84,3 +84,14 @@ def test_what_is_differentiated_is_a_part_of_that(monkeypatch):
     slope = jax.grad(lambda scale: once(drawn, key, scale)["w"].sum())(2.0)
     expected = jax.grad(lambda scale: drawn(key, scale)["w"].sum())(2.0)
     np.testing.assert_allclose(slope, expected, rtol=1e-6)
+
+
+def test_where_something_is_traced_no_device_is_asked_for(monkeypatch):
+    def touched():
+        raise AssertionError("a fork of this process would wait for it for ever")
+
+    monkeypatch.setenv("XLA_FLAGS", "")
+    key = jax.eval_shape(lambda: jax.random.key(0))
+    monkeypatch.setattr(jax, "default_backend", touched)
+    made = jax.eval_shape(lambda key: once(drawn, key, 2.0), key)
+    assert made["w"].shape == (5,)
