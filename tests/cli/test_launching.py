@@ -135,9 +135,11 @@ def test_there_are_no_fewer_than_at_least(launched):
     assert begun(launched) == ["0-of-2"] * 2 + ["1-of-2"] * 2
 
 
+# Below `nohup` a hangup is ignored, as it should be: here it is not.
 WATCH = """
-import sys
+import signal, sys
 from jaxtrain.cli import launching
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 launching.GRACE_SECONDS = 30
 sys.exit(launching.Launched(sys.argv[1:], 2, restarts=1).run())
 """
