@@ -26,7 +26,7 @@ import dataclasses
 import inspect
 import sys
 from collections.abc import Callable, Mapping
-from typing import Any, TypeAlias, TypeVar, get_type_hints
+from typing import Any, TypeAlias, TypeVar, cast, get_type_hints
 
 import pydantic
 
@@ -59,6 +59,8 @@ class Registry:
         self.hint = hint
         self._factories: dict[str, Callable[..., Any]] = {}
         self._completions: dict[str, Completion] = {}
+        # Of each name and base: whose schema it is, and that. Making one takes milliseconds.
+        self._schemas: dict[tuple[str, type[pydantic.BaseModel]], tuple[object, Any]] = {}
 
     def register(
         self, name: str, *, complete: Completion | None = None
@@ -118,6 +120,15 @@ class Registry:
             ConfigError: its annotations can't be read.
         """
         factory = self[name]
+        made_of, schema = self._schemas.get((name, base), (None, None))
+        if made_of is not factory:
+            schema = self._made_schema(name, factory, base)
+            self._schemas[name, base] = factory, schema
+        return cast("type[Section]", schema)
+
+    def _made_schema(
+        self, name: str, factory: Callable[..., Any], base: type[Section]
+    ) -> type[Section]:
         try:
             hints = get_type_hints(
                 factory.__init__ if inspect.isclass(factory) else factory, include_extras=True

@@ -419,6 +419,24 @@ def test_every_registry_of_a_run_refuses_what_is_none_of_its_kind(
         build(registry, "tests_wrong", option)
 
 
+def test_a_schema_is_made_once_and_anew_for_another_factory(registry):
+    """Making one takes milliseconds, and a config has dozens."""
+    schema = registry.schema("mlp", Section)
+    assert registry.schema("mlp", Section) is schema
+
+    class Wider(Section):
+        decay: float = 0.0
+
+    assert registry.schema("mlp", Wider).model_fields.keys() > schema.model_fields.keys()
+
+    for name in ("depth", "height"):
+        source = f"def mine(*, {name}=1):\n    return {name}\n"
+        scope: dict[str, object] = {"__name__": "__main__"}
+        exec(source, scope)
+        registry.register("mine")(scope["mine"])
+        assert name in registry.schema("mine", Section).model_fields
+
+
 def test_a_cell_of_a_notebook_may_be_run_again(registry):
     def cell(name, module):
         def factory():
