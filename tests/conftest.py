@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import signal
+from collections import Counter
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
@@ -34,6 +35,23 @@ _MANY_MAPPED = 6_000  # pieces of memory; torch and all that it needs have three
 # How long an example takes says how busy the machine is, and nothing of the code.
 settings.register_profile("jaxtrain", deadline=None)
 settings.load_profile("jaxtrain")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The files that take longest come first, or a worker would be left alone with one at the end.
+
+    How long they take is not known; how many of a file's tests are marked as slow says enough.
+    """
+    costs: Counter[Path] = Counter()
+    for item in items:
+        costs[item.path] += 20 if item.get_closest_marker("slow") else 1
+    items.sort(key=lambda item: -costs[item.path])
+
+
+def pytest_collection_finish() -> None:
+    """What is imported by now stays: no collection need look through it again."""
+    gc.collect()
+    gc.freeze()
 
 
 class Linen(nn.Module):

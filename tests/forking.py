@@ -12,6 +12,7 @@ another code than 0, the others are killed.
 
 from __future__ import annotations
 
+import gc
 import importlib
 import json
 import os
@@ -29,6 +30,8 @@ NEEDED = ("jax.numpy", "jaxtrain.checkpoint", "jaxtrain.parallel", "orbax.checkp
 def main() -> None:
     for name in NEEDED:
         importlib.import_module(name)
+    gc.collect()
+    gc.freeze()  # no fork need look through it
     for line in sys.stdin:
         print(json.dumps({"codes": run(json.loads(line))}), flush=True)
 

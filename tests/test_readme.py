@@ -38,7 +38,7 @@ def sets_up(line: str) -> bool:
 def run_here(line: str, place: Path, timeout: float = 300) -> subprocess.CompletedProcess[str]:
     """A command of a page with this Python, and the checkout's package.
 
-    Compiled as a user's is; but for the phases, of which most of the time is XLA's.
+    The first one is compiled as a user's is. Of the others most of the time would be XLA's.
     """
     assert line.startswith((HERE, "python3 -m venv")), line
     words = shlex.split(line.partition(HERE)[2])
@@ -49,7 +49,7 @@ def run_here(line: str, place: Path, timeout: float = 300) -> subprocess.Complet
         cwd=place,
         env={
             **os.environ,
-            **({} if "korean" in line else compiling.FULLY),
+            **(compiling.FULLY if line.startswith("python3") else {}),
             "PYTHONPATH": str(ROOT),
         },
         timeout=timeout,

@@ -16,6 +16,7 @@ process has it for its own: closing it hangs up.
 
 from __future__ import annotations
 
+import gc
 import importlib
 import importlib.util
 import json
@@ -31,6 +32,9 @@ _NEEDED = (
     "jaxtrain.main",
     "jaxtrain.run.experiment",
     "jaxtrain.hooks.validation",
+    "jaxtrain.report.confusion",
+    "jaxtrain.report.curves",
+    "jaxtrain.report.page",
     "matplotlib.backends.backend_agg",
     "matplotlib.figure",
     "orbax.checkpoint",
@@ -44,6 +48,8 @@ def main() -> None:
         importlib.import_module(name)
     _do_what_all_do()
     refuse_devices()
+    gc.collect()
+    gc.freeze()  # no fork need look through it
     for line in sys.stdin:
         request = json.loads(line)
         answer = _wait(request) if "wait" in request else {"pid": _fork(request)}
@@ -57,12 +63,17 @@ def refuse_devices() -> None:
 
 
 def _do_what_all_do() -> None:
-    """The first trace and the first picture of a process take a second; forks have them behind."""
+    """The first trace, picture and page of a process take a second; forks have them behind."""
     run = sys.modules["jaxtrain.run"]
     run.Task.of(run.RunData.of(run.make_config(Path(__file__).with_name("small.yaml"))))
     epochs = [{"epoch": 1, "train/loss": 2.0, "val/loss": 2.0}]
-    with tempfile.TemporaryDirectory() as directory:
-        sys.modules["jaxtrain.report.curves"].draw_curves(epochs, Path(directory) / "curves.png")
+    counts = [[10 * row + column for column in range(10)] for row in range(10)]
+    with tempfile.TemporaryDirectory() as place:
+        root = Path(place)
+        sys.modules["jaxtrain.report.curves"].draw_curves(epochs, root / "curves.png")
+        sys.modules["jaxtrain.report.confusion"].draw_confusion(counts, root / "matrix.png")
+    page = sys.modules["jaxtrain.report.page"]
+    page.document(page.Content("none"))
 
 
 def _wait(request: dict) -> dict:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import gc
 import json
 import time
@@ -50,9 +51,14 @@ SMALL = [
 CONSTANT = "schedule.name=constant"
 
 
+@functools.cache
+def task_of(*overrides: str) -> Task:
+    """Made once: that a Task of another process goes on is shown by tests/faults."""
+    return Task.of(RunData.of(make_config(CONFIGS / "digits.py", [*SMALL, *overrides])))
+
+
 def make(workdir: Path, *overrides: str) -> Experiment:
-    items = [*SMALL, f"workdir={workdir}", *overrides]
-    return Experiment.of(make_config(CONFIGS / "digits.py", items))
+    return Experiment(task_of(*overrides), workdir)
 
 
 def final_bytes(experiment: Experiment) -> list[bytes]:
