@@ -11,8 +11,11 @@ from __future__ import annotations
 
 import contextlib
 import json
+import sys
+import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
+from importlib.abc import MetaPathFinder
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -21,6 +24,28 @@ from jaxtrain.errors import TrackingError
 from jaxtrain.files import refuse_gone
 from jaxtrain.tracking.media import Medium
 from jaxtrain.tracking.rows import STEP
+
+
+@contextlib.contextmanager
+def _without(library: str) -> Iterator[None]:
+    """What this thread imports finds no such library, unless it is there already.
+
+    tensorboardX imports PyTorch where it finds it, for the annotation of an argument: two seconds,
+    and some hundred megabytes.
+    """
+    thread = threading.get_ident()
+
+    class Absent(MetaPathFinder):
+        @staticmethod
+        def find_spec(name: str, *_: object) -> None:
+            if name == library and threading.get_ident() == thread:
+                raise ModuleNotFoundError(f"{library} is not needed here", name=library)
+
+    sys.meta_path.insert(0, Absent)
+    try:
+        yield
+    finally:
+        sys.meta_path.remove(Absent)
 
 
 class EventFile:
@@ -38,8 +63,9 @@ class EventFile:
     def __init__(self, directory: str | Path, *, purge: int | None = None) -> None:
         # Its EventsWriter, not its SummaryWriter, which writes in a thread: where the disk is full,
         # nobody hears of it there.
-        from tensorboardX.event_file_writer import EventsWriter
-        from tensorboardX.proto.event_pb2 import SessionLog
+        with _without("torch"):
+            from tensorboardX.event_file_writer import EventsWriter
+            from tensorboardX.proto.event_pb2 import SessionLog
 
         self.directory = Path(directory)
         refuse_gone(self.directory)

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import io
+import os
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from jaxtrain.tracking import EventFile, Run, RunRecord, media, write_metadata
+
+ROOT = Path(__file__).parents[2]
 
 accumulators = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
 
@@ -122,3 +128,38 @@ def test_the_channels_of_a_picture(tmp_path, mode, channels):
         (),
         (channels,),
     )
+
+
+@pytest.mark.parametrize("elsewhere", [False, True])
+def test_no_torch_is_imported_for_it_but_by_others_it_is(tmp_path, elsewhere):
+    """tensorboardX would, for an annotation; PyTorch takes two seconds."""
+    (tmp_path / "torch.py").write_text("Tensor = 'imported'\n")
+    if elsewhere:  # another thread imports it at that very moment
+        package = tmp_path / "tensorboardX"
+        (package / "proto").mkdir(parents=True)
+        (package / "__init__.py").write_text(
+            "import threading\n"
+            "thread = threading.Thread(target=lambda: __import__('torch'))\n"
+            "thread.start()\n"
+            "thread.join()\n"
+        )
+        (package / "event_file_writer.py").write_text("EventsWriter = print\n")
+        (package / "proto/event_pb2.py").write_text("SessionLog = None\n")
+    script = (
+        "import sys\n"
+        "from jaxtrain.tracking import EventFile\n"
+        "EventFile('events')\n"
+        "print('tensorboardX' in sys.modules, 'torch' in sys.modules)\n"
+        "import torch\n"
+        "print(torch.Tensor)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": f"{tmp_path}:{ROOT}"},
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-2:] == [f"True {elsewhere}", "imported"]
