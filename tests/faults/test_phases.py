@@ -16,21 +16,21 @@ from jaxtrain.checkpoint.arrays import read_arrays
 
 CONFIG = Path(__file__).with_name("phased.yaml")
 PROGRESSIVE = "jaxtrain.phases.progressive"
-# In the order of a run, each once: before one thing nothing else is there than after the last one.
+# In the order of a run: each is the first such call of a process that goes on from the one before.
 BETWEEN = [
-    (f"{PROGRESSIVE}:dump", 1, "before"),
-    (f"{PROGRESSIVE}:save_row", 1, "before"),  # the base is trained
-    (f"{PROGRESSIVE}:save_row", 1, "after"),
-    (f"{PROGRESSIVE}:_save", 1, "before"),  # the first phase is
-    (f"{PROGRESSIVE}:_save", 1, "after"),
-    (f"{PROGRESSIVE}:save_row", 2, "after"),  # scored attached
-    (f"{PROGRESSIVE}:save_row", 3, "after"),  # and merged
-    (f"{PROGRESSIVE}:Ledger.write", 1, "after"),
-    (f"{PROGRESSIVE}:_save", 2, "before"),  # the second phase is trained
-    (f"{PROGRESSIVE}:_save", 2, "after"),
-    (f"{PROGRESSIVE}:save_row", 5, "after"),
-    (f"{PROGRESSIVE}:Ledger.write", 2, "after"),
-    (f"{PROGRESSIVE}:draw_retention", 1, "before"),
+    ("dump", "before"),
+    ("save_row", "before"),  # the base is trained
+    ("save_row", "after"),
+    ("_save", "before"),  # the first phase is
+    ("_save", "after"),
+    ("save_row", "after"),  # scored attached
+    ("save_row", "after"),  # and merged
+    ("Ledger.write", "after"),
+    ("_save", "before"),  # the second phase is trained
+    ("_save", "after"),
+    ("save_row", "after"),
+    ("Ledger.write", "after"),
+    ("draw_retention", "before"),
 ]
 
 
@@ -83,29 +83,32 @@ def whole_phases(spawner, tmp_path_factory):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("target", "nth", "when"), BETWEEN)
-def test_killed_between_two_phases(phased, whole_phases, target, nth, when):
-    inject = [["kill_at", {"target": target, "nth": nth, "when": when}]]
-    assert phased.start("run", inject).wait() == -signal.SIGKILL
+def test_killed_between_two_phases(phased, whole_phases):
+    """At all of them, one after the other, in one run."""
+    for function, when in BETWEEN:
+        kill = {"target": f"{PROGRESSIVE}:{function}", "when": when}
+        process = phased.start("run", [["kill_at", kill]])
+        assert process.wait() == -signal.SIGKILL, f"{when} {function}:\n{process.said}"
     phased.finish("run", whole_phases)
 
 
 @pytest.mark.slow
 def test_killed_at_random_instants(phased, whole_phases):
+    """Each command goes on; a run that ends before it is killed is compared, and another begun."""
     began = time.monotonic()
-    phased.finish("measured", whole_phases)
+    phased.finish("run0", whole_phases)
     lasts = time.monotonic() - began
-    instants, killed = random.Random(0), 0
-    for attempt in range(20):
-        process = phased.start(f"run{attempt}")
+    instants, killed, ended = random.Random(0), 0, 1
+    while killed < 5:
+        process = phased.start(f"run{ended}")
         time.sleep(instants.uniform(0, lasts))
         process.kill()
         if process.wait() == -signal.SIGKILL:
             killed += 1
-            phased.finish(f"run{attempt}", whole_phases)
-        if killed == 5:
-            break
-    assert killed == 5
+        else:
+            phased.finish(f"run{ended}", whole_phases)
+            ended += 1
+    phased.finish(f"run{ended}", whole_phases)
 
 
 @pytest.mark.slow
