@@ -54,10 +54,12 @@ def test_faults_6_and_7_killed_at_fifty_random_instants(runs, whole, share):
         process = runs.start(name)
         time.sleep(instants.uniform(0, lasts))
         process.kill()
-        if process.wait() == -signal.SIGKILL:
+        code = process.wait()
+        if code == -signal.SIGKILL:
             killed += 1
             assert_sound(runs.root / name)
         else:
+            assert code == 0, process.said  # it has gone on from a kill
             runs.finish(name, whole)
             ended += 1
     runs.finish(f"run{ended}", whole)

@@ -103,9 +103,11 @@ def test_killed_at_random_instants(phased, whole_phases):
         process = phased.start(f"run{ended}")
         time.sleep(instants.uniform(0, lasts))
         process.kill()
-        if process.wait() == -signal.SIGKILL:
+        code = process.wait()
+        if code == -signal.SIGKILL:
             killed += 1
         else:
+            assert code == 0, process.said  # it has gone on from a kill
             phased.finish(f"run{ended}", whole_phases)
             ended += 1
     phased.finish(f"run{ended}", whole_phases)
